@@ -1,0 +1,1 @@
+//! Drives runs: intake, runner, leases, items.

@@ -1,0 +1,1 @@
+//! What has happened: the memory model and the SQLite store.

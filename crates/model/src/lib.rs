@@ -1,0 +1,1 @@
+//! Learning and predicting: schema, recipe, train, evaluate, predict.
