@@ -1,1 +1,30 @@
-//! What a task is and what happens next: pure, synchronous, without clock, files or network.
+//! What a task is and what happens next.
+//!
+//! This room is pure: no clock, no files, no network, no runtime. Time, randomness and the outside
+//! world are handed in as values, so that every decision can be repeated and tested.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)
+)]
+
+pub mod action;
+pub mod backoff;
+pub mod decide;
+pub mod effect;
+pub mod event;
+pub mod fact;
+pub mod ids;
+pub mod items;
+pub mod ledger;
+pub mod limits;
+pub mod run;
+pub mod source;
+pub mod task;
+pub mod template;
+pub mod time;
+
+/// A boxed future, so that the traits of this room are object-safe without a runtime.
+pub type Fut<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The one dynamic value of oncely: what events, options and outputs are made of.
+pub type Value = serde_json::Value;

@@ -1,0 +1,242 @@
+//! What has happened in a run, one fact after another. A run is the fold of its facts.
+
+use crate::Value;
+use crate::effect::EffectKey;
+use crate::ids::{ContentHash, Fence, StepId};
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A fact and when it was recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// Whether an attempt may be made again when nobody knows whether it happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Repeat {
+    /// Doing it twice is the same as doing it once, or its effect shares a commit with its record.
+    Safe,
+    /// The other side recognises the effect key for this long after the first intent.
+    WithKey {
+        /// Milliseconds during which the key is recognised.
+        window_ms: i64,
+    },
+    /// Only a person, a probe or the author's rule can say.
+    AskFirst,
+}
+
+/// `on_unknown`: the author's rule for an attempt that nobody knows about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnknown {
+    /// Do it again.
+    Repeat,
+    /// Take it as done and go on.
+    Skip,
+    /// Stop and ask a person.
+    #[default]
+    Ask,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "was")]
+pub enum Outcome {
+    /// It happened.
+    Done {
+        /// What it gave, for later steps.
+        output: Value,
+    },
+    /// It did not happen, and this is known.
+    Failed {
+        /// What went wrong, for people.
+        error: String,
+        /// Whether trying again may help.
+        again: bool,
+        /// Milliseconds that the other side asked to wait.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after_ms: Option<i64>,
+    },
+    /// Nobody knows whether it happened.
+    Unknown {
+        /// Why, for people.
+        error: String,
+    },
+}
+
+/// Who settled an unknown attempt, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "as")]
+pub enum Settlement {
+    /// It happened; this is its output.
+    Happened {
+        /// What later steps read.
+        output: Value,
+    },
+    /// It did not happen, so it may be done.
+    DidNotHappen,
+}
+
+/// What a person asks of a run; the holder sees it at its next commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// End it.
+    Cancel,
+    /// Hold it.
+    Pause,
+    /// Go on: after a pause, or from the step that failed.
+    Resume,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// Every step is done or was skipped.
+    Done,
+    /// A step failed for good.
+    Failed,
+    /// A person ended it.
+    Cancelled,
+    /// It was never to be done: an object that was there before the task, or `require … else = "end"`.
+    Skipped,
+}
+
+/// One thing that happened in a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "fact")]
+pub enum Fact {
+    /// The run was pinned to its text.
+    Began {
+        /// The stored bundle.
+        text: ContentHash,
+        /// Models by name, each with the checksum it is pinned to.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        models: BTreeMap<String, String>,
+    },
+    /// A step was passed over.
+    Skipped {
+        /// The step.
+        step: StepId,
+        /// Why.
+        why: String,
+    },
+    /// An attempt is about to be made. No effect without this, committed.
+    Intent {
+        /// The step.
+        step: StepId,
+        /// From 1.
+        attempt: u32,
+        /// The claim under which it is made.
+        fence: Fence,
+        /// The rendered call, secrets by reference; none when it is the call of the first attempt.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<Value>,
+        /// What was declared about repeating it.
+        repeat: Repeat,
+        /// The key that goes with the effect.
+        key: EffectKey,
+    },
+    /// The process that was to make the attempt went away before it could say how it ended.
+    Interrupted {
+        /// The step.
+        step: StepId,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// An attempt ended.
+    Outcome {
+        /// The step.
+        step: StepId,
+        /// Which attempt.
+        attempt: u32,
+        /// How.
+        #[serde(flatten)]
+        outcome: Outcome,
+    },
+    /// The other side was asked about an unknown attempt and could not tell.
+    Probed {
+        /// The step.
+        step: StepId,
+        /// Which attempt.
+        attempt: u32,
+        /// What it said.
+        answer: String,
+    },
+    /// A condition was judged.
+    Judged {
+        /// The step.
+        step: StepId,
+        /// Whether it held.
+        held: bool,
+        /// What is said when it did not.
+        message: String,
+        /// When it is judged again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again_at: Option<Timestamp>,
+    },
+    /// A person was asked.
+    Asked {
+        /// The step.
+        step: StepId,
+        /// The text shown.
+        text: String,
+        /// Its hash, which an answer is bound to.
+        hash: ContentHash,
+        /// When the question expires and counts as rejected.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires: Option<Timestamp>,
+    },
+    /// A person answered.
+    Answered {
+        /// The step.
+        step: StepId,
+        /// Yes or no.
+        approved: bool,
+        /// Who.
+        by: String,
+        /// What they said.
+        note: String,
+        /// The hash of the text that they saw.
+        hash: ContentHash,
+    },
+    /// An unknown attempt was settled.
+    Settled {
+        /// The step.
+        step: StepId,
+        /// Which attempt.
+        attempt: u32,
+        /// How.
+        #[serde(flatten)]
+        settlement: Settlement,
+        /// Who or what: a person, `probe`, or the rule `on_unknown`.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A person asked something of the run.
+    Requested {
+        /// What.
+        what: Request,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// The run ended.
+    Ended {
+        /// How.
+        end: End,
+        /// Why, where that is not plain.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+    },
+}

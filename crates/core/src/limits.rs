@@ -1,0 +1,44 @@
+//! Every bound of oncely, with its unit in its name. What has no bound here has a bug.
+
+/// Largest event, in bytes of JSON. Larger things are files, and events name them.
+pub const EVENT_BYTES: usize = 1024 * 1024;
+/// Longest event key, in bytes.
+pub const KEY_BYTES: usize = 1024;
+/// Longest task or step name, in bytes.
+pub const NAME_BYTES: usize = 200;
+/// Largest task file, template or script that a run is pinned to, in bytes.
+pub const TASK_FILE_BYTES: usize = 1024 * 1024;
+/// Most task files in a folder.
+pub const TASK_FILES: usize = 10_000;
+/// Most steps in a task, and most steps in a `do` block.
+pub const STEPS: usize = 100;
+/// Largest recorded output of a step, in bytes of JSON.
+pub const OUTPUT_BYTES: usize = 64 * 1024;
+/// Longest recorded error text, in bytes.
+pub const ERROR_BYTES: usize = 8 * 1024;
+/// Most instructions of the expression language in one evaluation.
+pub const TEMPLATE_FUEL: u64 = 200_000;
+/// Largest text that a template may render to, in bytes.
+pub const RENDERED_BYTES: usize = 1024 * 1024;
+/// Deepest nesting of a value in a task file.
+pub const NODE_DEPTH: usize = 32;
+/// Longest line of a record file, in bytes.
+pub const RECORD_BYTES: usize = 1024 * 1024;
+/// Most columns of a record.
+pub const RECORD_COLUMNS: usize = 4096;
+/// Items in one range of a `for_each` step, committed together.
+pub const RANGE_ITEMS: usize = 1000;
+/// Bytes of raw input in one range of a `for_each` step: wide records make shorter ranges.
+pub const RANGE_BYTES: usize = 4 * 1024 * 1024;
+/// Longest input of a set-aside item that is kept, in bytes.
+pub const SET_ASIDE_BYTES: usize = 4 * 1024;
+/// Most tries of one step, whatever a task file says.
+pub const ATTEMPTS: u32 = 1000;
+/// Longest wait between two tries, in milliseconds (seven days), whatever a server asks for.
+pub const RETRY_WAIT_MS: i64 = 7 * 24 * 3600 * 1000;
+/// Claims without progress after which a run is quarantined.
+pub const CLAIMS_WITHOUT_PROGRESS: u32 = 5;
+/// Units that the ledger's writer applies in one transaction.
+pub const GROUP_UNITS: usize = 1000;
+/// Depth of task calls: a task that calls a task that calls a task ….
+pub const CALL_DEPTH: u32 = 16;
