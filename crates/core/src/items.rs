@@ -93,6 +93,14 @@ impl Rows {
         self.cells.truncate(rows * self.width);
     }
 
+    /// Takes one row out.
+    pub fn remove(&mut self, row: usize) {
+        let start = row * self.width;
+        if start + self.width <= self.cells.len() {
+            self.cells.drain(start..start + self.width);
+        }
+    }
+
     /// Forgets the rows and keeps the memory.
     pub fn clear(&mut self) {
         self.cells.clear();

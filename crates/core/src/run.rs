@@ -168,6 +168,8 @@ pub struct StepState {
     pub key: Option<EffectKey>,
     /// A probe has been tried for the attempt that is unknown.
     pub probed: bool,
+    /// It was settled as not done and no attempt has ended since: what is in doubt is done again.
+    pub redo: bool,
 }
 
 impl StepState {
@@ -181,6 +183,7 @@ impl StepState {
             repeat: None,
             key: None,
             probed: false,
+            redo: false,
         }
     }
 }
@@ -359,6 +362,15 @@ impl RunState {
         }
     }
 
+    /// A person told it to go on: the retry policy counts anew.
+    fn forgive_tries(&mut self) {
+        for step in self.steps.values_mut() {
+            if matches!(step.stage, Stage::Failed { again: true, .. }) {
+                step.tries = 0;
+            }
+        }
+    }
+
     fn reopen_failed(&mut self) {
         self.steps
             .retain(|_, s| !matches!(s.stage, Stage::Refused { .. } | Stage::Judged { .. }));
@@ -439,6 +451,7 @@ impl RunState {
         if !matches!(state.stage, Stage::Open { .. }) || state.attempts != attempt {
             return Err(format!("attempt {attempt} of step `{step}` is not open"));
         }
+        state.redo &= matches!(stage, Stage::Unknown { crashed: true, .. });
         state.stage = stage;
         Ok(())
     }
@@ -551,6 +564,7 @@ impl RunState {
                     after_ms: None,
                 };
                 state.tries = 0;
+                state.redo = true;
             }
         }
         Ok(())
@@ -560,7 +574,10 @@ impl RunState {
         match what {
             Request::Cancel => self.cancel = true,
             Request::Pause => self.paused = true,
-            Request::Resume if self.paused => self.paused = false,
+            Request::Resume if self.paused => {
+                self.paused = false;
+                self.forgive_tries();
+            }
             Request::Resume => return Err("the run is neither paused nor failed".into()),
         }
         Ok(())

@@ -1,1 +1,15 @@
 //! What starts tasks: one file a trigger.
+//!
+//! A source yields events and is told what became of them. It never sees the ledger.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)
+)]
+
+pub mod call;
+pub mod object;
+pub mod release;
+mod spool;
+
+pub use object::{Folder, FolderConfig};
+pub use spool::Spool;

@@ -112,3 +112,17 @@ fn text(template: &Template, context: &Context<'_>) -> Result<Value, RenderError
     }
     Ok(serde_json::json!({ SECRET: pieces }))
 }
+
+impl Node {
+    /// Every name that its templates and expressions read.
+    #[must_use]
+    pub fn names(&self) -> std::collections::BTreeSet<String> {
+        match self {
+            Self::Fixed(_) => std::collections::BTreeSet::new(),
+            Self::Text(template) | Self::Any(template) => template.names().clone(),
+            Self::Bare(expr) => expr.names().clone(),
+            Self::List(nodes) => nodes.iter().flat_map(Self::names).collect(),
+            Self::Table(entries) => entries.iter().flat_map(|(_, node)| node.names()).collect(),
+        }
+    }
+}

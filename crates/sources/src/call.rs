@@ -1,0 +1,48 @@
+//! `on.call`: a person, a program or another task offers an event by hand.
+
+use oncely_core::Value;
+use oncely_core::ids::EventKey;
+use oncely_core::task::CallTrigger;
+use oncely_core::template::{Context, Scope};
+use oncely_core::time::Timestamp;
+
+/// The key of a call: the one that it brings, else what the task's `key` says of the event.
+///
+/// # Errors
+/// When it brings none and the task does not say, or its expression fails.
+pub fn key(
+    trigger: &CallTrigger,
+    given: Option<&str>,
+    event: &Value,
+    at: Timestamp,
+) -> Result<EventKey, String> {
+    if let Some(given) = given {
+        return Ok(given.into());
+    }
+    let Some(expr) = &trigger.key else {
+        return Err(
+            "the call brings no key, and the task has no `key` under [on.call]. Nothing \
+                    was started. Give one with --key: the same key starts the task only once."
+                .into(),
+        );
+    };
+    let steps = serde_json::Map::new();
+    let run = Value::Null;
+    let scope = Scope {
+        event,
+        steps: &steps,
+        run: &run,
+        at,
+    };
+    let value = expr
+        .value(&Context::new(scope))
+        .map_err(|error| format!("the key of the call: {error}. Nothing was started."))?;
+    match value {
+        Value::String(text) => Ok(text.into()),
+        Value::Number(number) => Ok(number.to_string().into()),
+        other => Err(format!(
+            "the key of the call, `{}`, is {other}, not a text or number. Nothing was started.",
+            expr.source()
+        )),
+    }
+}
