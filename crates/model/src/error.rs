@@ -208,16 +208,16 @@ mod tests {
             expected: 15,
             found: 14,
         };
-        insta::assert_snapshot!(row, @"");
+        insta::assert_snapshot!(row, @"row 7 has 14 cells where the table has 15 columns; look in that row for a separator inside an unquoted value");
         let unrelated = ModelError::Unrelated {
             model: "adult".into(),
             wanted: vec!["age".into(), "sex".into()],
             found: (0..10).map(|i| format!("c{i}")).collect(),
         };
-        insta::assert_snapshot!(unrelated, @"");
-        insta::assert_snapshot!(ModelError::Version { found: 9, known: 1 }, @"");
-        insta::assert_snapshot!(ModelError::damaged("its checksum does not match"), @"");
-        insta::assert_snapshot!(ModelError::EmptyRecord { model: "adult".into() }, @"");
+        insta::assert_snapshot!(unrelated, @r#"none of the columns belongs to the model "adult": it knows "age", "sex", the data has "c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7" and 2 more; check that the data has a header line and that this is the model meant"#);
+        insta::assert_snapshot!(ModelError::Version { found: 9, known: 1 }, @"the model file has format 9 and this program reads format 1; use the program that wrote it, or train the model anew with this one");
+        insta::assert_snapshot!(ModelError::damaged("its checksum does not match"), @"the model file is damaged or is not a model file: its checksum does not match; nothing was loaded, copy it again from where it was trained or train it anew");
+        insta::assert_snapshot!(ModelError::EmptyRecord { model: "adult".into() }, @r#"the record gives the model "adult" nothing to go by: every attribute that it knows is empty or "?"; fill in at least one"#);
     }
 
     #[test]

@@ -23,7 +23,6 @@ mod error;
 mod evaluate;
 mod features;
 mod file;
-mod infer;
 mod model;
 mod predict;
 mod recipe;

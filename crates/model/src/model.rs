@@ -99,10 +99,10 @@ impl Model {
         weights: Vec<f64>,
         trained: Trained,
     ) -> Result<Model, ModelError> {
-        if !weights.iter().all(|weight| weight.is_finite()) {
+        if !trained.loss.is_finite() || !weights.iter().all(|weight| weight.is_finite()) {
             return Err(ModelError::data(
-                "the weights grew beyond all bounds",
-                "look for extreme numbers in the data, or give a higher l2",
+                "the weights or the loss grew beyond all bounds",
+                "look for extreme numbers among targets and row weights, or give a higher l2",
             ));
         }
         let name = name.to_owned();

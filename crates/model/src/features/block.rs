@@ -1,15 +1,17 @@
 //! What was learned of each expression of a recipe, and the walk over the features of one record.
 
-use super::program::{JOINT, Pool, Program, bin_of};
+use super::program::{Pool, Program, bin_of};
 use crate::dict::Dict;
 use crate::recipe::{Expr, Shape};
-use crate::schema::Schema;
 use crate::text;
 
 /// The cells of a record by the place of their attribute in the schema; empty where there is none.
 pub(crate) trait Cells {
     fn cell(&self, attribute: usize) -> &str;
 }
+
+/// Standard deviations from the mean, at most, so that no sum of weights is infinite.
+const FAR: f64 = 1e9;
 
 /// What one expression learned. The first feature of numbers and categories stands for "missing".
 #[derive(Debug, Clone)]
@@ -39,6 +41,8 @@ pub(crate) enum Learned {
 #[derive(Debug, Clone)]
 pub(crate) struct Block {
     pub(crate) first: u32,
+    /// Whether values never met count here: the first block that reads an attribute counts them.
+    counts: bool,
     pub(crate) learned: Learned,
 }
 
@@ -128,7 +132,7 @@ impl Learned {
                 mean,
                 scale,
             } => match numeric(cells, *attribute, tally) {
-                Some(number) => hit(1, (number - mean) * scale),
+                Some(number) => hit(1, ((number - mean) * scale).clamp(-FAR, FAR)),
                 None => hit(0, 1.0),
             },
             Learned::Tokens {
@@ -148,39 +152,6 @@ impl Learned {
             }
         }
     }
-
-    fn describe(&self, feature: u32, schema: &Schema) -> (String, String) {
-        let name = |attribute: usize| {
-            schema
-                .attributes()
-                .get(attribute)
-                .map_or_else(String::new, |a| a.name.clone())
-        };
-        let missing = || "missing".to_owned();
-        match self {
-            Learned::Number { attribute, .. } if feature == 0 => (name(*attribute), missing()),
-            Learned::Number { attribute, .. } => {
-                (name(*attribute), "one standard deviation more".to_owned())
-            }
-            Learned::Bins { attribute, .. } if feature == 0 => (name(*attribute), missing()),
-            Learned::Bins {
-                attribute, edges, ..
-            } => (name(*attribute), range(edges, feature as usize - 1)),
-            Learned::Category { attribute, values } => match values.text(feature) {
-                "" => (name(*attribute), missing()),
-                value => (name(*attribute), value.to_owned()),
-            },
-            Learned::Tokens {
-                attributes, values, ..
-            } => {
-                let names: Vec<String> = attributes.iter().map(|a| name(*a)).collect();
-                (
-                    names.join(" × "),
-                    values.text(feature).replace(JOINT, " × "),
-                )
-            }
-        }
-    }
 }
 
 #[inline]
@@ -195,28 +166,23 @@ fn numeric(cells: &impl Cells, attribute: usize, tally: &mut Tally) -> Option<f6
     number
 }
 
-/// The numbers of a bin, in words.
-fn range(edges: &[f64], bin: usize) -> String {
-    match (
-        bin.checked_sub(1).and_then(|before| edges.get(before)),
-        edges.get(bin),
-    ) {
-        (Some(from), Some(to)) => format!("{from} to below {to}"),
-        (Some(from), None) => format!("{from} or more"),
-        (None, Some(to)) => format!("below {to}"),
-        (None, None) => "any number".to_owned(),
-    }
-}
-
 impl Features {
     /// Numbers the features of the blocks.
     pub(crate) fn number(learned: Vec<Learned>) -> Option<Features> {
         let mut count = 0u32;
         let mut blocks = Vec::with_capacity(learned.len());
+        let mut seen = std::collections::HashSet::new();
         for learned in learned {
             let first = count;
+            let counts = learned
+                .single()
+                .is_some_and(|attribute| seen.insert(attribute));
             count = count.checked_add(u32::try_from(learned.features()).ok()?)?;
-            blocks.push(Block { first, learned });
+            blocks.push(Block {
+                first,
+                counts,
+                learned,
+            });
         }
         Some(Features { blocks, count })
     }
@@ -241,26 +207,17 @@ impl Features {
         let mut tally = Tally::default();
         for block in &self.blocks {
             let first = block.first;
+            let unknown = tally.unknown;
             block
                 .learned
                 .visit(cells, pool, &mut tally, |feature, value| {
                     hit(first + feature, value)
                 });
+            if !block.counts {
+                tally.unknown = unknown;
+            }
         }
         tally
-    }
-
-    /// Attributes and value that a feature stands for.
-    pub(crate) fn describe(&self, feature: u32, schema: &Schema) -> (String, String) {
-        let block = self
-            .blocks
-            .partition_point(|block| block.first <= feature)
-            .checked_sub(1);
-        // Blocks without features share their first number with the one after them; the last counts.
-        match block.and_then(|at| self.blocks.get(at)) {
-            Some(block) => block.learned.describe(feature - block.first, schema),
-            None => (String::new(), String::new()),
-        }
     }
 
     /// The attributes that the features read, in order.
@@ -277,12 +234,20 @@ impl Features {
 }
 
 impl Learned {
-    pub(crate) fn attributes(&self) -> Vec<usize> {
+    /// The attribute that is read as it stands, if it is one.
+    fn single(&self) -> Option<usize> {
         match self {
             Learned::Number { attribute, .. }
             | Learned::Bins { attribute, .. }
-            | Learned::Category { attribute, .. } => vec![*attribute],
+            | Learned::Category { attribute, .. } => Some(*attribute),
+            Learned::Tokens { .. } => None,
+        }
+    }
+
+    fn attributes(&self) -> Vec<usize> {
+        match self {
             Learned::Tokens { attributes, .. } => attributes.clone(),
+            single => single.single().into_iter().collect(),
         }
     }
 }

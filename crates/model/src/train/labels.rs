@@ -132,12 +132,16 @@ fn most_frequent(spellings: &HashMap<&str, usize>) -> Option<String> {
 
 fn check_labels(learner: Learner, target: &str, labels: &[String]) -> Result<(), ModelError> {
     match (learner, labels.len()) {
-        (_, 0 | 1) => Err(ModelError::data(
+        (_, 0) => Err(ModelError::data(
+            format!("every row lacks the target {target:?}"),
+            "fill in the column, or choose another target",
+        )),
+        (_, 1) => Err(ModelError::data(
             format!(
-                "the target {target:?} has {} different values in it",
-                labels.len()
+                "the target {target:?} is {:?} in every row that has it",
+                labels[0]
             ),
-            "learning needs rows of two at least",
+            "add rows with another value, or choose another target",
         )),
         (Learner::Logistic, 2) => Ok(()),
         (Learner::Logistic, more) => Err(ModelError::data(
@@ -183,8 +187,8 @@ mod tests {
 
     #[test]
     fn a_target_that_cannot_be_learned_is_refused() {
-        insta::assert_snapshot!(learn(Learner::Logistic, &["a", "b", "c"]).unwrap_err(), @"");
-        insta::assert_snapshot!(learn(Learner::Multinomial, &["a", "a"]).unwrap_err(), @"");
+        insta::assert_snapshot!(learn(Learner::Logistic, &["a", "b", "c"]).unwrap_err(), @r#"the data cannot be used: the target "y" is BINARY and has 3 different values: "a", "b", "c"; give it the type CATEGORICAL in the schema, or clean the column"#);
+        insta::assert_snapshot!(learn(Learner::Multinomial, &["a", "a"]).unwrap_err(), @r#"the data cannot be used: the target "y" is "a" in every row that has it; add rows with another value, or choose another target"#);
         assert!(learn(Learner::Linear, &[]).is_ok());
     }
 }

@@ -33,29 +33,35 @@ impl Rows {
     }
 }
 
+/// Numbers of rows that can be learned from, with their targets and weights.
+#[derive(Debug, Default)]
+pub(crate) struct Usable {
+    pub(crate) rows: Vec<u32>,
+    pub(crate) targets: Vec<f64>,
+    pub(crate) weights: Vec<f64>,
+}
+
 /// Rows between two reports of progress.
 const REPORT_EVERY: usize = 10_000;
 
 /// The rows of a table that can be learned from: those with a target and a positive weight.
-pub(crate) fn usable(
-    schema: &Schema,
-    truth: &Truth,
-    table: &Table,
-) -> Result<(Vec<u32>, Vec<f64>, Vec<f64>), ModelError> {
+pub(crate) fn usable(schema: &Schema, truth: &Truth, table: &Table) -> Result<Usable, ModelError> {
     let column = |name: Option<&str>| name.and_then(|name| table.column(name));
     let target = column(schema.target().map(|target| target.name.as_str()));
     let weight = column(schema.row_weight());
-    let (mut rows, mut targets, mut weights) = (Vec::new(), Vec::new(), Vec::new());
+    let mut usable = Usable::default();
     for row in 0..table.len() {
         let value = target.and_then(|column| truth.of(table.cell(row, column)));
         let heft = weight.map_or(Some(1.0), |c| text::number(text::clean(table.cell(row, c))));
         if let (Some(value), Some(heft)) = (value, heft.filter(|heft| *heft > 0.0)) {
-            rows.push(u32::try_from(row).map_err(|_| too_many())?);
-            targets.push(value);
-            weights.push(heft);
+            usable
+                .rows
+                .push(u32::try_from(row).map_err(|_| too_many())?);
+            usable.targets.push(value);
+            usable.weights.push(heft);
         }
     }
-    Ok((rows, targets, weights))
+    Ok(usable)
 }
 
 fn too_many() -> ModelError {

@@ -5,7 +5,7 @@ use super::labels::{Learner, Truth};
 use super::lbfgs::minimise;
 use super::loss::Problem;
 use super::options::{Progress, TrainOptions};
-use super::rows::{Rows, encode, usable};
+use super::rows::{Rows, Usable, encode, usable};
 use crate::error::{ModelError, did_you_mean, listed};
 use crate::features::{Features, places};
 use crate::model::{Model, Trained};
@@ -34,7 +34,11 @@ pub fn train(
     let column = table.column(&target.name).unwrap_or(0);
     let values = (0..table.len()).map(|row| table.cell(row, column));
     let truth = Truth::learn(learner, &target.name, values)?;
-    let (rows, targets, weights) = usable(schema, &truth, table)?;
+    let Usable {
+        rows,
+        targets,
+        weights,
+    } = usable(schema, &truth, table)?;
     if rows.len() < 2 {
         let detail = format!("{} rows have a target and a weight above zero", rows.len());
         return Err(ModelError::data(detail, "learning needs two at least"));
@@ -155,6 +159,12 @@ impl Standard {
 
 fn check_options(options: &TrainOptions) -> Result<(), ModelError> {
     let wrong = |penalty: Option<f64>| penalty.is_some_and(|p| !p.is_finite() || p < 0.0);
+    if options.passes == 0 {
+        return Err(ModelError::data(
+            "training is to have no passes",
+            "allow one at least",
+        ));
+    }
     if wrong(options.l1) || wrong(options.l2) {
         return Err(ModelError::data(
             "a penalty (l1 or l2) is negative or no number",

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
+use super::types::{Attribute, Kind, Schema};
 use crate::error::{ModelError, did_you_mean, listed};
-use crate::schema::{Attribute, Kind, Schema};
 use crate::text;
 
 /// Rows looked at; more would not change the types.
@@ -175,6 +175,6 @@ mod tests {
         let several = infer(&["x", "y"], &[&["1", "a"], &["1", "b"], &["2", "c"]], "y").unwrap();
         assert_eq!(several.target().unwrap().kind, Kind::Categorical);
         let error = infer(&["x", "price"], &[], "prize").unwrap_err();
-        insta::assert_snapshot!(error, @"");
+        insta::assert_snapshot!(error, @r#"the data schema cannot be used: there is no column "prize" to learn; did you mean "price"?"#);
     }
 }
