@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::curves::{CalibrationBin, Point, auc, calibration, precision_recall, roc};
 use crate::error::ModelError;
+use crate::influence::{Influence, Influences};
 use crate::model::{Metrics, Model};
 use crate::predict::{Scorer, Scratch};
 use crate::table::Table;
@@ -41,6 +42,8 @@ pub struct Evaluation {
     pub roc: Vec<Point>,
     /// Recall (x) and precision (y). Two labels only.
     pub precision_recall: Vec<Point>,
+    /// What moves the score, the most first.
+    pub influence: Vec<Influence>,
     /// Every evaluated row, for the caller to write.
     #[serde(skip)]
     pub scores: Vec<ScoredRow>,
@@ -74,6 +77,7 @@ pub fn evaluate(model: &Model, table: &Table) -> Result<Evaluation, ModelError> 
 struct Gathered<'a> {
     model: &'a Model,
     scratch: Scratch,
+    influences: Influences<'a>,
     scores: Vec<ScoredRow>,
     /// The number of the label, or the number.
     truths: Vec<f64>,
@@ -88,6 +92,7 @@ impl<'a> Gathered<'a> {
         Gathered {
             model,
             scratch: Scratch::default(),
+            influences: Influences::new(&model.core),
             scores: Vec::new(),
             truths: Vec::new(),
             rightly: Vec::new(),
@@ -109,6 +114,7 @@ impl<'a> Gathered<'a> {
             Learner::Logistic => 1.0 - found.score,
             Learner::Multinomial => self.scratch.probabilities()[truth as usize],
         });
+        self.influences.add(&scorer.record(cells));
         self.truths.push(truth);
         let (label, score) = (found.label.to_owned(), found.score);
         self.scores.push(ScoredRow {
@@ -135,6 +141,7 @@ impl<'a> Gathered<'a> {
             calibration: Vec::new(),
             roc: Vec::new(),
             precision_recall: Vec::new(),
+            influence: self.influences.finish(),
             scores: Vec::new(),
         };
         match learner {

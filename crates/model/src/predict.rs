@@ -103,6 +103,14 @@ impl Cells for Record<'_> {
 }
 
 impl Scorer {
+    /// The cells as the model reads them.
+    pub(crate) fn record<'a>(&'a self, cells: &'a [&'a str]) -> impl Cells + 'a {
+        Record {
+            cells,
+            places: &self.places,
+        }
+    }
+
     /// Columns that the model does not know.
     pub fn unknown_columns(&self) -> &[String] {
         &self.unknown

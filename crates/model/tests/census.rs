@@ -162,6 +162,22 @@ fn a_model_read_back_predicts_the_same_from_columns_in_another_order() {
 }
 
 #[test]
+fn what_moves_the_score_is_told() {
+    let influence = &done().evaluation.influence;
+    assert_eq!(influence.len(), 8 + 6 * 3);
+    let strongest: Vec<&str> = influence
+        .iter()
+        .take(5)
+        .map(|i| i.feature.as_str())
+        .collect();
+    assert!(
+        strongest.contains(&"marital-status") || strongest.contains(&"relationship"),
+        "{strongest:?}"
+    );
+    assert!(influence.is_sorted_by(|a, b| a.spread >= b.spread));
+}
+
+#[test]
 fn a_scorer_may_be_shared_between_threads() {
     fn shared<T: Send + Sync + 'static>(_: &T) {}
     shared(&done().model.scorer(done().judge.columns()).unwrap());

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use oncely_model::{
-    Evaluation, Learner, Model, ModelError, Progress, Recipe, Schema, Scratch, Table, TrainOptions,
-    evaluate, train,
+    Learner, Model, ModelError, Progress, Recipe, Schema, Scratch, Table, TrainOptions, evaluate,
+    train,
 };
 use proptest::prelude::*;
 
@@ -299,10 +299,6 @@ fn data_that_cannot_be_learned_is_refused_in_words() {
     insta::assert_snapshot!(model.scorer(&["age", "sex"]).unwrap_err(), @r#"none of the columns belongs to the model "small": it knows "p", the data has "age", "sex"; check that the data has a header line and that this is the model meant"#);
 }
 
-fn page(evaluation: &Evaluation, model: &Model) -> String {
-    evaluation.html(model)
-}
-
 #[test]
 fn data_in_a_report_is_text_and_not_markup() {
     let bad = "<script>alert(1)</script>";
@@ -315,7 +311,7 @@ fn data_in_a_report_is_text_and_not_markup() {
     let recipe = Recipe::default_for(&schema);
     let options = TrainOptions::default();
     let model = train("<b>&", &schema, &recipe, &table, &options, &mut |_| {}).unwrap();
-    let page = page(&evaluate(&model, &table).unwrap(), &model);
+    let page = evaluate(&model, &table).unwrap().html(&model);
     for markup in ["<script", "<img", "<b>&"] {
         assert!(!page.contains(markup), "{markup}");
     }

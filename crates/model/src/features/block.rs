@@ -2,7 +2,7 @@
 
 use super::program::{Pool, Program, bin_of};
 use crate::dict::Dict;
-use crate::recipe::{Expr, Shape};
+use crate::recipe::Expr;
 use crate::text;
 
 /// The cells of a record by the place of their attribute in the schema; empty where there is none.
@@ -188,11 +188,6 @@ impl Features {
     }
 
     pub(crate) fn unlearned(exprs: &[Expr]) -> Vec<Learned> {
-        debug_assert!(
-            exprs
-                .iter()
-                .all(|e| e.shape() != Shape::Number || matches!(e, Expr::Number(_)))
-        );
         exprs.iter().map(Learned::new).collect()
     }
 

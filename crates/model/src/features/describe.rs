@@ -5,14 +5,18 @@ use super::program::JOINT;
 use crate::schema::Schema;
 
 impl Features {
+    /// The block that a feature belongs to. Blocks without features share their first number with
+    /// the one after them; the last counts.
+    pub(crate) fn block_of(&self, feature: u32) -> usize {
+        self.blocks
+            .partition_point(|block| block.first <= feature)
+            .saturating_sub(1)
+    }
+
     /// Attributes and value that a feature stands for.
     pub(crate) fn describe(&self, feature: u32, schema: &Schema) -> (String, String) {
-        let block = self
-            .blocks
-            .partition_point(|block| block.first <= feature)
-            .checked_sub(1);
-        // Blocks without features share their first number with the one after them; the last counts.
-        match block.and_then(|at| self.blocks.get(at)) {
+        let block = self.block_of(feature);
+        match self.blocks.get(block) {
             Some(block) => block.learned.describe(feature - block.first, schema),
             None => (String::new(), String::new()),
         }

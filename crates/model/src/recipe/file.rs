@@ -10,10 +10,18 @@ use super::parse::{Fault, parse};
 use crate::error::{ModelError, did_you_mean};
 use crate::schema::{Kind, Schema};
 
-/// Bins for each number in a recipe that is derived from the schema. On held-out training rows of the
-/// census 10, 20, 50, 100 and 200 bins had a log-loss of 0.305, 0.296, 0.292, 0.288 and 0.285; more
-/// than 100 would leave hardly any rows in a bin of a file of some thousand rows.
-const DEFAULT_BINS: usize = 100;
+/// What a recipe derived from the schema does with each type. Fine bins alone need many rows; coarse
+/// bins and the number itself carry a small file. Area under the curve on held-out training rows of
+/// the census, after learning from 500, 2,000, 10,000 and 27,351 rows: bins of 100 alone 0.875, 0.892,
+/// 0.917, 0.926; bins of 10 alone 0.882, 0.902, 0.910, 0.914; all three 0.892, 0.904, 0.917, 0.925.
+const DEFAULTS: [(Kind, &str); 6] = [
+    (Kind::Binary, "ALL_BINARY"),
+    (Kind::Categorical, "ALL_CATEGORICAL"),
+    (Kind::Numeric, "quantile_bin(ALL_NUMERIC, 10)"),
+    (Kind::Numeric, "quantile_bin(ALL_NUMERIC, 100)"),
+    (Kind::Numeric, "normalize(ALL_NUMERIC)"),
+    (Kind::Text, "lowercase(no_punct(ALL_TEXT))"),
+];
 /// Length of a recipe, at most, in bytes.
 const RECIPE_LIMIT: usize = 1024 * 1024;
 const SECTIONS: [&str; 3] = ["groups", "assignments", "outputs"];
@@ -37,24 +45,12 @@ impl Recipe {
         Recipe::resolve(groups, assignments, outputs, schema)
     }
 
-    /// The recipe for a schema that has none: each value of a category, a hundred quantile bins for each
-    /// number, each word of a text in lower case and without punctuation.
+    /// The recipe for a schema that has none: each value of a category, quantile bins coarse and fine
+    /// and the size of each number, each word of a text in lower case and without punctuation.
     pub fn default_for(schema: &Schema) -> Recipe {
         let has = |kind: Kind| schema.inputs().any(|attribute| attribute.kind == kind);
-        let outputs = [
-            (Kind::Binary, "ALL_BINARY".to_owned()),
-            (Kind::Categorical, "ALL_CATEGORICAL".to_owned()),
-            (
-                Kind::Numeric,
-                format!("quantile_bin(ALL_NUMERIC, {DEFAULT_BINS})"),
-            ),
-            (Kind::Text, "lowercase(no_punct(ALL_TEXT))".to_owned()),
-        ];
-        let outputs: Vec<String> = outputs
-            .into_iter()
-            .filter(|(kind, _)| has(*kind))
-            .map(|(_, text)| text)
-            .collect();
+        let outputs = DEFAULTS.iter().filter(|(kind, _)| has(*kind));
+        let outputs: Vec<String> = outputs.map(|(_, text)| (*text).to_owned()).collect();
         Recipe::resolve(Vec::new(), Vec::new(), outputs.clone(), schema).unwrap_or(Recipe {
             groups: Vec::new(),
             assignments: Vec::new(),

@@ -100,7 +100,7 @@ fn a_cartesian_of_groups_pairs_each_with_each_once() {
 #[test]
 fn the_default_recipe_has_what_the_schema_has() {
     let recipe = Recipe::default_for(&schema());
-    insta::assert_snapshot!(recipe.outputs().join(" | "), @"ALL_BINARY | ALL_CATEGORICAL | quantile_bin(ALL_NUMERIC, 100) | lowercase(no_punct(ALL_TEXT))");
+    insta::assert_snapshot!(recipe.outputs().join(" | "), @"ALL_BINARY | ALL_CATEGORICAL | quantile_bin(ALL_NUMERIC, 10) | quantile_bin(ALL_NUMERIC, 100) | normalize(ALL_NUMERIC) | lowercase(no_punct(ALL_TEXT))");
     assert_eq!(
         Recipe::from_json(&recipe.to_json(), &schema()).unwrap(),
         recipe

@@ -82,10 +82,15 @@ impl Chart {
     }
 
     /// A dot at each point, with words that show when it is pointed at.
-    pub(crate) fn dots(mut self, points: impl Iterator<Item = (f64, f64, String)>) -> Chart {
+    pub(crate) fn dots(
+        mut self,
+        radius: f64,
+        points: impl Iterator<Item = (f64, f64, String)>,
+    ) -> Chart {
         for (x, y, words) in points {
             self.add(format_args!(
-                "<circle class=\"dot\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\"><title>{}</title></circle>",
+                "<circle class=\"dot\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"{radius}\">\
+                 <title>{}</title></circle>",
                 across(x),
                 up(y),
                 Escaped(&words)

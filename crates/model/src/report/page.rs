@@ -23,7 +23,7 @@ h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}p.soft,figcaption{color:
 .charts{display:flex;flex-wrap:wrap;gap:1rem}figure{margin:0;width:20rem;max-width:100%}\
 svg{width:100%}svg text{font-size:11px;fill:var(--soft)}.grid{stroke:var(--line);fill:none}\
 .guide{stroke:var(--soft);stroke-dasharray:4 4;fill:none}.line{stroke:var(--mark);stroke-width:2;fill:none}\
-.dot,.bar{fill:var(--mark)}.dot.small{opacity:.4}table{border-collapse:collapse}\
+.dot,.bar{fill:var(--mark)}table{border-collapse:collapse}\
 td,th{border-bottom:1px solid var(--line);padding:.2rem .7rem;text-align:left}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}\
 td.hit{font-weight:600}pre{overflow:auto;border:1px solid var(--line);padding:.7rem}.wide{overflow-x:auto}";
 
@@ -35,6 +35,7 @@ impl Evaluation {
             self.figures(model),
             self.charts(),
             self.matrix(),
+            self.influences(),
             weights(model),
             making(model),
         ];
@@ -129,7 +130,7 @@ impl Evaluation {
         let chart = Chart::new("Calibration", "probability given", "part that came true")
             .guide((0.0, 0.0), (1.0, 1.0))
             .line(points())
-            .dots(dots);
+            .dots(4.0, dots);
         figure(
             chart,
             "Calibration: on the dashed line a probability means what it says.",
@@ -172,9 +173,30 @@ impl Evaluation {
             .map(|(t, s)| (part(*t), part(*s), format!("true {t}, predicted {s:.4}")));
         let chart = Chart::new("Predicted against true", "true", "predicted")
             .guide((0.0, 0.0), (1.0, 1.0))
-            .dots(dots);
+            .dots(2.0, dots);
         let words = format!("Predicted against true, both from {low} (0) to {high} (1).");
         figure(chart, &words)
+    }
+
+    fn influences(&self) -> String {
+        let most = self
+            .influence
+            .first()
+            .map_or(1.0, |first| first.spread.max(1e-12));
+        let row = |influence: &crate::Influence| {
+            format!(
+                "<tr><td>{}</td><td class=\"n\">{:.4}</td><td><meter value=\"{:.3}\"></meter></td></tr>",
+                Escaped(&influence.feature),
+                influence.spread,
+                influence.spread / most
+            )
+        };
+        let rows: String = self.influence.iter().take(WEIGHTS).map(row).collect();
+        format!(
+            "<h2>What moves the score</h2><p class=\"soft\">How much what each feature adds to the \
+             score varies over these rows (standard deviation, before it becomes a probability).</p>\
+             <table>{rows}</table>"
+        )
     }
 
     fn matrix(&self) -> String {
@@ -237,7 +259,7 @@ fn weights(model: &Model) -> String {
     let rows: String = model.strongest(WEIGHTS).into_iter().map(row).collect();
     format!(
         "<h2>Strongest weights</h2><p class=\"soft\">{} features in all. A positive weight speaks for \
-         the label, a negative one against it.</p><div class=\"wide\"><table><tr><th>attribute</th>\
+         the label, a negative one against it; a rare value may have a large one.</p><div class=\"wide\"><table><tr><th>attribute</th>\
          <th>value</th><th>label</th><th class=\"n\">weight</th></tr>{rows}</table></div>",
         model.features()
     )
