@@ -1,5 +1,28 @@
 //! Task files: what they say, and how they are read.
+//!
+//! A file is parsed into TOML with places, and walked by hand against the tables of [`actions`] and
+//! [`fields`], so that every error names its place and a way out, and all are told at once.
 
+mod across;
+pub mod actions;
+mod confine;
+mod diagnostic;
+pub mod fields;
+mod load;
 mod model;
+mod names;
+mod options;
+mod policy;
+mod reader;
+mod script;
+mod steps;
+mod top;
 
+pub use across::{Loaded, load_all};
+pub use diagnostic::{Diagnostic, Problem};
+pub use load::{is_task_file, load, read_text};
 pub use model::*;
+pub use policy::{POLICY, RETRY};
+pub use reader::parse_duration;
+pub use steps::READ;
+pub use top::{KeyDoc, LIMITS, TOP, TRIGGERS};

@@ -218,14 +218,15 @@ fn parts(source: &str) -> Result<Option<Vec<Part>>, SyntaxError> {
     Ok(Some(parts))
 }
 
-fn expression(source: &str, emit: &ast::EmitExpr<'_>) -> Result<Part, SyntaxError> {
+fn expression(source: &str, emit: &ast::Spanned<ast::EmitExpr<'_>>) -> Result<Part, SyntaxError> {
     if let Some(path) = path_of(&emit.expr)
         && path.root == "secret"
         && let [name] = path.fields.as_slice()
     {
         return Ok(Part::Secret(name.clone()));
     }
-    let span = emit.expr.span();
+    // The place of the whole expression: that of `a.b.c` itself begins at its last dot.
+    let span = emit.span();
     let range = span.start_offset as usize..span.end_offset as usize;
     let text = source.get(range.clone()).unwrap_or_default();
     Expr::parse(text)
@@ -236,4 +237,32 @@ fn expression(source: &str, emit: &ast::EmitExpr<'_>) -> Result<Part, SyntaxErro
                 .map(|r| r.start + range.start..r.end + range.start),
             ..error
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_expression_of_a_text_is_cut_out_whole() {
+        let text = "a {{ steps.predict.label }} b {{ (event.x.y + 1) | string | upper }}{{ event.z[0].q }}";
+        let template = Template::parse(text).unwrap();
+        let sources: Vec<_> = template
+            .parts()
+            .unwrap()
+            .iter()
+            .filter_map(|part| match part {
+                Part::Value(expr) => Some(expr.source()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(
+            sources,
+            [
+                "steps.predict.label",
+                "(event.x.y + 1) | string | upper",
+                "event.z[0].q"
+            ]
+        );
+    }
 }

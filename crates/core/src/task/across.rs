@@ -1,0 +1,143 @@
+//! What can only be seen across task files: two of one name, calls to nobody, cycles of calls.
+
+use super::diagnostic::{Diagnostic, Problem, suggest};
+use super::load::{Reading, read};
+use super::model::{Bundle, Task, Trigger};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What was read of a folder of task files.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The tasks without a fault, in the order of the files.
+    pub tasks: Vec<Task>,
+    /// What is wrong with the others.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads every task file. A bad file never takes the others with it.
+#[must_use]
+pub fn load_all(bundles: &[Bundle]) -> Loaded {
+    let mut readings: Vec<Reading> = bundles.iter().map(read).collect();
+    let found = across(bundles, &readings);
+    for (reading, problems) in readings.iter_mut().zip(found) {
+        reading.errors.extend(problems);
+    }
+    let mut loaded = Loaded::default();
+    for reading in readings {
+        match reading.task {
+            Some(task) if reading.errors.is_empty() => loaded.tasks.push(task),
+            _ => loaded.diagnostics.extend(reading.errors),
+        }
+    }
+    loaded
+}
+
+fn across(bundles: &[Bundle], readings: &[Reading]) -> Vec<Vec<Diagnostic>> {
+    let mut found = vec![Vec::new(); bundles.len()];
+    let cycles = Cycles::of(readings);
+    for ((at, bundle), reading) in bundles.iter().enumerate().zip(readings) {
+        let Some(problems) = found.get_mut(at) else {
+            continue;
+        };
+        let mut report = |span, problem| {
+            problems.push(Diagnostic::new(&bundle.path, &bundle.text, span, problem));
+        };
+        if let Some(problem) = same_id(bundles, readings, at, reading) {
+            report(reading.id_span.clone(), problem);
+        }
+        for call in &reading.calls {
+            if let Some(problem) = unknown_task(readings, &call.task) {
+                report(call.span.clone(), problem);
+            } else if let Some(cycle) = cycles.through(&reading.id, &call.task) {
+                let problem = Problem::new(format!("the cycle {cycle}"))
+                    .label("this call closes it")
+                    .help("a task cannot call itself, by whatever way");
+                report(call.span.clone(), problem);
+            }
+        }
+    }
+    found
+}
+
+/// Neither of two tasks of one id is taken: nobody knows which is meant.
+fn same_id(
+    bundles: &[Bundle],
+    readings: &[Reading],
+    at: usize,
+    reading: &Reading,
+) -> Option<Problem> {
+    let is_other = |(place, other): &(usize, &Reading)| {
+        *place != at && other.id == reading.id && !other.id.is_empty()
+    };
+    let (place, _) = readings.iter().enumerate().find(is_other)?;
+    let other = &bundles.get(place)?.path;
+    let release = matches!(
+        reading.task.as_ref().map(|task| &task.on),
+        Some(Trigger::Release(_))
+    );
+    let problem = if release {
+        Problem::new(format!("two release tasks have the version {}", reading.id))
+            .help("give the newer file a later time")
+    } else {
+        Problem::new(format!("two tasks are called `{}`", reading.id))
+            .help("rename one of the files, or give one an `id` of its own")
+    };
+    Some(problem.label(format!("the other is {other}")))
+}
+
+fn unknown_task(readings: &[Reading], name: &str) -> Option<Problem> {
+    let ids = readings.iter().map(|reading| reading.id.as_str());
+    let Some(called) = readings.iter().find(|reading| reading.id == name) else {
+        return Some(
+            Problem::new(format!("there is no task `{name}`"))
+                .label("unknown task")
+                .help(suggest(name, ids.collect::<Vec<_>>(), "tasks")),
+        );
+    };
+    match called.task.as_ref().map(|task| &task.on) {
+        Some(Trigger::Release(_) | Trigger::Object(_)) => Some(
+            Problem::new(format!("task `{name}` cannot be called"))
+                .label("it has another trigger")
+                .help("give the called task [on.call]"),
+        ),
+        _ => None,
+    }
+}
+
+/// Who calls whom.
+struct Cycles<'r> {
+    calls: BTreeMap<&'r str, BTreeSet<&'r str>>,
+}
+
+impl<'r> Cycles<'r> {
+    fn of(readings: &'r [Reading]) -> Self {
+        let mut calls: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for reading in readings {
+            let called = reading.calls.iter().map(|call| call.task.as_str());
+            calls.entry(reading.id.as_str()).or_default().extend(called);
+        }
+        Self { calls }
+    }
+
+    /// The cycle that a call from one task to another is part of: the shortest way back.
+    fn through(&self, from: &str, to: &'r str) -> Option<String> {
+        let mut ways: Vec<Vec<&str>> = vec![vec![to]];
+        let mut seen = BTreeSet::from([to]);
+        let mut next = 0;
+        while let Some(way) = ways.get(next).cloned() {
+            next += 1;
+            let last = way.last()?;
+            if *last == from {
+                let names: Vec<&str> = std::iter::once(from).chain(way).collect();
+                return Some(names.join(" -> "));
+            }
+            for called in self.calls.get(last).into_iter().flatten() {
+                if seen.insert(called) {
+                    let further = way.iter().copied().chain([*called]);
+                    ways.push(further.collect());
+                }
+            }
+        }
+        None
+    }
+}

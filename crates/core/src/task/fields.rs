@@ -1,0 +1,189 @@
+//! The names that expressions may read: fields of events, of runs and of loops, outputs of steps.
+//! Names are checked against these tables at load, and the documentation is made from them.
+
+use super::model::{ActionKind, Step, Trigger, Work};
+
+/// A name that can be read, and what it means.
+#[derive(Debug)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// What it means.
+    pub doc: &'static str,
+    /// Whether there may be more below it: a table or list.
+    pub open: bool,
+}
+
+/// What may be read below a name.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    /// These fields.
+    Known(&'static [Field]),
+    /// Whatever there is: the author knows.
+    Open,
+}
+
+const fn field(name: &'static str, doc: &'static str) -> Field {
+    Field {
+        name,
+        doc,
+        open: false,
+    }
+}
+
+const fn open(name: &'static str, doc: &'static str) -> Field {
+    Field {
+        name,
+        doc,
+        open: true,
+    }
+}
+
+/// `event` of a release task.
+pub const RELEASE: &[Field] = &[
+    field("release", "The release that was deployed."),
+    field(
+        "phase",
+        "`before` or `after` the new version takes traffic.",
+    ),
+    field("version", "The digits at the start of the file's name."),
+    field("environment", "Where it was deployed."),
+    field("late", "Whether later tasks of the release had run before."),
+];
+
+/// `event` of a task that watches objects.
+pub const OBJECT: &[Field] = &[
+    field("key", "What the object is known by."),
+    field("name", "Its name without folders."),
+    field("path", "Its path below the watched folder."),
+    field("url", "The kept copy of its content, for `read`."),
+    field("size", "Its size in bytes."),
+    field("hash", "The BLAKE3 hash of its content."),
+    field(
+        "modified",
+        "When it was changed, in milliseconds since 1970.",
+    ),
+];
+
+/// `run`.
+pub const RUN: &[Field] = &[
+    field("id", "The run's number."),
+    field("task", "The task's id."),
+    field("key", "The event's key."),
+    field(
+        "generation",
+        "Which time round: 1, and one more for each rerun.",
+    ),
+    field("environment", "Where it runs."),
+];
+
+/// `loop`, in a `do` block.
+pub const LOOP: &[Field] = &[
+    field("index", "The item's number, from 1."),
+    field("index0", "The item's number, from 0."),
+];
+
+/// `steps.ID` of a `for_each` step.
+pub const EACH: &[Field] = &[
+    field("done", "Items done."),
+    field(
+        "set_aside",
+        "Items set aside, each with its input and the reason.",
+    ),
+    field("total", "Items in all."),
+];
+
+const COMMAND: &[Field] = &[
+    field("code", "The program's exit code."),
+    field("stdout", "Its standard output as text."),
+    field("stderr", "The end of its standard error."),
+    open("json", "Its standard output as JSON, where it is JSON."),
+    field("millis", "How long it ran, in milliseconds."),
+];
+
+const HTTP: &[Field] = &[
+    field("status", "The status code."),
+    open("headers", "The answer's headers, names in lower case."),
+    field("text", "The answer's body as text."),
+    open("json", "The answer's body as JSON, where it is JSON."),
+    field(
+        "truncated",
+        "Whether the body was too long to be kept whole.",
+    ),
+];
+
+const SQL: &[Field] = &[
+    field("changed", "Rows that the statement changed."),
+    open("rows", "Rows that it gave, each a table by column."),
+    field("truncated", "Whether there were more rows than are kept."),
+];
+
+const PUT: &[Field] = &[
+    field("path", "The file that was written."),
+    field("bytes", "Its size."),
+    field("hash", "The BLAKE3 hash of its content."),
+    field("created", "Whether it was not there before."),
+];
+
+const PREDICT: &[Field] = &[
+    field("label", "The predicted value."),
+    field("score", "How sure the model is, from 0 to 1."),
+];
+
+const REQUIRE: &[Field] = &[field("held", "True.")];
+
+const APPROVE: &[Field] = &[
+    field("approved", "True."),
+    field("by", "Who approved."),
+    field("note", "What they wrote."),
+];
+
+const CALL: &[Field] = &[
+    field("task", "The task that was called."),
+    field("key", "The key it was called with."),
+];
+
+/// The roots of every expression, and what they mean.
+pub const ROOTS: &[Field] = &[
+    open("event", "The event's fields."),
+    open("steps", "The outputs of earlier steps, by their ids."),
+    open("run", "The run."),
+    field("now", "The time, in milliseconds since 1970."),
+    open("item", "The item, in a `do` block."),
+    open("loop", "The item's place, in a `do` block."),
+    open("output", "What the attempt gave, in `until`."),
+];
+
+/// What a step of this kind gives.
+#[must_use]
+pub fn outputs(kind: ActionKind) -> &'static [Field] {
+    match kind {
+        ActionKind::Command => COMMAND,
+        ActionKind::Http => HTTP,
+        ActionKind::Sql => SQL,
+        ActionKind::Put => PUT,
+        ActionKind::Predict => PREDICT,
+        ActionKind::Require => REQUIRE,
+        ActionKind::Approve => APPROVE,
+        ActionKind::Call => CALL,
+    }
+}
+
+/// What a step gives to later steps.
+#[must_use]
+pub fn outputs_of(step: &Step) -> &'static [Field] {
+    match &step.work {
+        Work::Action(spec) => outputs(spec.kind),
+        Work::Each(_) => EACH,
+    }
+}
+
+/// What stands below `event` for this trigger.
+#[must_use]
+pub fn event_of(trigger: &Trigger) -> Shape {
+    match trigger {
+        Trigger::Release(_) => Shape::Known(RELEASE),
+        Trigger::Object(_) => Shape::Known(OBJECT),
+        Trigger::Call(_) => Shape::Open,
+    }
+}
