@@ -1,1 +1,27 @@
 //! What a step does: one file an action.
+//!
+//! An action declares whether a call may be repeated, performs it, and says in words for people
+//! how it went. It never sees the ledger: an intent is committed before it is called, and what it
+//! gives is recorded after. Options arrive rendered and checked; secrets arrive as names and are
+//! revealed at the last moment.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)
+)]
+
+mod call;
+mod command;
+mod excerpt;
+mod http;
+mod options;
+mod place;
+mod put;
+mod secret;
+mod sql;
+
+pub use call::CallTask;
+pub use command::{Command, CommandConfig, Supervisor, supervisor_main};
+pub use http::{Allowed, Http, HttpConfig};
+pub use put::{Put, PutConfig};
+pub use secret::{NoSecrets, Secrets};
+pub use sql::{Database, MARKS, Sql, SqlConfig};

@@ -1,0 +1,55 @@
+//! `call`: starts another task, in the commit that records the step.
+
+use crate::options;
+use oncely_core::action::{Action, Call, Called, Done, Failure};
+use oncely_core::event::Event;
+use oncely_core::fact::Repeat;
+use oncely_core::limits::CALL_DEPTH;
+use oncely_core::time::Timestamp;
+use oncely_core::{Fut, Value};
+use serde::Deserialize;
+
+/// The `call` action.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CallTask;
+
+#[derive(Deserialize)]
+struct Options {
+    task: String,
+    #[serde(default)]
+    event: Value,
+    key: Option<String>,
+}
+
+impl Action for CallTask {
+    fn repeat(&self, _call: &Call) -> Repeat {
+        Repeat::Safe
+    }
+
+    fn run<'a>(&'a self, call: &'a Call) -> Fut<'a, Result<Done, Failure>> {
+        Box::pin(std::future::ready(called(call)))
+    }
+}
+
+fn called(call: &Call) -> Result<Done, Failure> {
+    if call.site.depth >= CALL_DEPTH {
+        return Err(Failure::permanent(format!(
+            "tasks have called one another {CALL_DEPTH} times up to here, which is the most: \
+             look for a task that calls itself"
+        )));
+    }
+    let options: Options = options::read(&call.options)?;
+    let event = Event {
+        key: options.key.unwrap_or_else(|| call.key.0.clone()).into(),
+        at: Timestamp(0),
+        data: options.event,
+    };
+    event
+        .checked_json()
+        .map_err(|error| Failure::permanent(error.to_string()))?;
+    Ok(Done::Call(Called {
+        task: options.task.into(),
+        key: event.key,
+        event: event.data,
+    }))
+}

@@ -1,0 +1,150 @@
+//! `sql`: executes statements.
+//!
+//! On the ledger's own database they are executed in the commit of their record. On another
+//! database a mark is written in the transaction of the statements, so that a repeat finds the mark
+//! and changes nothing.
+
+mod bind;
+mod database;
+mod error;
+mod guard;
+mod mark;
+mod read;
+mod rows;
+mod step;
+
+pub use mark::TABLE as MARKS;
+
+use database::Pool;
+use oncely_core::action::{Action, Call, Done, Failure, Statement};
+use oncely_core::fact::Repeat;
+use oncely_core::items::RowSink;
+use oncely_core::{Fut, Value};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A database that tasks may name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    /// The ledger's own.
+    Ledger,
+    /// An SQLite file.
+    Sqlite(PathBuf),
+}
+
+/// What the `sql` action needs to know.
+#[derive(Debug, Clone, Default)]
+pub struct SqlConfig {
+    /// Databases by the names that tasks use.
+    pub databases: BTreeMap<String, Database>,
+    /// For the test that proves that it can fail: writes ranges without looking at the mark.
+    pub sabotage_mark: bool,
+}
+
+/// The `sql` action.
+pub struct Sql {
+    databases: BTreeMap<String, Connected>,
+    sabotage_mark: bool,
+}
+
+enum Connected {
+    Ledger,
+    Sqlite(Arc<Pool>),
+}
+
+#[derive(Debug, Deserialize)]
+struct Options {
+    db: String,
+    text: String,
+    #[serde(default)]
+    bind: serde_json::Map<String, Value>,
+}
+
+impl Sql {
+    /// The action. Databases are opened when they are first needed.
+    #[must_use]
+    pub fn new(config: SqlConfig) -> Self {
+        let connect = |database| match database {
+            Database::Ledger => Connected::Ledger,
+            Database::Sqlite(path) => Connected::Sqlite(Arc::new(Pool::new(path))),
+        };
+        let databases = config.databases.into_iter();
+        Self {
+            databases: databases.map(|(name, db)| (name, connect(db))).collect(),
+            sabotage_mark: config.sabotage_mark,
+        }
+    }
+
+    fn database(&self, name: &str) -> Result<&Connected, Failure> {
+        self.databases.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.databases.keys().map(String::as_str).collect();
+            Failure::permanent(format!(
+                "there is no database named {name:?}: add [db.{name}] to oncely.toml; known are {}",
+                known.join(", ")
+            ))
+        })
+    }
+
+    async fn perform(&self, call: &Call) -> Result<Done, Failure> {
+        let options: Options = crate::options::read(&call.options)?;
+        let pool = match self.database(&options.db)? {
+            Connected::Ledger => return Ok(in_commit(options)),
+            Connected::Sqlite(pool) => Arc::clone(pool),
+        };
+        let step = step::Step {
+            text: options.text,
+            bind: options.bind,
+            mark: mark::Mark::of(call),
+            timeout: call.timeout,
+        };
+        let done = tokio::task::spawn_blocking(move || step.perform(&pool));
+        match done.await {
+            Ok(result) => result.map(Done::Output),
+            Err(_) => Err(Failure::retry("the statement was given up by oncely")),
+        }
+    }
+
+    fn sink(&self, call: &Call) -> Option<Result<Box<dyn RowSink>, Failure>> {
+        let options = match crate::options::read::<Options>(&call.options) {
+            Ok(options) => options,
+            Err(failure) => return Some(Err(failure)),
+        };
+        match self.database(&options.db) {
+            Err(failure) => Some(Err(failure)),
+            Ok(Connected::Ledger) => None,
+            Ok(Connected::Sqlite(pool)) => {
+                let columns = options.bind.keys().cloned().collect();
+                let mark = mark::Mark::of(call);
+                let sink = rows::Sink::new(pool, &options.text, columns, mark, self.sabotage_mark);
+                Some(sink.map(|sink| Box::new(sink) as Box<dyn RowSink>))
+            }
+        }
+    }
+}
+
+fn in_commit(options: Options) -> Done {
+    let bind = options.bind.into_iter();
+    Done::InCommit {
+        statements: vec![Statement {
+            text: options.text.into(),
+            bind: bind.map(|(name, value)| (name.into(), value)).collect(),
+        }],
+    }
+}
+
+impl Action for Sql {
+    /// Its effect shares a commit with its record, or with the mark that a repeat finds.
+    fn repeat(&self, _call: &Call) -> Repeat {
+        Repeat::Safe
+    }
+
+    fn run<'a>(&'a self, call: &'a Call) -> Fut<'a, Result<Done, Failure>> {
+        Box::pin(self.perform(call))
+    }
+
+    fn rows(&self, call: &Call) -> Option<Result<Box<dyn RowSink>, Failure>> {
+        self.sink(call)
+    }
+}

@@ -1,0 +1,69 @@
+//! Rows that a statement gives, as a value, within the bound of an output.
+
+use crate::excerpt::TEXT_BYTES;
+use base64::Engine as _;
+use oncely_core::Value;
+use rusqlite::Statement;
+use rusqlite::types::ValueRef;
+use serde_json::Map;
+
+/// Most rows of an output.
+const ROWS: usize = 1000;
+
+/// What a statement gave.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    pub(crate) rows: Vec<Value>,
+    /// There were more rows.
+    pub(crate) truncated: bool,
+}
+
+/// Executes a statement whose parameters are bound, and keeps as many rows as an output may have.
+pub(crate) fn read(statement: &mut Statement<'_>) -> rusqlite::Result<Read> {
+    let names: Vec<String> = statement
+        .column_names()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    let (mut read, mut room) = (Read::default(), TEXT_BYTES);
+    // A statement that also writes is carried to its end, whatever becomes of its rows.
+    let reads_only = statement.readonly();
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next()? {
+        if read.truncated {
+            continue;
+        }
+        let value = record(row, &names)?;
+        let bytes = value.to_string().len() + 1;
+        if bytes > room || read.rows.len() == ROWS {
+            read.truncated = true;
+            if reads_only {
+                break;
+            }
+            continue;
+        }
+        room -= bytes;
+        read.rows.push(value);
+    }
+    Ok(read)
+}
+
+fn record(row: &rusqlite::Row<'_>, names: &[String]) -> rusqlite::Result<Value> {
+    let mut record = Map::new();
+    for (place, name) in names.iter().enumerate() {
+        record.insert(name.clone(), cell(row.get_ref(place)?));
+    }
+    Ok(Value::Object(record))
+}
+
+fn cell(cell: ValueRef<'_>) -> Value {
+    match cell {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(integer) => integer.into(),
+        ValueRef::Real(real) => real.into(),
+        ValueRef::Text(text) => String::from_utf8_lossy(text).into(),
+        ValueRef::Blob(bytes) => base64::engine::general_purpose::STANDARD
+            .encode(bytes)
+            .into(),
+    }
+}
