@@ -3,7 +3,7 @@
 
 use oncely_core::task::{
     ActionKind, Bundle, Diagnostic, Existing, Format, Items, Phase, Step, Task, Trigger, Undo,
-    Work, load, load_all, read_text,
+    Work, load,
 };
 use oncely_core::template::Node;
 
@@ -46,53 +46,9 @@ fn action(step: &Step) -> (ActionKind, &Node) {
     }
 }
 
-const SCORE: &str = r#"
-title = "Predict the income bracket of every census record that arrives"
+const SCORE: &str = include_str!("tasks/score_census.toml");
 
-[on.object]
-source = "folder:inbox"               # or s3://bucket/prefix
-match  = "*.csv"
-
-[[step]]
-id       = "score"
-for_each = { read = "{{ event.url }}", as = "csv" }
-
-  [[step.do]]
-  id      = "predict"
-  predict = { model = "adult-income", record = "{{ item }}" }
-
-  [[step.do]]
-  id  = "store"
-
-    [step.do.sql]
-    db   = "results"
-    text = "insert into predictions (object, line, label, score) values (:object, :line, :label, :score)"
-    bind = { object = "{{ event.key }}", line = "{{ loop.index }}", label = "{{ steps.predict.label }}", score = "{{ steps.predict.score }}" }
-
-[[step]]
-id    = "tell_crm"
-retry = { attempts = 6, first = "2s", max = "5m" }
-
-  [step.http]
-  method       = "POST"
-  url          = "https://crm.example.com/v1/batches"
-  json         = { object = "{{ event.key }}", rows = "{{ steps.score.done }}" }
-  auth         = { bearer = "{{ secret.CRM_TOKEN }}" }
-  key_honoured = "24h"                # the other side keeps Idempotency-Key that long; without it a POST cut off is unknown
-"#;
-
-const NOTIFY: &str = r#"
-title        = "Tell customer X that issue 111 is fixed"
-environments = ["production"]
-
-[on.release]
-phase = "after"                       # before | after the new version takes traffic
-
-[[step]]
-id    = "mail"
-email = { to = "cs@example.com", subject = "Issue 111 is fixed", template = "mails/issue_111.txt" }
-undo  = { email = { to = "cs@example.com", subject = "Issue 111: please wait", template = "mails/issue_111_wait.txt" } }
-"#;
+const NOTIFY: &str = include_str!("tasks/notify_issue_111.toml");
 
 #[test]
 fn the_census_task_of_the_design_is_read() {
@@ -128,8 +84,8 @@ fn the_census_task_of_the_design_is_read() {
 #[test]
 fn an_action_that_is_not_there_yet_says_which_there_are() {
     insta::assert_snapshot!(wrong_at("tasks/20261122101500_notify_issue_111.toml", NOTIFY), @r#"
-tasks/20261122101500_notify_issue_111.toml:10:1: `email` is no action and no other key of a step (actions: command, http, sql, put, predict, require, approve, call; beside them: id, for_each, when, until, retry, timeout, on_unknown, undo)
-tasks/20261122101500_notify_issue_111.toml:11:11: `email` is no action (actions: command, http, sql, put, predict, require, approve, call)
+tasks/20261122101500_notify_issue_111.toml:9:1: `email` is no action and no other key of a step (actions: command, http, sql, put, predict, require, approve, call; beside them: id, for_each, when, until, retry, timeout, on_unknown, undo)
+tasks/20261122101500_notify_issue_111.toml:10:11: `email` is no action (actions: command, http, sql, put, predict, require, approve, call)
 "#);
 }
 
@@ -147,4 +103,389 @@ fn the_release_task_of_the_design_is_read_with_another_action() {
     assert_eq!(task.id.as_str(), "20261122101500");
     assert!(matches!(&task.on, Trigger::Release(r) if r.phase == Phase::After));
     assert!(matches!(&task.steps[0].policy.undo, Some(Undo::Action(_))));
+}
+
+#[test]
+fn a_fault_is_underlined_where_it_stands() {
+    let text = "on.call = {}\n[[step]]\ncommand = \"true\"\nretyr = { attempts = 3 }\n";
+    let errors = load(&bundle("tasks/t.toml", text)).unwrap_err();
+    assert_eq!(errors.len(), 1);
+    insta::assert_snapshot!(errors[0].render(text, false), @r#"
+error: `retyr` is no action and no other key of a step
+ --> tasks/t.toml:4:1
+  |
+4 | retyr = { attempts = 3 }
+  | ^^^^^ not known here
+  |
+  = help: did you mean `retry`?
+"#);
+    assert!(errors[0].render(text, true).contains("\u{1b}["));
+    let json = serde_json::to_value(&errors[0]).unwrap();
+    assert_eq!((&json["line"], &json["column"]), (&4.into(), &1.into()));
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    insta::assert_snapshot!(wrong(r#"
+titel = "x"
+id = "with space"
+environments = ["pro duction", 3]
+limits = { running = 0, one_at_a_time = "event.customer +" }
+on.call = { keys = "event.id" }
+on.object = { source = "s3://bucket" }
+
+[[step]]
+id = "Charge"
+command = { args = [], envs = { A = "x" } }
+http = { url = "https://x.example" }
+timeout = 30
+on_unknown = "retry"
+"#), @r#"
+tasks/t.toml:2:1: unknown key `titel` in a task file (did you mean `title`?)
+tasks/t.toml:3:6: `with space` cannot be the name of a task
+tasks/t.toml:4:17: `pro duction` cannot be the name of an environment
+tasks/t.toml:4:32: `environments` takes a text
+tasks/t.toml:5:22: `running` takes an integer from 1 to 4294967295
+tasks/t.toml:5:57: this expression cannot be read: unexpected end of input, expected expression
+tasks/t.toml:6:13: unknown key `keys` in `on.call` (did you mean `key`?)
+tasks/t.toml:7:4: a task has one trigger (make a task of its own of it, and let one `call` the other)
+tasks/t.toml:10:6: `Charge` cannot be the id of a step
+tasks/t.toml:11:20: `args` names no program
+tasks/t.toml:11:24: unknown key `envs` in `command` (did you mean `env`?)
+tasks/t.toml:12:1: a step has one action (make a step of its own of it)
+tasks/t.toml:13:11: `timeout` takes a duration such as "30s"
+tasks/t.toml:14:14: `on_unknown` takes "repeat" or "skip" or "ask"
+"#);
+}
+
+#[test]
+fn text_that_is_not_toml_says_every_place() {
+    insta::assert_snapshot!(wrong("title = \non.call = {}\n[[step]\ncommand = \"a\n"), @r#"
+tasks/t.toml:1:9: this is not TOML: string values must be quoted, expected literal string
+tasks/t.toml:3:8: this is not TOML: unclosed array table, expected `]`
+"#);
+}
+
+#[test]
+fn a_file_without_trigger_says_what_to_add() {
+    insta::assert_snapshot!(wrong("[[step]]\ncommand = \"true\"\n"), @"tasks/t.toml:1:1: nothing starts this task (add [on.object] or [on.call], or name the file YYYYMMDDHHMMSS_name for a task that runs once at a release)");
+    insta::assert_snapshot!(wrong("on.schedule = \"daily\"\n[[step]]\ncommand = \"true\"\n"), @r#"
+tasks/t.toml:1:1: `on` names no trigger (triggers: release, object, call)
+tasks/t.toml:1:4: unknown key `schedule` in `on` (known keys: `release`, `object`, `call`)
+"#);
+    insta::assert_snapshot!(wrong("on = {}\n[[step]]\ncommand = \"true\"\n"), @"tasks/t.toml:1:6: `on` names no trigger (triggers: release, object, call)");
+    insta::assert_snapshot!(wrong_at("tasks/2026-fix.toml", "on.release = { phase = \"befor\" }\n[[step]]\ncommand = \"true\"\n"), @r#"
+tasks/2026-fix.toml:1:4: the name of a release task begins with its version (name the file YYYYMMDDHHMMSS_fix.toml, with the time at which it was written)
+tasks/2026-fix.toml:1:24: `phase` takes "before" or "after" (did you mean "before"?)
+"#);
+    insta::assert_snapshot!(wrong_at("tasks/20261122101500_x.toml", "id = \"x\"\n[[step]]\ncommand = \"true\"\n"), @"tasks/20261122101500_x.toml:1:1: a release task is known by its version, not by an `id`");
+}
+
+#[test]
+fn a_name_that_means_a_release_needs_no_trigger() {
+    let task = good(
+        "tasks/20261122101500_x.toml",
+        "[[step]]\ncommand = \"true\"\n",
+    );
+    assert!(
+        matches!(&task.on, Trigger::Release(r) if r.version == "20261122101500" && r.phase == Phase::After)
+    );
+    let task = good(
+        "tasks/20261122101500_x.toml",
+        "on.release.phase = \"before\"\n[[step]]\ncommand = \"true\"\n",
+    );
+    assert!(matches!(&task.on, Trigger::Release(r) if r.phase == Phase::Before));
+}
+
+#[test]
+fn a_task_without_steps_does_nothing() {
+    insta::assert_snapshot!(wrong("on.call = {}\n"), @"tasks/t.toml:1:1: this task does nothing (say under [[step]] what is to be done)");
+    insta::assert_snapshot!(wrong("on.call = {}\nstep = [1]\n"), @"tasks/t.toml:2:9: `step` takes a table");
+    insta::assert_snapshot!(wrong("on.call = {}\nstep = {}\n"), @"tasks/t.toml:2:8: `step` takes a list of tables: write [[step]]");
+    insta::assert_snapshot!(wrong_step("id = \"a\"\nwhen = \"true\""), @"tasks/t.toml:2:1: a step has no action (actions: command, http, sql, put, predict, require, approve, call)");
+}
+
+#[test]
+fn sources_and_patterns_stay_below_the_project() {
+    let object = |on: &str| wrong(&format!("on.object = {on}\n[[step]]\ncommand = \"true\"\n"));
+    insta::assert_snapshot!(object("{ match = \"*.csv\" }"), @r#"tasks/t.toml:1:4: `on.object` needs `source` (source = "folder:inbox")"#);
+    insta::assert_snapshot!(object("{ source = \"s3://bucket/prefix\" }"), @r#"tasks/t.toml:1:24: `s3:` is not in this version of oncely (write `folder:` and a path below the project's root: "folder:inbox")"#);
+    insta::assert_snapshot!(object("{ source = \"inbox\" }"), @r#"tasks/t.toml:1:24: a source has a scheme (write `folder:` and a path below the project's root: "folder:inbox")"#);
+    insta::assert_snapshot!(object("{ source = \"folder:../inbox\" }"), @r#"tasks/t.toml:1:24: a path starts at the project's root and stays below it: no part of it is empty, `.` or `..` (write `folder:` and a path below the project's root: "folder:inbox")"#);
+    insta::assert_snapshot!(object("{ source = \"folder:/inbox\", match = \"/x\" }"), @"tasks/t.toml:1:49: `match` stays below the watched folder");
+    insta::assert_snapshot!(object("{ source = \"folder:inbox\", existing = \"runn\" }"), @r#"tasks/t.toml:1:51: `existing` takes "run" or "skip" (did you mean "run"?)"#);
+}
+
+#[test]
+fn every_option_says_what_it_takes() {
+    insta::assert_snapshot!(wrong_step("command = 3"), @"tasks/t.toml:3:11: `command` takes a table of options, or a list, or a text");
+    insta::assert_snapshot!(wrong_step("command = { args = [\"x\"], shell = \"y\" }"), @"tasks/t.toml:3:27: `command` takes only one of `args`, `shell`");
+    insta::assert_snapshot!(wrong_step("command = { cwd = \"x\" }"), @"tasks/t.toml:3:11: `command` needs one of `args`, `shell`");
+    insta::assert_snapshot!(wrong_step("command = { shell = \"x\", env = { \"A-B\" = \"x\" }, cwd = \"/tmp\", output = \"jsno\", safe = \"yes\" }"), @r#"
+tasks/t.toml:3:34: `A-B` cannot be a name here
+tasks/t.toml:3:55: a path starts at the project's root and stays below it: it is not relative
+tasks/t.toml:3:72: `output` takes "auto" or "text" or "json" (did you mean "json"?)
+tasks/t.toml:3:87: `safe` takes true or false
+"#);
+    insta::assert_snapshot!(wrong_step("http = \"https://x.example\""), @"tasks/t.toml:3:8: `http` takes a table of options");
+    insta::assert_snapshot!(wrong_step("http = { method = \"post\", redirects = 11, expect = [200, 99], headers = { \"a b\" = \"x\" } }"), @r#"
+tasks/t.toml:3:8: `http` needs `url` (Where to. Scheme and host are written out.)
+tasks/t.toml:3:19: `method` takes "GET" or "HEAD" or "PUT" or "DELETE" or "OPTIONS" or "POST" or "PATCH" (did you mean "POST"?)
+tasks/t.toml:3:39: `redirects` takes an integer from 0 to 10
+tasks/t.toml:3:58: `expect` takes an integer from 100 to 599
+tasks/t.toml:3:75: `a b` cannot be a name here
+"#);
+    insta::assert_snapshot!(wrong_step("http = { url = \"https://x.example\", json = {}, body = \"x\", auth = { bearer = \"x\", basic = { user = \"u\" } } }"), @r#"
+tasks/t.toml:3:48: `http` takes only one of `json`, `form`, `body`
+tasks/t.toml:3:83: `auth` takes only one of `bearer`, `basic`
+tasks/t.toml:3:91: `basic` needs `password` (The password.)
+"#);
+    insta::assert_snapshot!(wrong_step("put = { to = \"out/x\" }"), @"tasks/t.toml:3:7: `put` needs one of `text`, `json`, `copy`");
+    insta::assert_snapshot!(wrong_step("call = { event = {} }"), @"tasks/t.toml:3:8: `call` needs `task` (The id of the task; it has `on.call`.)");
+    insta::assert_snapshot!(wrong_step("require = { that = \"true\", every = \"5 minutes\", else = 3 }"), @r#"
+tasks/t.toml:3:36: `every` takes a duration (a whole number and ms, s, m, h or d: "500ms", "30s", "5m", "24h", "7d")
+tasks/t.toml:3:56: `else` takes "fail" or "end" or "retry"
+"#);
+    insta::assert_snapshot!(wrong_step("sql = { text = \"select 1\", bind = { x = nan, y = 9223372036854775808 } }"), @r#"
+tasks/t.toml:3:41: this number has no place in JSON
+tasks/t.toml:3:50: `a value in JSON` takes an integer from -9223372036854775808 to 9223372036854775807
+"#);
+}
+
+#[test]
+fn policies_say_what_they_take() {
+    insta::assert_snapshot!(wrong_step("command = \"x\"\nretry = { attempts = 0, first = \"5m\", max = \"1s\", maximum = 3 }"), @r#"
+tasks/t.toml:4:22: `attempts` takes an integer from 1 to 1000
+tasks/t.toml:4:39: `first` is longer than `max`
+tasks/t.toml:4:51: unknown key `maximum` in `retry` (known keys: `attempts`, `first`, `max`)
+"#);
+    insta::assert_snapshot!(wrong_step("command = \"x\"\nretry = 3\ntimeout = \"0s\"\nundo = \"nevr\""), @r#"
+tasks/t.toml:4:9: `retry` takes a table
+tasks/t.toml:5:11: `timeout` is longer than nothing
+tasks/t.toml:6:8: `undo` takes "never" or a table with one action
+"#);
+    insta::assert_snapshot!(wrong_step("command = \"x\"\nundo = { approve = \"ok?\" }"), @"tasks/t.toml:4:8: `approve` takes nothing back");
+    insta::assert_snapshot!(wrong_step("approve = \"ok?\"\nretry = { attempts = 3 }\ntimeout = \"5m\""), @r#"
+tasks/t.toml:4:1: `retry` says nothing about `approve` (use `expires`)
+tasks/t.toml:5:1: `timeout` says nothing about `approve` (use `expires`)
+"#);
+    insta::assert_snapshot!(wrong_step("command = \"x\"\nwhen = \"{{ event.x }}\""), @r#"tasks/t.toml:4:8: `when` takes a bare expression (write when = "event.x")"#);
+    insta::assert_snapshot!(wrong_step("command = \"x\"\nwhen = \"event.x ==\""), @"tasks/t.toml:4:17: this expression cannot be read: unexpected end of input, expected expression");
+}
+
+#[test]
+fn retry_fills_in_what_is_not_said() {
+    let retry = |retry: &str| {
+        let text = format!("on.call = {{}}\n[[step]]\ncommand = \"x\"\nretry = {retry}\n");
+        let retry = good("tasks/t.toml", &text).steps[0].policy.retry;
+        (retry.attempts, retry.first_ms, retry.max_ms)
+    };
+    assert_eq!(retry("{}"), (4, 1000, 300_000));
+    assert_eq!(retry("{ first = \"10m\" }"), (4, 600_000, 600_000));
+    assert_eq!(retry("{ max = \"500ms\" }"), (4, 500, 500));
+}
+
+#[test]
+fn data_never_becomes_code_or_address() {
+    insta::assert_snapshot!(wrong_step("command = \"echo {{ event.x }}\""), @r#"tasks/t.toml:3:11: `command` takes no `{{`: data never becomes code or address (hand it over with `env` or `stdin` and read it as "$NAME")"#);
+    insta::assert_snapshot!(wrong_step("command = [\"{{ event.x }}\"]"), @"tasks/t.toml:3:12: data never becomes code: this argument is written out (hand data over as a later argument, with `env`, or on standard input)");
+    insta::assert_snapshot!(wrong_step("command = [\"/bin/bash\", \"-ec\", \"echo {{ event.x }}\"]"), @"tasks/t.toml:3:32: data never becomes code: this argument is written out (hand data over as a later argument, with `env`, or on standard input)");
+    insta::assert_snapshot!(wrong_step("command = [\"python3\", \"-c\", \"print({{ event.x }})\"]"), @"tasks/t.toml:3:29: data never becomes code: this argument is written out (hand data over as a later argument, with `env`, or on standard input)");
+    insta::assert_snapshot!(wrong_step("sql = { text = \"delete from t where id = {{ event.x }}\" }"), @"tasks/t.toml:3:16: `text` takes no `{{`: data never becomes code or address (write `:name` in the statement and give it in `bind`)");
+    insta::assert_snapshot!(wrong_step("http = { url = \"https://{{ event.host }}/x\" }"), @"tasks/t.toml:3:16: the host of a URL is written out: no data may choose it (write a task for each host, or `https://host/{{ … }}`)");
+    insta::assert_snapshot!(wrong_step("http = { url = \"https://x.example{{ event.port }}\" }"), @"tasks/t.toml:3:16: the host of a URL is written out: no data may choose it (write a task for each host, or `https://host/{{ … }}`)");
+    insta::assert_snapshot!(wrong_step("http = { url = \"{{ event.url }}\" }"), @"tasks/t.toml:3:16: a URL begins with `https://` or `http://`, written out");
+    insta::assert_snapshot!(wrong_step("http = { url = \"ftp://x.example/\" }"), @"tasks/t.toml:3:16: a URL begins with `https://` or `http://`, written out");
+    insta::assert_snapshot!(wrong_step("http = { url = \"https://u:p@x.example/\" }"), @r#"tasks/t.toml:3:16: a URL holds no user and no password (use `auth = { basic = { user = "…", password = "{{ secret.NAME }}" } }`)"#);
+    insta::assert_snapshot!(wrong_step("put = { to = \"{{ event.x }}/a\", text = \"\" }"), @r#"tasks/t.toml:3:14: the first folder of a path is written out: no data may choose it (write it below a folder: "out/{{ … }}")"#);
+    insta::assert_snapshot!(wrong_step("put = { to = \"out{{ event.x }}\", text = \"\" }"), @r#"tasks/t.toml:3:14: the first folder of a path is written out: no data may choose it (write it below a folder: "out/{{ … }}")"#);
+    insta::assert_snapshot!(wrong_step("put = { to = \"out/../{{ event.x }}\", text = \"\" }"), @"tasks/t.toml:3:14: a path starts at the project's root and stays below it: no part of it is empty, `.` or `..`");
+    insta::assert_snapshot!(wrong_step("put = { to = \"/etc/x\", text = \"\" }"), @"tasks/t.toml:3:14: a path starts at the project's root and stays below it: it is not relative");
+    insta::assert_snapshot!(wrong_step("call = { task = \"{{ event.x }}\" }"), @"tasks/t.toml:3:17: `task` takes no `{{`: data never becomes code or address (write it out: no data may choose it)");
+    insta::assert_snapshot!(wrong_step("predict = { model = \"{{ event.x }}\", record = {} }"), @"tasks/t.toml:3:21: `model` takes no `{{`: data never becomes code or address (write it out: no data may choose it)");
+    insta::assert_snapshot!(wrong_step("for_each = { read = \"{{ event.file }}\", as = \"csv\" }\ndo = [{ command = [\"x\"] }]"), @"tasks/t.toml:3:21: the first folder of a path is written out: no data may choose it (a file is named by `{{ event.url }}` of on.object, by `{{ steps.ID.path }}` of a step that wrote it, or by a path whose first folder is written out)");
+}
+
+#[test]
+fn what_is_written_out_may_be_followed_by_data() {
+    for step in [
+        "http = { url = \"https://x.example/{{ event.x }}?a={{ event.y }}\" }",
+        "http = { url = \"HTTP://x.example?a={{ event.y }}\" }",
+        "put = { to = \"out/{{ event.x }}.{{ event.y }}\", text = \"{{ event.z }}\" }",
+        "command = [\"bash\", \"-c\", \"echo $1\", \"--\", \"{{ event.x }}\"]",
+        "for_each = { read = \"out/{{ event.x }}\", as = \"lines\" }\ndo = [{ command = [\"x\", \"{{ item }}\"] }]",
+        "for_each = \"event.list\"\ndo = [{ command = [\"x\", \"{{ item.a }}\", \"{{ loop.index0 }}\"] }]",
+    ] {
+        good(
+            "tasks/t.toml",
+            &format!("on.call = {{}}\n[[step]]\n{step}\n"),
+        );
+    }
+}
+
+#[test]
+fn secrets_stand_only_where_the_other_side_is_told_who_asks() {
+    insta::assert_snapshot!(wrong_step("http = { url = \"https://x.example/?k={{ secret.KEY }}\", json = { k = \"{{ secret.KEY }}\" } }"), @r#"
+tasks/t.toml:3:41: a secret cannot stand here (secrets stand in the `env` of a command and in the `headers` and `auth` of http)
+tasks/t.toml:3:74: a secret cannot stand here (secrets stand in the `env` of a command and in the `headers` and `auth` of http)
+"#);
+    insta::assert_snapshot!(wrong_step("http = { url = \"https://x.example/\", auth = { bearer = \"{{ secret.KEY | upper }}\" } }"), @"tasks/t.toml:3:60: this expression cannot be read: a secret stands alone, as `{{ secret.NAME }}`: never in a filter, an expression or a block");
+    insta::assert_snapshot!(wrong_step("command = \"x\"\nwhen = \"secret.KEY == 'x'\""), @"tasks/t.toml:4:9: a secret cannot stand here (secrets stand in the `env` of a command and in the `headers` and `auth` of http)");
+    insta::assert_snapshot!(wrong_step("command = [\"x\", \"{{ secret.KEY }}\"]"), @"tasks/t.toml:3:21: a secret cannot stand here (secrets stand in the `env` of a command and in the `headers` and `auth` of http)");
+    let text = "on.call = {}\n[[step]]\ncommand = { args = [\"x\"], env = { K = \"a {{ secret.KEY }}\" } }\n";
+    let task = good("tasks/t.toml", text);
+    let (_, options) = action(&task.steps[0]);
+    assert!(matches!(
+        options.get("env").unwrap().get("K"),
+        Some(Node::Text(_))
+    ));
+}
+
+#[test]
+fn names_that_nobody_has_are_told_at_load() {
+    let object = |step: &str| {
+        wrong(&format!(
+            "on.object = {{ source = \"folder:inbox\" }}\n[[step]]\n{step}\n"
+        ))
+    };
+    insta::assert_snapshot!(object("command = \"x\"\nwhen = \"event.nmae == 'x'\""), @"tasks/t.toml:4:9: the event of on.object has no `nmae` (did you mean `event.name`?)");
+    insta::assert_snapshot!(object("command = [\"x\", \"{{ event.customer.id }}\"]"), @"tasks/t.toml:3:21: the event of on.object has no `customer` (there are: `key`, `name`, `path`, `url`, `size`, `hash`, `modified`)");
+    insta::assert_snapshot!(object("command = [\"x\", \"{{ event.key.id }}\"]"), @"tasks/t.toml:3:21: `event.key` has nothing below it");
+    insta::assert_snapshot!(object("command = [\"x\", \"{{ evnt.key }}\", \"{{ item.a }}\", \"{{ run.idd }}\", \"{{ output.code }}\"]"), @r#"
+tasks/t.toml:3:21: there is no `evnt` to read here (did you mean `event`?)
+tasks/t.toml:3:39: `item` can be read inside a `do` block only
+tasks/t.toml:3:55: `run` has no `idd` (did you mean `run.id`?)
+tasks/t.toml:3:72: `output` can be read in `until` only
+"#);
+    insta::assert_snapshot!(object("command = \"x\"\nuntil = \"output.cod == 0 and output.json.ready\""), @"tasks/t.toml:4:10: `output` has no `cod` (did you mean `output.code`?)");
+    insta::assert_snapshot!(wrong("on.call = { key = \"run.id\" }\n[[step]]\ncommand = \"x\"\n"), @"tasks/t.toml:1:20: there is no run yet where this is evaluated");
+}
+
+#[test]
+fn steps_read_only_what_came_before_them() {
+    insta::assert_snapshot!(wrong(r#"
+on.call = {}
+[[step]]
+id = "first"
+command = ["x", "{{ steps.second.stdout }}", "{{ steps.first.stdout }}"]
+[[step]]
+id = "each"
+for_each = "event.list"
+do = [
+  { id = "a", command = ["x", "{{ steps.first.stdut }}", "{{ steps.b.code }}"] },
+  { id = "b", command = ["x", "{{ steps.a.code }}", "{{ steps.each.done }}", "{{ item.whatever }}"] },
+]
+[[step]]
+id = "second"
+command = ["x", "{{ steps.frist.stdout }}", "{{ steps.each.done }}", "{{ steps.a.code }}", "{{ steps.each.rows }}"]
+"#), @r#"
+tasks/t.toml:5:21: step `second` cannot be read here: it comes later
+tasks/t.toml:5:50: step `first` cannot be read here: it is this step
+tasks/t.toml:10:35: step `first` has no `stdut` (did you mean `steps.first.stdout`?)
+tasks/t.toml:10:62: step `b` cannot be read here: it comes later
+tasks/t.toml:11:57: step `each` cannot be read here: it is this step
+tasks/t.toml:15:21: there is no step `frist` (did you mean `first`?)
+tasks/t.toml:15:74: step `a` cannot be read here: it is inside the `do` block of `each`
+tasks/t.toml:15:96: step `each` has no `rows` (there are: `done`, `set_aside`, `total`)
+"#);
+}
+
+#[test]
+fn the_undo_of_a_step_reads_what_the_step_gave() {
+    good(
+        "tasks/t.toml",
+        r#"
+on.call = {}
+[[step]]
+id = "charge"
+http = { url = "https://x.example/charges" }
+undo = { http = { url = "https://x.example/charges/{{ steps.charge.json.id }}/refund" } }
+"#,
+    );
+}
+
+#[test]
+fn depth_stays_at_two() {
+    insta::assert_snapshot!(wrong_step("for_each = \"event.a\"\ndo = [{ for_each = \"item\", do = [{ command = \"x\" }] }]"), @"tasks/t.toml:4:9: a `for_each` step cannot stand inside a `do` block (put it into a task of its own and `call` that task)");
+    insta::assert_snapshot!(wrong_step("for_each = \"event.a\"\ndo = [{ approve = \"x\" }, { require = \"true\" }, { call = { task = \"t\" } }]"), @r#"
+tasks/t.toml:4:9: `approve` cannot stand inside a `do` block (inside `do` there may be: command, http, sql, put, predict)
+tasks/t.toml:4:28: `require` cannot stand inside a `do` block (inside `do` there may be: command, http, sql, put, predict)
+tasks/t.toml:4:50: `call` cannot stand inside a `do` block (inside `do` there may be: command, http, sql, put, predict)
+"#);
+    insta::assert_snapshot!(wrong_step("for_each = \"event.a\"\ndo = []"), @"tasks/t.toml:4:6: the `do` block has no step");
+    insta::assert_snapshot!(wrong_step("for_each = \"event.a\"\nuntil = \"true\"\ncommand = \"x\"\ndo = [{ command = \"x\" }]"), @r#"
+tasks/t.toml:4:1: unknown key `until` in a `for_each` step (known keys: `id`, `for_each`, `do`, `when`, `retry`, `timeout`, `on_unknown`, `undo`)
+tasks/t.toml:5:1: unknown key `command` in a `for_each` step (known keys: `id`, `for_each`, `do`, `when`, `retry`, `timeout`, `on_unknown`, `undo`)
+"#);
+    insta::assert_snapshot!(wrong_step("do = [{ command = \"x\" }]"), @r#"tasks/t.toml:2:1: a step with `do` needs `for_each` (for_each = { read = "{{ event.url }}", as = "csv" })"#);
+    insta::assert_snapshot!(wrong_step("for_each = [\"a\"]\ndo = [{ command = \"x\" }]"), @"tasks/t.toml:3:12: `for_each` takes an expression in quotes that gives a list, or a table with `read`");
+    insta::assert_snapshot!(wrong_step("for_each = { read = \"in/x\", as = \"xml\", columns = [\"a\", \"a\"], header = true }\ndo = [{ command = \"x\" }]"), @r#"
+tasks/t.toml:3:34: `as` takes "csv" or "jsonl" or "lines"
+tasks/t.toml:3:57: two columns are called `a`
+tasks/t.toml:3:63: unknown key `header` in `for_each` (known keys: `read`, `as`, `columns`)
+"#);
+    insta::assert_snapshot!(wrong_step("for_each = { read = \"in/x\", as = \"jsonl\", columns = [\"a\"] }\ndo = [{ command = \"x\" }]"), @"tasks/t.toml:3:43: only csv has `columns`");
+}
+
+#[test]
+fn two_steps_of_one_name_are_told() {
+    insta::assert_snapshot!(wrong("on.call = {}\n[[step]]\ncommand = \"x\"\n[[step]]\ncommand = \"y\"\n"), @"tasks/t.toml:4:1: two steps are called `command` (give it an `id` of its own)");
+}
+
+#[test]
+fn short_forms_stand_for_long_ones() {
+    let text = r#"
+on.call = { key = "event.id" }
+[[step]]
+command = ["bin/x", "{{ event.id }}"]
+[[step]]
+id = "shell"
+command = "make reindex"
+[[step]]
+require = "steps.shell.code == 0"
+[[step]]
+approve = "Send {{ event.n }} mails?"
+"#;
+    let task = good("tasks/t.toml", text);
+    let keys = task.steps.iter().map(|step| match action(step).1 {
+        Node::Table(entries) => entries[0].0.as_str(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(keys.collect::<Vec<_>>(), ["args", "shell", "that", "text"]);
+    assert_eq!(task.steps[2].id.as_str(), "require");
+    assert!(action(&task.steps[2]).1.expr("that").is_some());
+}
+
+#[test]
+fn any_value_keeps_its_types_and_its_order() {
+    let text = r#"
+on.call = {}
+[[step]]
+[step.http]
+url = "https://x.example/"
+json = { z = 1, a = [1.5, true, "x"], at = 2026-11-22T10:15:00Z, deep = { x = "{{ event.x }}", y = ["{{ event.y }}", 0xff] } }
+"#;
+    let task = good("tasks/t.toml", text);
+    let json = action(&task.steps[0]).1.get("json").unwrap();
+    assert_eq!(
+        json.get("a"),
+        Some(&Node::Fixed(serde_json::json!([1.5, true, "x"])))
+    );
+    assert_eq!(
+        json.get("at"),
+        Some(&Node::Fixed("2026-11-22T10:15:00Z".into()))
+    );
+    assert!(matches!(
+        json.get("deep").unwrap().get("x"),
+        Some(Node::Any(_))
+    ));
+    assert!(matches!(
+        json.get("deep").unwrap().get("y"),
+        Some(Node::List(_))
+    ));
+    let Node::Table(entries) = json else { panic!() };
+    assert_eq!(
+        entries.iter().map(|(k, _)| k.as_str()).collect::<Vec<_>>(),
+        ["z", "a", "at", "deep"]
+    );
 }

@@ -114,7 +114,7 @@ impl Scope {
             let what = format!("step `{id}`");
             return below(&format!("steps.{id}"), seen.outputs, rest, &what);
         }
-        if let Some((_, why)) = self.hidden.iter().find(|(hidden, _)| hidden == id) {
+        if let Some((_, why)) = self.hidden.iter().rev().find(|(hidden, _)| hidden == id) {
             return Err(Problem::new(format!(
                 "step `{id}` cannot be read here: {why}"
             )));

@@ -299,7 +299,7 @@ impl Reader<'_> {
             DeValue::Boolean(truth) => Some(Node::Fixed((*truth).into())),
             DeValue::Datetime(moment) => Some(Node::Fixed(moment.to_string().into())),
             DeValue::Integer(_) => self
-                .int(value, "a value", i64::MIN, i64::MAX)
+                .int(value, "a value in JSON", i64::MIN, i64::MAX)
                 .map(|number| Node::Fixed(number.into())),
             DeValue::Float(digits) => self.float(value, digits.as_str()),
             DeValue::Array(items) => {

@@ -1,0 +1,281 @@
+//! The JSON Schema of task files, made from the same tables that the reader walks by: editors
+//! complete and explain what the reader will take.
+
+use super::actions::{ACTIONS, ActionDoc, Names, OptionKind, TableSpec};
+use super::policy::{ON_UNKNOWN, POLICY, RETRY};
+use super::steps::{FORMATS, READ};
+use super::top::{KeyDoc, LIMITS, TOP, TRIGGERS};
+use crate::{Value, limits};
+use serde_json::{Map, json};
+
+/// The JSON Schema (draft 2020-12) of TOML task files.
+///
+/// It is as strict as a schema can be. What needs more than one place at once (names in
+/// expressions, the file's own name) only the reader checks.
+#[must_use]
+pub fn json_schema() -> Value {
+    let mut schema = table(TOP, |key| match key {
+        "title" => text(),
+        "id" => json!({ "type": "string", "pattern": NAME, "maxLength": limits::NAME_BYTES }),
+        "environments" => json!({
+            "type": "array",
+            "minItems": 1,
+            "items": { "type": "string", "pattern": NAME },
+        }),
+        "on" => on(),
+        "limits" => table(LIMITS, |key| match key {
+            "running" => json!({ "type": "integer", "minimum": 1 }),
+            _ => text(),
+        }),
+        _ => json!({
+            "type": "array",
+            "minItems": 1,
+            "maxItems": limits::STEPS,
+            "items": { "$ref": "#/$defs/step" },
+        }),
+    });
+    let head = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "oncely task",
+        "description": "What is to be done once, and when.",
+        "required": ["step"],
+        "$defs": definitions(),
+    });
+    merge(&mut schema, head);
+    schema
+}
+
+/// What a name is.
+const NAME: &str = r"^[\p{L}\p{N}][\p{L}\p{N}_.-]*$";
+/// What a duration is.
+const DURATION: &str = "^[0-9]+(ms|s|m|h|d)$";
+
+fn definitions() -> Value {
+    let mut definitions = Map::new();
+    definitions.insert(
+        "duration".into(),
+        json!({ "type": "string", "pattern": DURATION }),
+    );
+    for doc in ACTIONS {
+        definitions.insert(doc.kind.name().into(), action(doc));
+    }
+    definitions.insert("undo".into(), undo());
+    definitions.insert("step".into(), step(true));
+    definitions.insert("do_step".into(), step(false));
+    Value::Object(definitions)
+}
+
+fn on() -> Value {
+    let mut properties = Map::new();
+    for (trigger, doc, keys) in TRIGGERS {
+        let mut schema = table(keys, |key| match key {
+            "phase" => json!({ "enum": ["before", "after"] }),
+            "existing" => json!({ "enum": ["run", "skip"] }),
+            "source" => json!({ "type": "string", "pattern": "^folder:[^/]" }),
+            _ => text(),
+        });
+        if *trigger == "object" {
+            merge(&mut schema, json!({ "required": ["source"] }));
+        }
+        merge(&mut schema, json!({ "description": doc }));
+        properties.insert((*trigger).into(), schema);
+    }
+    json!({
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+        "minProperties": 1,
+        "maxProperties": 1,
+    })
+}
+
+/// A step: one action, or `for_each` with `do` where the step is not inside such a block itself.
+fn step(outer: bool) -> Value {
+    let mut properties = Map::new();
+    let id =
+        json!({ "type": "string", "pattern": "^[a-z0-9_]+$", "maxLength": limits::NAME_BYTES });
+    properties.insert("id".into(), id);
+    for (key, doc) in POLICY {
+        properties.insert((*key).into(), described(policy(key), doc));
+    }
+    let mut choices = Vec::new();
+    for doc in ACTIONS.iter().filter(|doc| outer || doc.in_do) {
+        let name = doc.kind.name();
+        properties.insert(name.into(), reference(name));
+        choices.push(json!({ "required": [name] }));
+    }
+    if outer {
+        let block = json!({
+            "type": "array",
+            "minItems": 1,
+            "maxItems": limits::STEPS,
+            "items": { "$ref": "#/$defs/do_step" },
+            "description": "What is done for each item.",
+        });
+        properties.insert("do".into(), block);
+        properties.insert("for_each".into(), for_each());
+        choices.push(json!({ "required": ["for_each"] }));
+    }
+    json!({
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+        "oneOf": choices,
+        "dependentRequired": { "for_each": ["do"], "do": ["for_each"] },
+    })
+}
+
+fn for_each() -> Value {
+    let mut read = table(READ, |key| match key {
+        "as" => json!({ "enum": FORMATS }),
+        "columns" => {
+            json!({ "type": "array", "minItems": 1, "uniqueItems": true, "items": text() })
+        }
+        _ => text(),
+    });
+    merge(&mut read, json!({ "required": ["read", "as"] }));
+    let doc = "The items: an expression that gives a list, or a file that is read as a stream.";
+    json!({ "anyOf": [text(), read], "description": doc })
+}
+
+fn policy(key: &str) -> Value {
+    match key {
+        "retry" => table(RETRY, |key| match key {
+            "attempts" => json!({ "type": "integer", "minimum": 1, "maximum": limits::ATTEMPTS }),
+            _ => reference("duration"),
+        }),
+        "timeout" => reference("duration"),
+        "on_unknown" => json!({ "enum": ON_UNKNOWN }),
+        "undo" => reference("undo"),
+        _ => text(),
+    }
+}
+
+fn undo() -> Value {
+    let effects = ACTIONS.iter().filter(|doc| doc.effect);
+    let properties: Map<_, _> = effects
+        .map(|doc| (doc.kind.name().to_owned(), reference(doc.kind.name())))
+        .collect();
+    json!({ "anyOf": [
+        { "const": "never" },
+        {
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": false,
+            "minProperties": 1,
+            "maxProperties": 1,
+        },
+    ] })
+}
+
+fn action(doc: &ActionDoc) -> Value {
+    let mut forms = vec![spec(&doc.table)];
+    for short in doc.short {
+        let option = doc.table.options.iter().find(|o| o.name == short.option);
+        forms.extend(option.map(|option| described(kind(&option.kind), option.doc)));
+    }
+    json!({ "anyOf": forms, "description": doc.doc })
+}
+
+fn spec(spec: &TableSpec) -> Value {
+    let properties: Map<_, _> = spec
+        .options
+        .iter()
+        .map(|o| (o.name.to_owned(), described(kind(&o.kind), o.doc)))
+        .collect();
+    let required: Vec<_> = spec
+        .options
+        .iter()
+        .filter(|o| o.required)
+        .map(|o| o.name)
+        .collect();
+    let groups: Vec<_> = spec
+        .groups
+        .iter()
+        .map(|group| {
+            let mut choices: Vec<_> = group
+                .names
+                .iter()
+                .map(|n| json!({ "required": [n] }))
+                .collect();
+            if !group.required {
+                choices.push(json!({ "not": { "anyOf": choices.clone() } }));
+            }
+            json!({ "oneOf": choices })
+        })
+        .collect();
+    let mut schema = json!({
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+        "required": required,
+    });
+    if !groups.is_empty() {
+        merge(&mut schema, json!({ "allOf": groups }));
+    }
+    schema
+}
+
+fn kind(kind: &OptionKind) -> Value {
+    match kind {
+        OptionKind::Text | OptionKind::Secret => json!({ "type": "string" }),
+        OptionKind::Fixed(_) => json!({ "type": "string", "not": { "pattern": r"\{[{%]" } }),
+        OptionKind::Url => json!({ "type": "string", "pattern": "^[hH][tT][tT][pP][sS]?://[^/{]" }),
+        OptionKind::Path => json!({ "type": "string", "pattern": "^[^/~{]" }),
+        OptionKind::FixedPath => {
+            json!({ "type": "string", "pattern": "^[^/~]", "not": { "pattern": r"\{[{%]" } })
+        }
+        OptionKind::Any => json!({}),
+        OptionKind::Expr => text(),
+        OptionKind::Bool => json!({ "type": "boolean" }),
+        OptionKind::Int(min, max) => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        OptionKind::Duration => reference("duration"),
+        OptionKind::Choice(words) => json!({ "enum": words }),
+        OptionKind::List(of) => json!({ "type": "array", "items": self::kind(of) }),
+        OptionKind::Args => {
+            json!({ "type": "array", "minItems": 1, "items": { "type": "string" } })
+        }
+        OptionKind::Map(names, of) => json!({
+            "type": "object",
+            "propertyNames": { "pattern": names_pattern(*names) },
+            "additionalProperties": self::kind(of),
+        }),
+        OptionKind::Table(table) => spec(table),
+    }
+}
+
+fn names_pattern(names: Names) -> &'static str {
+    match names {
+        Names::Any => ".",
+        Names::Variable => "^[A-Za-z_][A-Za-z0-9_]*$",
+        Names::Header => r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
+    }
+}
+
+fn text() -> Value {
+    json!({ "type": "string", "minLength": 1 })
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/$defs/{name}") })
+}
+
+/// A table of these keys and no others.
+fn table(keys: &[KeyDoc], value: impl Fn(&str) -> Value) -> Value {
+    let properties: Map<_, _> = keys
+        .iter()
+        .map(|(key, doc)| ((*key).to_owned(), described(value(key), doc)))
+        .collect();
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+fn described(mut schema: Value, doc: &str) -> Value {
+    merge(&mut schema, json!({ "description": doc }));
+    schema
+}
+
+fn merge(schema: &mut Value, more: Value) {
+    if let (Value::Object(schema), Value::Object(more)) = (schema, more) {
+        schema.extend(more);
+    }
+}

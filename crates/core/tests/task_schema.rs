@@ -1,0 +1,100 @@
+//! The JSON Schema of task files agrees with the reader.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use oncely_core::task::{Bundle, json_schema, load};
+use serde_json::Value;
+
+const GOOD: &[&str] = &[
+    include_str!("tasks/score_census.toml"),
+    include_str!("tasks/invoice.toml"),
+    include_str!("tasks/every_option.toml"),
+];
+
+/// Each with one fault that a schema can see.
+const BAD: &[&str] = &[
+    "on.call = {}\n",
+    "title = 3\non.call = {}\n[[step]]\ncommand = \"x\"\n",
+    "titel = \"x\"\non.call = {}\n[[step]]\ncommand = \"x\"\n",
+    "on.mail = {}\n[[step]]\ncommand = \"x\"\n",
+    "on.call = {}\non.object = { source = \"folder:x\" }\n[[step]]\ncommand = \"x\"\n",
+    "on.object = {}\n[[step]]\ncommand = \"x\"\n",
+    "on.object = { source = \"s3://x\" }\n[[step]]\ncommand = \"x\"\n",
+    "on.call = {}\n[[step]]\ncommand = \"x\"\nretry = 3\n",
+    "on.call = {}\n[[step]]\ncommand = \"x\"\ntimeout = \"5 minutes\"\n",
+    "on.call = {}\n[[step]]\ncommand = \"x\"\nundo = \"nevr\"\n",
+    "on.call = {}\n[[step]]\ncommand = \"x\"\nundo = { approve = \"x\" }\n",
+    "on.call = {}\n[[step]]\ncommand = \"echo {{ event.x }}\"\n",
+    "on.call = {}\n[[step]]\ncommand = { args = [\"x\"], shell = \"x\" }\n",
+    "on.call = {}\n[[step]]\ncommand = { cwd = \"x\" }\n",
+    "on.call = {}\n[[step]]\ncommand = { args = [\"x\"], env = { \"a-b\" = \"\" } }\n",
+    "on.call = {}\n[[step]]\ncommand = \"x\"\nrequire = \"true\"\n",
+    "on.call = {}\n[[step]]\nid = \"A\"\ncommand = \"x\"\n",
+    "on.call = {}\n[[step]]\nhttp = { url = \"https://x.example/\", method = \"post\" }\n",
+    "on.call = {}\n[[step]]\nhttp = { url = \"https://{{ event.x }}/\" }\n",
+    "on.call = {}\n[[step]]\nhttp = { url = \"https://x.example/\", json = 1, body = \"x\" }\n",
+    "on.call = {}\n[[step]]\nhttp = { json = 1 }\n",
+    "on.call = {}\n[[step]]\nput = { to = \"/etc/x\", text = \"x\" }\n",
+    "on.call = {}\n[[step]]\nfor_each = \"event.x\"\n",
+    "on.call = {}\n[[step]]\ndo = [{ command = \"x\" }]\n",
+    "on.call = {}\n[[step]]\nfor_each = \"event.x\"\ndo = [{ approve = \"x\" }]\n",
+    "on.call = {}\n[[step]]\nfor_each = { read = \"in/x\", as = \"xml\" }\ndo = [{ command = \"x\" }]\n",
+];
+
+fn json(text: &str) -> Value {
+    serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap()
+}
+
+fn loads(text: &str) -> Result<(), String> {
+    let bundle = Bundle {
+        path: "tasks/t.toml".into(),
+        text: text.into(),
+        executable: false,
+        files: Default::default(),
+    };
+    load(&bundle).map(drop).map_err(|errors| {
+        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    })
+}
+
+#[test]
+fn the_schema_is_a_schema() {
+    assert!(jsonschema::meta::is_valid(&json_schema()));
+}
+
+#[test]
+fn what_the_reader_takes_the_schema_takes() {
+    let schema = jsonschema::validator_for(&json_schema()).unwrap();
+    for text in GOOD {
+        loads(text).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
+        let errors: Vec<_> = schema
+            .iter_errors(&json(text))
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(errors.is_empty(), "{errors:?}\n{text}");
+    }
+}
+
+#[test]
+fn what_the_schema_refuses_the_reader_refuses() {
+    let schema = jsonschema::validator_for(&json_schema()).unwrap();
+    for text in BAD {
+        assert!(loads(text).is_err(), "the reader takes:\n{text}");
+        assert!(!schema.is_valid(&json(text)), "the schema takes:\n{text}");
+    }
+}
+
+#[test]
+fn everything_in_the_schema_is_explained() {
+    let schema = json_schema();
+    for (name, action) in schema["$defs"].as_object().unwrap() {
+        let tables = action["anyOf"].as_array().into_iter().flatten();
+        for (key, option) in tables
+            .filter_map(|form| form["properties"].as_object())
+            .flatten()
+        {
+            let explained = option.get("description").is_some() || option.get("$ref").is_some();
+            assert!(explained, "{name}.{key}");
+        }
+    }
+}
