@@ -1,1 +1,21 @@
 //! What has happened: the memory model and the SQLite store.
+//!
+//! Both mean the same. The memory model says what is meant, the conformance suite asks every store
+//! for it, and random sequences of commands compare their answers one by one.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)
+)]
+
+mod clock;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod export;
+mod memory;
+mod rules;
+mod sql;
+mod sqlite;
+
+pub use clock::SystemClock;
+pub use memory::MemoryLedger;
+pub use sqlite::{Backup, Options, SqliteLedger, migrate};

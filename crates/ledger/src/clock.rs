@@ -1,0 +1,42 @@
+//! The clock of the machine: the time that people see, and the one that only goes forward.
+
+use oncely_core::time::{Clock, Timestamp};
+use rustix::time::{ClockId, clock_gettime};
+
+/// The clocks of the system. The boot-time clock counts while the machine sleeps.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(millis(ClockId::Realtime))
+    }
+
+    fn boot_millis(&self) -> i64 {
+        millis(ClockId::Boottime)
+    }
+}
+
+fn millis(id: ClockId) -> i64 {
+    let time = clock_gettime(id);
+    time.tv_sec
+        .saturating_mul(1000)
+        .saturating_add(time.tv_nsec / 1_000_000)
+}
+
+/// Names this start of the machine: boot-time clocks of two starts cannot be compared.
+pub(crate) fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
+}
+
+/// A lease counts as lost when the boot-time clock has come this far.
+pub(crate) fn is_over(renewed: i64, lease_ms: i64, boot_now: i64) -> bool {
+    boot_now.saturating_sub(renewed) >= lease_ms
+}
+
+/// Whether a third of the lease has gone, so that it is time to write it again.
+pub(crate) fn wants_renewal(renewed: i64, lease_ms: i64, boot_now: i64) -> bool {
+    boot_now.saturating_sub(renewed) >= lease_ms / 3
+}

@@ -1,0 +1,9 @@
+//! The model that every store is compared with: all of a ledger in memory, simple before fast.
+
+mod answer;
+mod apply;
+mod claim;
+mod handle;
+pub(crate) mod state;
+
+pub use handle::MemoryLedger;

@@ -1,0 +1,80 @@
+//! Guards: what must hold for a unit to be applied; and the hashes that keys are known by.
+
+use super::rows::Standing;
+use oncely_core::ids::{Environment, EventKey, Fence, Generation, HolderId, RunId, TaskId};
+use oncely_core::source::Cursor;
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// What a key is known by: 16 bytes of a hash, each part preceded by its length.
+pub(crate) fn key_hash(
+    environment: &Environment,
+    task: &TaskId,
+    key: &EventKey,
+    generation: Option<Generation>,
+) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    for part in [environment.as_str(), task.as_str(), key.as_str()] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    if let Some(generation) = generation {
+        hasher.update(&generation.0.to_le_bytes());
+    }
+    let mut short = [0; 16];
+    hasher.finalize_xof().fill(&mut short);
+    short
+}
+
+/// The run that was admitted under a key.
+pub(crate) fn admitted(conn: &Connection, hash: &[u8; 16]) -> rusqlite::Result<Option<RunId>> {
+    conn.prepare_cached("select run from oncely_keys where hash = ?1")?
+        .query_row([hash], |row| row.get(0).map(RunId))
+        .optional()
+}
+
+/// The highest generation of a key. Only keys that went past the first have a row for it.
+pub(crate) fn generation(
+    conn: &Connection,
+    environment: &Environment,
+    task: &TaskId,
+    key: &EventKey,
+) -> rusqlite::Result<Option<Generation>> {
+    let highest: Option<u32> = conn
+        .prepare_cached("select highest from oncely_generations where hash = ?1")?
+        .query_row([key_hash(environment, task, key, None)], |row| row.get(0))
+        .optional()?;
+    if let Some(highest) = highest {
+        return Ok(Some(Generation(highest)));
+    }
+    let first = key_hash(environment, task, key, Some(Generation::FIRST));
+    Ok(admitted(conn, &first)?.map(|_| Generation::FIRST))
+}
+
+/// Whether this holder holds the run under this fence.
+pub(crate) fn holds(run: Option<&Standing>, me: HolderId, fence: Fence) -> bool {
+    run.is_some_and(|run| run.holder == Some(me) && run.fence == fence)
+}
+
+/// Whether a source's cursor is this one.
+pub(crate) fn cursor_is(
+    conn: &Connection,
+    source: &str,
+    expected: Option<&Cursor>,
+) -> rusqlite::Result<bool> {
+    let found: Option<String> = conn
+        .prepare_cached("select cursor from oncely_cursors where source = ?1")?
+        .query_row([source], |row| row.get(0))
+        .optional()?;
+    Ok(found.as_deref() == expected.map(|cursor| cursor.0.as_str()))
+}
+
+/// Whether this holder holds the name under this fence.
+pub(crate) fn holds_name(
+    conn: &Connection,
+    name: &str,
+    me: HolderId,
+    fence: Fence,
+) -> rusqlite::Result<bool> {
+    conn.prepare_cached("select 1 from oncely_names where name = ?1 and holder = ?2 and fence = ?3")?
+        .exists(params![name, me.0, fence.0])
+}

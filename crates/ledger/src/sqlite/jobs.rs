@@ -1,0 +1,154 @@
+//! What is asked of the writer, and how whoever asked gets an answer or gives up.
+
+use oncely_core::ledger::{Claim, Leased, LedgerError, Unit, UnitResult, What};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use tokio::sync::oneshot;
+
+/// What the writer is asked.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Apply units.
+    Commit(Vec<Unit>),
+    /// Claim runs or a name.
+    Lease(What, Claim),
+    /// Renew the lease and free what others left behind.
+    Renew,
+}
+
+/// What the writer answers.
+#[derive(Debug)]
+pub(crate) enum Done {
+    Units(Vec<UnitResult>),
+    Leased(Leased),
+    Freed(u64),
+}
+
+/// Sent to the writer.
+pub(crate) enum Message {
+    Job(Job),
+    /// Somebody watches: look for changes of other processes now and then.
+    Look,
+    Close,
+}
+
+const WAITING: u8 = 0;
+const TAKEN: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+/// Settles, once, whether the writer took a job or the asker gave up: never both.
+#[derive(Debug, Default)]
+pub(crate) struct Ticket(AtomicU8);
+
+impl Ticket {
+    /// The writer takes the job; false when the asker has given up.
+    pub(crate) fn take(&self) -> bool {
+        self.settle(TAKEN) != GIVEN_UP
+    }
+
+    /// The asker gives up; false when the job is being worked on.
+    pub(crate) fn give_up(&self) -> bool {
+        self.settle(GIVEN_UP) != TAKEN
+    }
+
+    /// What it is from now on.
+    fn settle(&self, wanted: u8) -> u8 {
+        match self
+            .0
+            .compare_exchange(WAITING, wanted, Ordering::AcqRel, Ordering::Acquire)
+        {
+            Ok(_) => wanted,
+            Err(settled) => settled,
+        }
+    }
+}
+
+/// A request on its way through the writer.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) request: Request,
+    pub(crate) ticket: Arc<Ticket>,
+    reply: oneshot::Sender<Result<Done, LedgerError>>,
+    /// Results so far; those of a transaction that is still open come last.
+    pub(crate) results: Vec<UnitResult>,
+    /// How many of them are committed.
+    committed: usize,
+    pub(crate) leased: Option<Leased>,
+    pub(crate) failed: Option<LedgerError>,
+    /// A unit that took too long in a transaction that was lost is not executed again.
+    pub(crate) doomed: Option<(usize, String)>,
+}
+
+impl Job {
+    /// A job and where its answer will arrive.
+    pub(crate) fn new(
+        request: Request,
+    ) -> (Self, oneshot::Receiver<Result<Done, LedgerError>>) {
+        let (reply, answer) = oneshot::channel();
+        let job = Self {
+            request,
+            ticket: Arc::default(),
+            reply,
+            results: Vec::new(),
+            committed: 0,
+            leased: None,
+            failed: None,
+            doomed: None,
+        };
+        (job, answer)
+    }
+
+    /// Units that wait to be applied.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.failed.is_some()
+            || match &self.request {
+                Request::Commit(units) => self.results.len() >= units.len(),
+                Request::Lease(..) => self.leased.is_some(),
+                Request::Renew => true,
+            }
+    }
+
+    /// The transaction is durable.
+    pub(crate) fn commit(&mut self) {
+        self.committed = self.results.len();
+    }
+
+    /// The transaction is gone.
+    pub(crate) fn roll_back(&mut self) {
+        self.results.truncate(self.committed);
+        self.leased = None;
+    }
+
+    /// Whether something is to be claimed, for which this process must be a holder.
+    pub(crate) fn claims(&self) -> bool {
+        use oncely_core::ledger::Op;
+        match &self.request {
+            Request::Lease(..) => true,
+            Request::Commit(units) => units
+                .iter()
+                .any(|unit| matches!(unit.ops.first(), Some(Op::Admit(a)) if a.claimed)),
+            Request::Renew => false,
+        }
+    }
+
+    /// Answers with what was done, or why not.
+    pub(crate) fn answer(self) {
+        let done = match (self.failed, self.leased) {
+            (Some(error), _) => Err(error),
+            (None, Some(leased)) => Ok(Done::Leased(leased)),
+            (None, None) => Ok(Done::Units(self.results)),
+        };
+        self.reply.send(done).ok();
+    }
+
+    /// Answers a renewal.
+    pub(crate) fn answer_freed(self, freed: Result<u64, LedgerError>) {
+        self.reply.send(freed.map(Done::Freed)).ok();
+    }
+
+    /// Answers that it cannot be done.
+    pub(crate) fn fail(mut self, error: LedgerError) {
+        self.failed = Some(error);
+        self.answer();
+    }
+}

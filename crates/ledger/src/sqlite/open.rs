@@ -1,0 +1,141 @@
+//! Opening a ledger: what is there, whether it is a ledger, and how SQLite is set for it.
+
+use super::place::{self, Found};
+use super::turn::Turn;
+use super::{holders, schema, words};
+use crate::SystemClock;
+use crate::clock::boot_id;
+use oncely_core::ledger::{LEASE, LedgerError};
+use oncely_core::time::Clock;
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Statements that are kept prepared: the ledger's own and those of tasks.
+const STATEMENTS: usize = 256;
+/// Memory for pages, in KiB: keys are hashes, so that they lie everywhere.
+const CACHE_KIB: i64 = 32 * 1024;
+
+/// How a ledger is opened.
+#[derive(Clone)]
+pub struct Options {
+    /// What this process is: `oncely serve`, `oncely run`.
+    pub role: String,
+    /// Make the ledger if there is none.
+    pub create: bool,
+    /// Wait for the disk at each commit. Only tests may do without.
+    pub synced: bool,
+    /// How long a lease lasts without being renewed.
+    pub lease: Duration,
+    /// How long a call waits for other writers.
+    pub wait: Duration,
+    /// Fold each run's facts at every commit: exact, and slower the longer a run is.
+    pub check_facts: bool,
+    /// How long the statements of one unit may take.
+    pub sql_budget: Duration,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Options {
+    /// The options of a process that works on an existing ledger.
+    #[must_use]
+    pub fn new(role: &str) -> Self {
+        Self {
+            role: role.to_owned(),
+            create: false,
+            synced: true,
+            lease: LEASE,
+            wait: Duration::from_secs(10),
+            check_facts: cfg!(debug_assertions),
+            sql_budget: crate::sql::BUDGET,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// Opens the writing connection, making the ledger if that is asked for.
+pub(crate) fn open(path: &Path, options: &Options) -> Result<Connection, LedgerError> {
+    check_library(rusqlite::version_number())?;
+    match (place::look(path)?, options.create) {
+        (Found::Nothing, false) => return Err(place::missing(path)),
+        (Found::Nothing, true) => place::make_private(path)?,
+        (Found::File, _) => {}
+    }
+    let conn = connect(path, options).map_err(|error| words::database(path, &error))?;
+    let known = |error| words::database(path, &error);
+    match schema::version(&conn).map_err(known)? {
+        (schema::APPLICATION_ID, version) => schema::check(path, version)?,
+        (0, 0) if is_empty(&conn).map_err(known)? => make(path, &conn, options)?,
+        _ => {
+            let why = "it is a database of something else";
+            return Err(words::not_a_ledger(path.display(), why));
+        }
+    }
+    Ok(conn)
+}
+
+/// Defects of older versions can lose or damage what was written.
+fn check_library(version: i32) -> Result<(), LedgerError> {
+    if version >= schema::SQLITE_AT_LEAST {
+        return Ok(());
+    }
+    Err(LedgerError::Unusable(format!(
+        "this program was built with SQLite {}.{}.{}, which has known defects; at least 3.51.3 is \
+         needed. Nothing was changed. Build it with its own SQLite (the default).",
+        version / 1_000_000,
+        version / 1000 % 1000,
+        version % 1000
+    )))
+}
+
+fn connect(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(options.wait)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.pragma_update(None, "synchronous", if options.synced { "full" } else { "off" })?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    conn.pragma_update(None, "trusted_schema", false)?;
+    conn.pragma_update(None, "temp_store", "memory")?;
+    conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(conn)
+}
+
+fn is_empty(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.query_row("select count(*) = 0 from sqlite_schema", [], |row| row.get(0))
+}
+
+/// Makes the tables, unless another process has just done so.
+fn make(path: &Path, conn: &Connection, options: &Options) -> Result<(), LedgerError> {
+    if !options.create {
+        let why = "it is empty";
+        return Err(words::not_a_ledger(path.display(), why));
+    }
+    let mut turn = Turn::open(path)?;
+    turn.enter()?;
+    let made = make_inside(conn);
+    turn.leave();
+    made.map_err(|error| words::database(path, &error))
+}
+
+fn make_inside(conn: &Connection) -> rusqlite::Result<()> {
+    if !is_empty(conn)? {
+        return Ok(());
+    }
+    conn.pragma_update(None, "journal_mode", "wal")?;
+    let name = format!("{:012x}", holders::new_id(&boot_id()).0);
+    schema::create(conn, &name)
+}
+
+/// The ledger's own name.
+pub(crate) fn name(path: &Path, conn: &Connection) -> Result<String, LedgerError> {
+    conn.query_row(
+        "select value from oncely_meta where name = 'name'",
+        [],
+        |row| row.get(0),
+    )
+    .map_err(|error| words::database(path, &error))
+}

@@ -1,0 +1,266 @@
+//! Runs as rows: what is read and written, and how the types of core stand in columns.
+
+use oncely_core::fact::{Fact, Recorded};
+use oncely_core::ids::{Environment, Fence, Generation, HolderId, RunId, TaskId};
+use oncely_core::ledger::{HolderInfo, RunRow};
+use oncely_core::run::RunStatus;
+use oncely_core::time::Timestamp;
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::HashMap;
+
+/// The part of a run that changes.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    pub(crate) task: i64,
+    pub(crate) status: RunStatus,
+    pub(crate) seq: u64,
+    pub(crate) changed: Timestamp,
+    pub(crate) due: Option<Timestamp>,
+    pub(crate) holder: Option<HolderId>,
+    pub(crate) fence: Fence,
+    pub(crate) claims: u32,
+    pub(crate) lane: Option<String>,
+}
+
+/// A status as a number. Those below 4 have not ended: the index on lanes counts on it.
+pub(crate) fn number(status: RunStatus) -> i64 {
+    match status {
+        RunStatus::Pending => 0,
+        RunStatus::Running => 1,
+        RunStatus::Waiting => 2,
+        RunStatus::Unknown => 3,
+        RunStatus::Done => 4,
+        RunStatus::Failed => 5,
+        RunStatus::Cancelled => 6,
+        RunStatus::Skipped => 7,
+        RunStatus::Undone => 8,
+        RunStatus::Imported => 9,
+    }
+}
+
+/// The status in a column.
+pub(crate) fn status(row: &Row<'_>, column: usize) -> rusqlite::Result<RunStatus> {
+    let found: i64 = row.get(column)?;
+    let known = RunStatus::ALL.into_iter().find(|s| number(*s) == found);
+    known.ok_or(rusqlite::Error::IntegralValueOutOfRange(column, found))
+}
+
+/// A number that is never negative, as SQLite keeps it.
+pub(crate) fn signed(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+/// Such a number from a column.
+pub(crate) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(row.get::<_, i64>(column)?.cast_unsigned())
+}
+
+/// A column of JSON.
+pub(crate) fn json<T: serde::de::DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<T> {
+    let text = row.get_ref(column)?.as_str()?;
+    serde_json::from_str(text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+    })
+}
+
+/// Anything as JSON text.
+pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+impl Standing {
+    /// Reads where a run stands.
+    pub(crate) fn load(conn: &Connection, id: RunId) -> rusqlite::Result<Option<Self>> {
+        conn.prepare_cached(
+            "select task, status, seq, changed, due, holder, fence, claims, lane
+             from oncely_runs where id = ?1",
+        )?
+        .query_row([id.0], |row| {
+            Ok(Self {
+                task: row.get(0)?,
+                status: status(row, 1)?,
+                seq: unsigned(row, 2)?,
+                changed: Timestamp(row.get(3)?),
+                due: row.get::<_, Option<i64>>(4)?.map(Timestamp),
+                holder: row.get::<_, Option<i64>>(5)?.map(HolderId),
+                fence: Fence(row.get(6)?),
+                claims: row.get(7)?,
+                lane: row.get(8)?,
+            })
+        })
+        .optional()
+    }
+
+    /// Writes a run that is new.
+    pub(crate) fn insert(&self, conn: &Connection, id: RunId) -> rusqlite::Result<()> {
+        conn.prepare_cached(
+            "insert into oncely_runs
+             (id, task, status, seq, changed, due, holder, fence, claims, lane)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            id.0,
+            self.task,
+            number(self.status),
+            signed(self.seq),
+            self.changed.0,
+            self.due.map(|at| at.0),
+            self.holder.map(|h| h.0),
+            self.fence.0,
+            self.claims,
+            self.lane,
+        ])?;
+        Ok(())
+    }
+
+    /// Writes what has changed of a run.
+    pub(crate) fn update(&self, conn: &Connection, id: RunId) -> rusqlite::Result<()> {
+        conn.prepare_cached(
+            "update oncely_runs set status = ?2, seq = ?3, changed = ?4, due = ?5, holder = ?6,
+             fence = ?7, claims = ?8 where id = ?1",
+        )?
+        .execute(params![
+            id.0,
+            number(self.status),
+            signed(self.seq),
+            self.changed.0,
+            self.due.map(|at| at.0),
+            self.holder.map(|h| h.0),
+            self.fence.0,
+            self.claims,
+        ])?;
+        Ok(())
+    }
+}
+
+/// The columns of a whole run, for [`run_row`].
+pub(crate) const RUN: &str = "select r.id, t.environment, t.task, a.key, a.generation,
+    a.trigger_name, a.event, r.status, r.seq, a.admitted, r.changed, r.due, r.holder, r.fence,
+    r.claims, r.lane, a.depth, a.parent
+    from oncely_runs r join oncely_admissions a on a.run = r.id join oncely_tasks t on t.id = r.task";
+
+/// A whole run.
+pub(crate) fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+    Ok(RunRow {
+        id: RunId(row.get(0)?),
+        environment: row.get::<_, String>(1)?.into(),
+        task: row.get::<_, String>(2)?.into(),
+        key: row.get::<_, String>(3)?.into(),
+        generation: Generation(row.get(4)?),
+        trigger: row.get(5)?,
+        event: row.get::<_, String>(6)?.into(),
+        status: status(row, 7)?,
+        seq: unsigned(row, 8)?,
+        admitted: Timestamp(row.get(9)?),
+        changed: Timestamp(row.get(10)?),
+        due: row.get::<_, Option<i64>>(11)?.map(Timestamp),
+        holder: row.get::<_, Option<i64>>(12)?.map(HolderId),
+        fence: Fence(row.get(13)?),
+        claims: row.get(14)?,
+        lane: row.get(15)?,
+        depth: row.get(16)?,
+        parent: row.get::<_, Option<i64>>(17)?.map(RunId),
+    })
+}
+
+/// One whole run by its number.
+pub(crate) fn run(conn: &Connection, id: RunId) -> rusqlite::Result<Option<RunRow>> {
+    conn.prepare_cached(&format!("{RUN} where r.id = ?1"))?
+        .query_row([id.0], run_row)
+        .optional()
+}
+
+/// A run's facts from a number on. Those of one operation are one row, so that the first row may
+/// begin before it.
+pub(crate) fn facts(conn: &Connection, id: RunId, from: u64) -> rusqlite::Result<Vec<Recorded>> {
+    let mut rows = conn.prepare_cached(
+        "select first, at, body from oncely_facts
+         where run = ?1 and first + count > ?2 order by first",
+    )?;
+    let mut rows = rows.query(params![id.0, signed(from)])?;
+    let mut facts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let skip = from.saturating_sub(unsigned(row, 0)?);
+        let at = Timestamp(row.get(1)?);
+        let body: Vec<Fact> = json(row, 2)?;
+        let wanted = body.into_iter().skip(usize::try_from(skip).unwrap_or(usize::MAX));
+        facts.extend(wanted.map(|fact| Recorded { at, fact }));
+    }
+    Ok(facts)
+}
+
+/// A holder as people see it.
+pub(crate) fn holder_info(row: &Row<'_>) -> rusqlite::Result<HolderInfo> {
+    Ok(HolderInfo {
+        id: HolderId(row.get(0)?),
+        pid: row.get(1)?,
+        role: row.get(2)?,
+        since: Timestamp(row.get(3)?),
+    })
+}
+
+/// Numbers of tasks, as this process knows them.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks {
+    numbers: HashMap<(Environment, TaskId), i64>,
+    names: HashMap<i64, (Environment, TaskId)>,
+}
+
+impl Tasks {
+    /// Forgets everything: a transaction that gave numbers was not committed.
+    pub(crate) fn clear(&mut self) {
+        self.numbers.clear();
+        self.names.clear();
+    }
+
+    /// The number of a task, a new one if it has none.
+    pub(crate) fn number(
+        &mut self,
+        conn: &Connection,
+        environment: &Environment,
+        task: &TaskId,
+    ) -> rusqlite::Result<i64> {
+        let key = (environment.clone(), task.clone());
+        if let Some(number) = self.numbers.get(&key) {
+            return Ok(*number);
+        }
+        let words = params![environment.as_str(), task.as_str()];
+        conn.prepare_cached(
+            "insert into oncely_tasks (environment, task) values (?1, ?2) on conflict do nothing",
+        )?
+        .execute(words)?;
+        let number = conn
+            .prepare_cached("select id from oncely_tasks where environment = ?1 and task = ?2")?
+            .query_row(words, |row| row.get(0))?;
+        self.names.insert(number, key.clone());
+        self.numbers.insert(key, number);
+        Ok(number)
+    }
+
+    /// The task of a number.
+    pub(crate) fn name(
+        &mut self,
+        conn: &Connection,
+        number: i64,
+    ) -> rusqlite::Result<&(Environment, TaskId)> {
+        use std::collections::hash_map::Entry;
+        match self.names.entry(number) {
+            Entry::Occupied(found) => Ok(found.into_mut()),
+            Entry::Vacant(empty) => {
+                let name = conn
+                    .prepare_cached("select environment, task from oncely_tasks where id = ?1")?
+                    .query_row([number], |row| {
+                        let environment: String = row.get(0)?;
+                        let task: String = row.get(1)?;
+                        Ok((environment.into(), task.into()))
+                    })?;
+                Ok(empty.insert(name))
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Errors of SQLite and the system in words: what, where, what was kept, what to do.
+
+use oncely_core::ledger::LedgerError;
+use rusqlite::ErrorCode;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+/// A database error as a ledger error.
+pub(crate) fn database(path: &Path, error: &rusqlite::Error) -> LedgerError {
+    let path = path.display();
+    let words = crate::sql::words(error);
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => LedgerError::Full(format!("{path}: {words}")),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => LedgerError::Busy {
+            pid: None,
+            waited: Duration::ZERO,
+        },
+        Some(ErrorCode::NotADatabase) => not_a_ledger(path, "it is not a SQLite database"),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            LedgerError::Unusable(format!(
+                "the ledger {path} cannot be written to: {words}. Nothing was changed. Make the \
+                 file and its folder writable for this user, or choose another place with \
+                 `ledger` in oncely.toml."
+            ))
+        }
+        Some(ErrorCode::DatabaseCorrupt) => LedgerError::Unusable(format!(
+            "the ledger {path} is damaged: {words}. Nothing was changed. Stop oncely, copy the \
+             file, and go on with the last backup."
+        )),
+        Some(ErrorCode::SystemIoFailure) => LedgerError::Unusable(format!(
+            "the disk below the ledger {path} reports an error: {words}. What was recorded before \
+             is kept. Check the disk, then start again."
+        )),
+        _ => LedgerError::Unusable(format!(
+            "the ledger {path} cannot be used: {words}. What was recorded before is kept."
+        )),
+    }
+}
+
+/// It is something else.
+pub(crate) fn not_a_ledger(path: std::path::Display<'_>, why: &str) -> LedgerError {
+    LedgerError::Unusable(format!(
+        "{path} is not a ledger: {why}. Nothing was changed. Choose another file with `ledger` in \
+         oncely.toml."
+    ))
+}
+
+/// A file beside the ledger cannot be had.
+pub(crate) fn file(path: &Path, error: &io::Error) -> LedgerError {
+    let shown = path.display();
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            LedgerError::Full(format!("{shown}: {error}"))
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            LedgerError::Unusable(format!(
+                "{shown} cannot be written to: {error}. Nothing was changed. Make the ledger's \
+                 folder writable for this user, or choose another place with `ledger` in \
+                 oncely.toml."
+            ))
+        }
+        _ => LedgerError::Unusable(format!(
+            "{shown} cannot be used: {error}. Nothing was changed."
+        )),
+    }
+}
