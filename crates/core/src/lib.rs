@@ -17,6 +17,7 @@ pub mod ids;
 pub mod items;
 pub mod ledger;
 pub mod limits;
+pub mod records;
 pub mod run;
 pub mod source;
 pub mod task;
