@@ -59,6 +59,6 @@ mod tests {
     #[test]
     fn options_of_another_type_are_refused_in_words() {
         let error = read::<std::collections::BTreeMap<String, u32>>(&serde_json::json!({"a": "x"}));
-        insta::assert_snapshot!(error.unwrap_err().error(), @"");
+        insta::assert_snapshot!(error.unwrap_err().error(), @r#"the rendered options of this step cannot be used: invalid type: string "x", expected u32; look at what its templates gave"#);
     }
 }

@@ -202,7 +202,7 @@ mod tests {
         for path in ["x", "./a/b", "/srv/out/x", "/srv/app/x"] {
             assert!(ground.place(path).is_ok(), "{path}");
         }
-        insta::assert_snapshot!(ground.place("../x").unwrap_err().error(), @"");
+        insta::assert_snapshot!(ground.place("../x").unwrap_err().error(), @"../x lies outside of what a task may touch: use a path below the project's root, without `..`, or have its folder allowed in oncely.toml");
     }
 
     #[test]

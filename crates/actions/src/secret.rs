@@ -234,7 +234,7 @@ mod tests {
     fn a_missing_secret_is_named_with_what_to_do() {
         let named = text(json!({"$secret": [{"name": "CRM_TOKEN"}]}));
         let error = named.reveal(&NoSecrets, &mut Veil::default()).unwrap_err();
-        insta::assert_snapshot!(error.error(), @"");
+        insta::assert_snapshot!(error.error(), @"the secret CRM_TOKEN is not given: set ONCELY_SECRET_CRM_TOKEN, or put a file named CRM_TOKEN into the secrets folder");
     }
 
     #[test]

@@ -47,13 +47,13 @@ impl Answer {
         let Some(mut json) = parse(stdout) else {
             return Ok(Self::default());
         };
-        let verdict = match json
-            .as_object_mut()
-            .and_then(|table| table.shift_remove(KEY))
-        {
-            Some(value) => Some(verdict(&value)?),
-            None => None,
+        // What a program reads has a number there: giving that back is no verdict.
+        let decides = json.get(KEY).is_some_and(|value| !value.is_number());
+        let verdict = match json.as_object_mut() {
+            Some(table) if decides => table.shift_remove(KEY).map(|value| verdict(&value)),
+            _ => None,
         };
+        let verdict = verdict.transpose()?;
         veil.value(&mut json);
         Ok(Self {
             json: Some(json),

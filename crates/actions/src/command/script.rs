@@ -1,44 +1,24 @@
 //! Scripts that a run is pinned to, kept by their content in a folder of oncely's own.
 
-use crate::place;
+use crate::{keep, place};
 use oncely_core::action::Failure;
 use oncely_core::ids::ContentHash;
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The file that holds this text, written once: the same text is the same file.
 pub(crate) fn keep(folder: &Path, path: &str, text: &str) -> Result<PathBuf, Failure> {
-    let hash = ContentHash::of(text.as_bytes()).to_string();
-    let name = Path::new(path).file_name().unwrap_or_default();
-    let own = folder.join(&hash);
+    let own = folder.join(ContentHash::of(text.as_bytes()).to_string());
+    let name = Path::new(path).file_name().unwrap_or("script".as_ref());
     let kept = own.join(name);
-    write(&own, &kept, text).map_err(|error| place::failed("keep the script", &kept, error))?;
+    keep::keep(&own, name.as_ref(), text.as_bytes(), 0o700)
+        .map_err(|error| place::failed("keep the script", &kept, error))?;
     Ok(kept)
-}
-
-fn write(own: &Path, kept: &Path, text: &str) -> io::Result<()> {
-    if fs::read(kept).is_ok_and(|there| there == text.as_bytes()) {
-        return Ok(());
-    }
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(own)?;
-    let half = own.join(format!(".{}.half", std::process::id()));
-    let _ = fs::remove_file(&half);
-    let mut open = fs::OpenOptions::new();
-    let mut file = open.write(true).create_new(true).mode(0o700).open(&half)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(half, kept)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]

@@ -280,6 +280,6 @@ mod tests {
         for text in ["", "10.0.0.0/33", "a b", "host:port", "http://x", "::1/129"] {
             assert!(Allowed::parse(text).is_err(), "{text}");
         }
-        insta::assert_snapshot!(Allowed::parse("10.0.0.0/33").unwrap_err(), @"");
+        insta::assert_snapshot!(Allowed::parse("10.0.0.0/33").unwrap_err(), @r#""10.0.0.0/33" is no address that could be allowed: write a network (10.0.0.0/8), an address with or without a port (127.0.0.1:8080, [::1]:8080) or a host's name (crm.internal, crm.internal:8443)"#);
     }
 }

@@ -210,3 +210,71 @@ impl std::fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Http, outcome};
+    use super::*;
+
+    /// A name server that says what it is told to.
+    struct Says(&'static [&'static str]);
+
+    impl Lookup for Says {
+        fn lookup(&self, _: String) -> oncely_core::Fut<'static, std::io::Result<Vec<IpAddr>>> {
+            let ips = self.0.iter().map(|ip| ip.parse().unwrap()).collect();
+            Box::pin(std::future::ready(Ok(ips)))
+        }
+    }
+
+    async fn resolve(says: &'static [&'static str], trusted: bool) -> Result<Vec<String>, String> {
+        let judging = Judging {
+            allowed: [Allowed::parse("10.0.0.0/8").unwrap()].into(),
+            lookup: Arc::new(Says(says)),
+            port: 80,
+            trusted,
+        };
+        let found = judging.resolve("example.com".parse().unwrap()).await;
+        let text = |socket: SocketAddr| socket.ip().to_string();
+        found
+            .map(|found| found.map(text).collect())
+            .map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_inside_is_judged_by_where_it_leads() {
+        let inside = resolve(&["192.168.0.1", "::1"], false).await.unwrap_err();
+        assert!(inside.starts_with("192.168.0.1 is a private address"));
+        let mixed = resolve(&["192.168.0.1", "1.1.1.1", "10.0.0.1"], false).await;
+        assert_eq!(mixed.unwrap(), ["1.1.1.1", "10.0.0.1"]);
+        let trusted = resolve(&["192.168.0.1"], true).await;
+        assert_eq!(trusted.unwrap(), ["192.168.0.1"]);
+    }
+
+    #[tokio::test]
+    async fn a_refused_name_is_no_failure_that_may_pass() {
+        let clients = Clients::new(vec![], Arc::new(Says(&["127.0.0.1"])));
+        let url = Url::parse("http://rebound.example.com/").unwrap();
+        let client = clients.client(&url, Duration::from_secs(1), true).unwrap();
+        let error = client.get(url).send().await.unwrap_err();
+        let failure = outcome::Trouble::sending(&error).failure(oncely_core::fact::Repeat::Safe);
+        assert!(matches!(failure, Failure::Permanent { .. }), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn clients_are_kept_and_bounded() {
+        let http = Http::new(super::super::HttpConfig {
+            allowed: vec![],
+            secrets: Arc::new(crate::NoSecrets),
+        });
+        for port in 1..200 {
+            let url = Url::parse(&format!("http://example.com:{port}/")).unwrap();
+            http.clients
+                .client(&url, Duration::from_secs(1), true)
+                .unwrap();
+            http.clients
+                .client(&url, Duration::from_secs(1), true)
+                .unwrap();
+        }
+        assert!(http.clients.made.lock().unwrap().len() <= CLIENTS);
+    }
+}

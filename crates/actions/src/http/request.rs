@@ -77,7 +77,7 @@ impl Request {
             ))
         };
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| wrong())?;
+        let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong())?;
         value.set_sensitive(private);
         if private || header == AUTHORIZATION {
             self.private.push(header.clone());

@@ -144,7 +144,7 @@ fn redirect(response: &Response, options: &Options, followed: u32) -> Result<Opt
     }
     if followed >= options.redirects {
         return Err(Failure::permanent(format!(
-            "redirected more than {} times, which is as often as `redirects` allows",
+            "redirected more often than `redirects` = {} allows",
             options.redirects
         )));
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Connections that are kept for the next step.
 const KEPT: usize = 4;
 /// How long a writer waits for another one.
-const BUSY: Duration = Duration::from_secs(5);
+pub(crate) const BUSY: Duration = Duration::from_secs(5);
 
 /// The connections of one database.
 #[derive(Debug)]

@@ -20,11 +20,7 @@ pub(crate) struct Read {
 
 /// Executes a statement whose parameters are bound, and keeps as many rows as an output may have.
 pub(crate) fn read(statement: &mut Statement<'_>) -> rusqlite::Result<Read> {
-    let names: Vec<String> = statement
-        .column_names()
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let (mut read, mut room) = (Read::default(), TEXT_BYTES);
     // A statement that also writes is carried to its end, whatever becomes of its rows.
     let reads_only = statement.readonly();

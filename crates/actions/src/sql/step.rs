@@ -1,7 +1,7 @@
 //! A plain `sql` step: its statements and its mark in one transaction.
 
 use super::bind::{self, Names};
-use super::database::{Pool, Session};
+use super::database::{BUSY, Pool, Session};
 use super::error;
 use super::mark::{self, Mark};
 use super::read::{self, Read};
@@ -31,7 +31,8 @@ impl Step {
         let late = move || Instant::now() > until;
         session
             .connection
-            .progress_handler(LOOK_EVERY, Some(late))
+            .busy_timeout(BUSY.min(self.timeout))
+            .and_then(|()| session.connection.progress_handler(LOOK_EVERY, Some(late)))
             .map_err(|error| error::failure(&error))?;
         let result = match self.reads_only(&session) {
             true => self.look(&mut session),
