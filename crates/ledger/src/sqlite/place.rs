@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(network(FUSE, || Some("fuse.sshfs".into())).as_deref(), Some("fuse.sshfs"));
         insta::assert_snapshot!(
             on_network(Path::new("/mnt/team/ledger.db"), "NFS"),
-            @""
+            @"the ledger /mnt/team/ledger.db lies on a network file system (NFS), where file locks and shared memory cannot be relied on. Nothing was changed. Choose a place on a local disk with `ledger` in oncely.toml."
         );
     }
 

@@ -1,0 +1,102 @@
+//! The stores, as the suite gets at them.
+#![allow(dead_code)] // Each test file uses some of it.
+
+use oncely_ledger::conformance::{Stores, TurnedClock};
+use oncely_ledger::{MemoryLedger, Options, SqliteLedger};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// A place for a database: in memory when there is such a file system.
+pub(crate) fn fast_folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir()
+        && let Ok(folder) = TempDir::new_in(memory)
+    {
+        return folder;
+    }
+    TempDir::new().unwrap()
+}
+
+pub(crate) struct Memory {
+    root: MemoryLedger,
+    clock: Arc<TurnedClock>,
+}
+
+impl Memory {
+    pub(crate) fn new() -> Self {
+        let clock = Arc::new(TurnedClock::default());
+        let root = MemoryLedger::new("root", clock.clone()).unwrap();
+        Self { root, clock }
+    }
+}
+
+impl Stores for Memory {
+    type Handle = MemoryLedger;
+    fn open(&self) -> MemoryLedger {
+        self.root.another("test")
+    }
+    fn kill(&self, handle: MemoryLedger) {
+        handle.kill();
+    }
+    fn clock(&self) -> Arc<TurnedClock> {
+        self.clock.clone()
+    }
+    fn export(&self, handle: &MemoryLedger) -> String {
+        let mut out = Vec::new();
+        handle.export(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+}
+
+pub(crate) struct Sqlite {
+    folder: TempDir,
+    clock: Arc<TurnedClock>,
+    synced: bool,
+}
+
+impl Sqlite {
+    pub(crate) fn new(synced: bool) -> Self {
+        let folder = if synced {
+            TempDir::new().unwrap()
+        } else {
+            fast_folder()
+        };
+        Self {
+            folder,
+            clock: Arc::new(TurnedClock::default()),
+            synced,
+        }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("ledger.db")
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            create: true,
+            synced: self.synced,
+            clock: self.clock.clone(),
+            ..Options::new("test")
+        }
+    }
+}
+
+impl Stores for Sqlite {
+    type Handle = SqliteLedger;
+    fn open(&self) -> SqliteLedger {
+        SqliteLedger::open(&self.path(), self.options()).unwrap()
+    }
+    fn kill(&self, handle: SqliteLedger) {
+        handle.kill();
+    }
+    fn clock(&self) -> Arc<TurnedClock> {
+        self.clock.clone()
+    }
+    fn export(&self, handle: &SqliteLedger) -> String {
+        let mut out = Vec::new();
+        handle.export(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+}
