@@ -3,7 +3,7 @@
 use crate::Value;
 use crate::fact::{End, Fact, OnUnknown, Outcome, Repeat, Settlement};
 use crate::ids::{ContentHash, Fence, StepId};
-use crate::run::{RunState, Stage, StepState, repeat_is_harmless};
+use crate::run::{Advice, RunState, Stage, StepState, repeat_is_harmless};
 use crate::task::{ActionKind, ActionSpec, Step, Task, Work};
 use crate::template::{Context, Expr, RenderError, Scope};
 use crate::time::Timestamp;
@@ -379,7 +379,7 @@ impl Decision<'_> {
 
     /// After a crash the attempt is made again at once: crash loops are counted by the ledger.
     /// What its own process saw go wrong is tried again like a failure; none when tries are used up
-    /// and it is still in doubt.
+    /// or would not help, and it is still in doubt.
     fn repeat(
         &self,
         step: &Step,
@@ -393,10 +393,12 @@ impl Decision<'_> {
                 attempt: known.attempts + 1,
             });
         }
-        if known.tries >= step.policy.retry.attempts && repeat != Repeat::Safe {
+        let Advice { again, after_ms } = known.advice;
+        let used_up = !again || known.tries >= step.policy.retry.attempts;
+        if used_up && repeat != Repeat::Safe {
             return None;
         }
-        Some(self.after_failure(step, known, doubt.at, doubt.error, true, None))
+        Some(self.after_failure(step, known, doubt.at, doubt.error, again, after_ms))
     }
 
     fn settle_by_rule(&self, step: &Step, known: &StepState, settlement: Settlement) -> Next {

@@ -168,6 +168,26 @@ pub struct StepState {
     pub key: Option<EffectKey>,
     /// A probe has been tried for the attempt that is unknown.
     pub probed: bool,
+    /// Nobody knows about some attempt so far, whatever became of later ones.
+    pub in_doubt: bool,
+    /// The last failure said that trying again may help, and how long to wait.
+    pub advice: Advice,
+}
+
+/// What a failure says about the next try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Advice {
+    /// Whether trying again may help.
+    pub again: bool,
+    /// Milliseconds that the other side asked to wait.
+    pub after_ms: Option<i64>,
+}
+
+impl Advice {
+    const NONE: Self = Self {
+        again: true,
+        after_ms: None,
+    };
 }
 
 impl StepState {
@@ -181,6 +201,8 @@ impl StepState {
             repeat: None,
             key: None,
             probed: false,
+            in_doubt: false,
+            advice: Advice::NONE,
         }
     }
 }
@@ -285,13 +307,7 @@ impl RunState {
                 step,
                 attempt,
                 outcome,
-            } => {
-                self.close(step, *attempt, stage_of(at, outcome))?;
-                if let Outcome::Done { output } = outcome {
-                    self.outputs.insert(step.to_string(), output.clone());
-                }
-                Ok(())
-            }
+            } => self.outcome(at, step, *attempt, outcome),
             Fact::Probed { step, attempt, .. } => self.probe(step, *attempt),
             Fact::Judged {
                 step,
@@ -431,7 +447,36 @@ impl RunState {
         Ok(())
     }
 
-    fn close(&mut self, step: &StepId, attempt: u32, stage: Stage) -> Folded {
+    fn outcome(&mut self, at: Timestamp, step: &StepId, attempt: u32, outcome: &Outcome) -> Folded {
+        let in_doubt = self.steps.get(step).is_some_and(doubt_stays);
+        let state = self.close(step, attempt, stage_of(at, outcome, in_doubt))?;
+        match outcome {
+            Outcome::Done { output } => {
+                state.in_doubt = false;
+                self.outputs.insert(step.to_string(), output.clone());
+            }
+            Outcome::Failed {
+                again, after_ms, ..
+            } => {
+                state.advice = Advice {
+                    again: *again,
+                    after_ms: *after_ms,
+                };
+            }
+            Outcome::Unknown { .. } => {
+                state.in_doubt = true;
+                state.advice = Advice::NONE;
+            }
+        }
+        Ok(())
+    }
+
+    fn close(
+        &mut self,
+        step: &StepId,
+        attempt: u32,
+        stage: Stage,
+    ) -> Result<&mut StepState, String> {
         let state = self
             .steps
             .get_mut(step)
@@ -440,7 +485,7 @@ impl RunState {
             return Err(format!("attempt {attempt} of step `{step}` is not open"));
         }
         state.stage = stage;
-        Ok(())
+        Ok(state)
     }
 
     /// A crash is not a try: the ledger counts claims without progress.
@@ -451,10 +496,10 @@ impl RunState {
             error: error.into(),
             crashed: true,
         };
-        self.close(step, attempt, stage)?;
-        if let Some(state) = self.steps.get_mut(step) {
-            state.tries = state.tries.saturating_sub(1);
-        }
+        let state = self.close(step, attempt, stage)?;
+        state.tries = state.tries.saturating_sub(1);
+        state.in_doubt = true;
+        state.advice = Advice::NONE;
         Ok(())
     }
 
@@ -538,6 +583,7 @@ impl RunState {
         reason: &str,
     ) -> Folded {
         let state = self.unknown_attempt(step, attempt)?;
+        state.in_doubt = false;
         match settlement {
             Settlement::Happened { output } => {
                 state.stage = Stage::Done;
@@ -583,9 +629,20 @@ fn may_come_before_began(fact: &Fact) -> bool {
     )
 }
 
-fn stage_of(at: Timestamp, outcome: &Outcome) -> Stage {
+/// A failure says that its own attempt did not happen, and nothing of an earlier one that is
+/// unknown. Only where doing it twice is the same as doing it once does that not matter.
+fn doubt_stays(state: &StepState) -> bool {
+    state.in_doubt && state.repeat != Some(Repeat::Safe)
+}
+
+fn stage_of(at: Timestamp, outcome: &Outcome, in_doubt: bool) -> Stage {
     match outcome {
         Outcome::Done { .. } => Stage::Done,
+        Outcome::Failed { error, .. } if in_doubt => Stage::Unknown {
+            at,
+            error: format!("{error}; and nobody knows about an earlier attempt"),
+            crashed: false,
+        },
         Outcome::Failed {
             error,
             again,
