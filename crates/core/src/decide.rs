@@ -1,7 +1,7 @@
 //! What happens next in a run: a pure function of the plan, the facts and the time.
 
 use crate::Value;
-use crate::fact::{End, Fact, OnUnknown, Outcome, Repeat, Settlement};
+use crate::fact::{BY_RULE, End, Fact, OnUnknown, Outcome, Repeat, Settlement};
 use crate::ids::{ContentHash, Fence, StepId};
 use crate::run::{Advice, RunState, Stage, StepState, repeat_is_harmless};
 use crate::task::{ActionKind, ActionSpec, Step, Task, Work};
@@ -406,7 +406,7 @@ impl Decision<'_> {
             step: step.id.clone(),
             attempt: known.attempts,
             settlement,
-            by: "on_unknown".into(),
+            by: BY_RULE.into(),
             reason: "the task file says what to do when nobody knows".into(),
         })
     }

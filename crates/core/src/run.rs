@@ -2,7 +2,7 @@
 
 use crate::Value;
 use crate::effect::EffectKey;
-use crate::fact::{End, Fact, Outcome, Recorded, Repeat, Request, Settlement};
+use crate::fact::{BY_PROBE, BY_RULE, End, Fact, Outcome, Recorded, Repeat, Request, Settlement};
 use crate::ids::{ContentHash, Fence, StepId};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -339,9 +339,13 @@ impl RunState {
                 step,
                 attempt,
                 settlement,
+                by,
                 reason,
-                ..
-            } => self.settle(at, step, *attempt, settlement, reason),
+            } => {
+                self.settle(at, step, *attempt, settlement, reason)?;
+                self.told_to_go_on(step, by);
+                Ok(())
+            }
             Fact::Requested { what, .. } => self.request(*what),
             Fact::Ended { end, reason } => self.end(*end, reason),
         }
@@ -596,10 +600,20 @@ impl RunState {
                     again: true,
                     after_ms: None,
                 };
-                state.tries = 0;
             }
         }
         Ok(())
+    }
+
+    /// A person who settles tells the step to go on, with all its tries. A rule or a probe does
+    /// not: else a step that ends unknown each time would be tried for ever, and at once.
+    fn told_to_go_on(&mut self, step: &StepId, by: &str) {
+        if let Some(state) = self.steps.get_mut(step)
+            && by != BY_RULE
+            && by != BY_PROBE
+        {
+            state.tries = 0;
+        }
     }
 
     fn request(&mut self, what: Request) -> Folded {
