@@ -372,6 +372,7 @@ impl RunState {
             ) => {
                 self.ended = None;
                 self.cancel = false;
+                self.paused = false;
                 self.reopen_failed();
                 Ok(())
             }
@@ -379,18 +380,28 @@ impl RunState {
         }
     }
 
+    /// Conditions are judged and people are asked anew; what failed or was given up in doubt has
+    /// all its tries again.
     fn reopen_failed(&mut self) {
-        self.steps
-            .retain(|_, s| !matches!(s.stage, Stage::Refused { .. } | Stage::Judged { .. }));
+        self.steps.retain(|_, s| {
+            !matches!(
+                s.stage,
+                Stage::Refused { .. } | Stage::Judged { .. } | Stage::Asked { .. }
+            )
+        });
         for step in self.steps.values_mut() {
-            if let Stage::Failed {
-                again, after_ms, ..
-            } = &mut step.stage
-            {
-                *again = true;
-                *after_ms = None;
-                step.tries = 0;
+            match &mut step.stage {
+                Stage::Failed {
+                    again, after_ms, ..
+                } => {
+                    *again = true;
+                    *after_ms = None;
+                }
+                Stage::Unknown { .. } => {}
+                _ => continue,
             }
+            step.advice = Advice::NONE;
+            step.tries = 0;
         }
     }
 
