@@ -334,7 +334,10 @@ impl RunState {
                 by,
                 note,
                 hash,
-            } => self.answer(step, *approved, by, note, *hash),
+            } => {
+                self.in_time(at, step)?;
+                self.answer(step, *approved, by, note, *hash)
+            }
             Fact::Settled {
                 step,
                 attempt,
@@ -560,6 +563,17 @@ impl RunState {
                 .insert(step.to_string(), serde_json::json!({ "held": true }));
         }
         Ok(())
+    }
+
+    /// No answer by the time a question expires counts as no, also while nobody was looking.
+    fn in_time(&self, at: Timestamp, step: &StepId) -> Folded {
+        match self.steps.get(step).map(|s| &s.stage) {
+            Some(Stage::Asked {
+                expires: Some(moment),
+                ..
+            }) if *moment <= at => Err(format!("the question of step `{step}` has expired")),
+            _ => Ok(()),
+        }
     }
 
     fn answer(
