@@ -3,6 +3,7 @@
 use crate::Value;
 use crate::fact::{BY_RULE, End, Fact, OnUnknown, Outcome, Repeat, Settlement};
 use crate::ids::{ContentHash, Fence, StepId};
+use crate::limits;
 use crate::run::{Advice, RunState, Stage, StepState, repeat_is_harmless};
 use crate::task::{ActionKind, ActionSpec, Step, Task, Work};
 use crate::template::{Context, Expr, RenderError, Scope};
@@ -287,6 +288,7 @@ impl Decision<'_> {
             }),
             Some("retry") => {
                 let every = millis_option(options, "every").unwrap_or(30_000);
+                let every = every.max(limits::JUDGE_EVERY_MS);
                 let limit = millis_option(options, "for").unwrap_or(3_600_000);
                 let again_at = self.now.at.plus_millis(every);
                 let in_time = again_at <= since.plus_millis(limit);
