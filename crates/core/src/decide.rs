@@ -1,9 +1,10 @@
 //! What happens next in a run: a pure function of the plan, the facts and the time.
 
 use crate::Value;
-use crate::fact::{End, Fact, OnUnknown, Outcome, Repeat, Settlement};
+use crate::fact::{BY_RULE, End, Fact, OnUnknown, Outcome, Repeat, Settlement};
 use crate::ids::{ContentHash, Fence, StepId};
-use crate::run::{RunState, Stage, StepState, repeat_is_harmless};
+use crate::limits;
+use crate::run::{Advice, RunState, Stage, StepState, repeat_is_harmless};
 use crate::task::{ActionKind, ActionSpec, Step, Task, Work};
 use crate::template::{Context, Expr, RenderError, Scope};
 use crate::time::Timestamp;
@@ -287,6 +288,7 @@ impl Decision<'_> {
             }),
             Some("retry") => {
                 let every = millis_option(options, "every").unwrap_or(30_000);
+                let every = every.max(limits::JUDGE_EVERY_MS);
                 let limit = millis_option(options, "for").unwrap_or(3_600_000);
                 let again_at = self.now.at.plus_millis(every);
                 let in_time = again_at <= since.plus_millis(limit);
@@ -379,7 +381,7 @@ impl Decision<'_> {
 
     /// After a crash the attempt is made again at once: crash loops are counted by the ledger.
     /// What its own process saw go wrong is tried again like a failure; none when tries are used up
-    /// and it is still in doubt.
+    /// or would not help, and it is still in doubt.
     fn repeat(
         &self,
         step: &Step,
@@ -393,10 +395,12 @@ impl Decision<'_> {
                 attempt: known.attempts + 1,
             });
         }
-        if known.tries >= step.policy.retry.attempts && repeat != Repeat::Safe {
+        let Advice { again, after_ms } = known.advice;
+        let used_up = !again || known.tries >= step.policy.retry.attempts;
+        if used_up && repeat != Repeat::Safe {
             return None;
         }
-        Some(self.after_failure(step, known, doubt.at, doubt.error, true, None))
+        Some(self.after_failure(step, known, doubt.at, doubt.error, again, after_ms))
     }
 
     fn settle_by_rule(&self, step: &Step, known: &StepState, settlement: Settlement) -> Next {
@@ -404,7 +408,7 @@ impl Decision<'_> {
             step: step.id.clone(),
             attempt: known.attempts,
             settlement,
-            by: "on_unknown".into(),
+            by: BY_RULE.into(),
             reason: "the task file says what to do when nobody knows".into(),
         })
     }

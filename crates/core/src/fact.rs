@@ -84,6 +84,11 @@ pub enum Settlement {
     DidNotHappen,
 }
 
+/// Who settled: the other side, asked by the engine.
+pub const BY_PROBE: &str = "probe";
+/// Who settled: the rule that the author wrote.
+pub const BY_RULE: &str = "on_unknown";
+
 /// What a person asks of a run; the holder sees it at its next commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -2,7 +2,7 @@
 
 use crate::Value;
 use crate::effect::EffectKey;
-use crate::fact::{End, Fact, Outcome, Recorded, Repeat, Request, Settlement};
+use crate::fact::{BY_PROBE, BY_RULE, End, Fact, Outcome, Recorded, Repeat, Request, Settlement};
 use crate::ids::{ContentHash, Fence, StepId};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -168,8 +168,31 @@ pub struct StepState {
     pub key: Option<EffectKey>,
     /// A probe has been tried for the attempt that is unknown.
     pub probed: bool,
+<<<<<<< HEAD
     /// It was settled as not done and no attempt has ended since: what is in doubt is done again.
     pub redo: bool,
+=======
+    /// Nobody knows about some attempt so far, whatever became of later ones.
+    pub in_doubt: bool,
+    /// The last failure said that trying again may help, and how long to wait.
+    pub advice: Advice,
+}
+
+/// What a failure says about the next try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Advice {
+    /// Whether trying again may help.
+    pub again: bool,
+    /// Milliseconds that the other side asked to wait.
+    pub after_ms: Option<i64>,
+}
+
+impl Advice {
+    const NONE: Self = Self {
+        again: true,
+        after_ms: None,
+    };
+>>>>>>> task
 }
 
 impl StepState {
@@ -183,7 +206,12 @@ impl StepState {
             repeat: None,
             key: None,
             probed: false,
+<<<<<<< HEAD
             redo: false,
+=======
+            in_doubt: false,
+            advice: Advice::NONE,
+>>>>>>> task
         }
     }
 }
@@ -288,13 +316,7 @@ impl RunState {
                 step,
                 attempt,
                 outcome,
-            } => {
-                self.close(step, *attempt, stage_of(at, outcome))?;
-                if let Outcome::Done { output } = outcome {
-                    self.outputs.insert(step.to_string(), output.clone());
-                }
-                Ok(())
-            }
+            } => self.outcome(at, step, *attempt, outcome),
             Fact::Probed { step, attempt, .. } => self.probe(step, *attempt),
             Fact::Judged {
                 step,
@@ -321,14 +343,21 @@ impl RunState {
                 by,
                 note,
                 hash,
-            } => self.answer(step, *approved, by, note, *hash),
+            } => {
+                self.in_time(at, step)?;
+                self.answer(step, *approved, by, note, *hash)
+            }
             Fact::Settled {
                 step,
                 attempt,
                 settlement,
+                by,
                 reason,
-                ..
-            } => self.settle(at, step, *attempt, settlement, reason),
+            } => {
+                self.settle(at, step, *attempt, settlement, reason)?;
+                self.told_to_go_on(step, by);
+                Ok(())
+            }
             Fact::Requested { what, .. } => self.request(*what),
             Fact::Ended { end, reason } => self.end(*end, reason),
         }
@@ -355,6 +384,7 @@ impl RunState {
             ) => {
                 self.ended = None;
                 self.cancel = false;
+                self.paused = false;
                 self.reopen_failed();
                 Ok(())
             }
@@ -362,6 +392,7 @@ impl RunState {
         }
     }
 
+<<<<<<< HEAD
     /// A person told it to go on: the retry policy counts anew.
     fn forgive_tries(&mut self) {
         for step in self.steps.values_mut() {
@@ -371,18 +402,30 @@ impl RunState {
         }
     }
 
+=======
+    /// Conditions are judged and people are asked anew; what failed or was given up in doubt has
+    /// all its tries again.
+>>>>>>> task
     fn reopen_failed(&mut self) {
-        self.steps
-            .retain(|_, s| !matches!(s.stage, Stage::Refused { .. } | Stage::Judged { .. }));
+        self.steps.retain(|_, s| {
+            !matches!(
+                s.stage,
+                Stage::Refused { .. } | Stage::Judged { .. } | Stage::Asked { .. }
+            )
+        });
         for step in self.steps.values_mut() {
-            if let Stage::Failed {
-                again, after_ms, ..
-            } = &mut step.stage
-            {
-                *again = true;
-                *after_ms = None;
-                step.tries = 0;
+            match &mut step.stage {
+                Stage::Failed {
+                    again, after_ms, ..
+                } => {
+                    *again = true;
+                    *after_ms = None;
+                }
+                Stage::Unknown { .. } => {}
+                _ => continue,
             }
+            step.advice = Advice::NONE;
+            step.tries = 0;
         }
     }
 
@@ -443,7 +486,36 @@ impl RunState {
         Ok(())
     }
 
-    fn close(&mut self, step: &StepId, attempt: u32, stage: Stage) -> Folded {
+    fn outcome(&mut self, at: Timestamp, step: &StepId, attempt: u32, outcome: &Outcome) -> Folded {
+        let in_doubt = self.steps.get(step).is_some_and(doubt_stays);
+        let state = self.close(step, attempt, stage_of(at, outcome, in_doubt))?;
+        match outcome {
+            Outcome::Done { output } => {
+                state.in_doubt = false;
+                self.outputs.insert(step.to_string(), output.clone());
+            }
+            Outcome::Failed {
+                again, after_ms, ..
+            } => {
+                state.advice = Advice {
+                    again: *again,
+                    after_ms: *after_ms,
+                };
+            }
+            Outcome::Unknown { .. } => {
+                state.in_doubt = true;
+                state.advice = Advice::NONE;
+            }
+        }
+        Ok(())
+    }
+
+    fn close(
+        &mut self,
+        step: &StepId,
+        attempt: u32,
+        stage: Stage,
+    ) -> Result<&mut StepState, String> {
         let state = self
             .steps
             .get_mut(step)
@@ -453,7 +525,7 @@ impl RunState {
         }
         state.redo &= matches!(stage, Stage::Unknown { crashed: true, .. });
         state.stage = stage;
-        Ok(())
+        Ok(state)
     }
 
     /// A crash is not a try: the ledger counts claims without progress.
@@ -464,10 +536,10 @@ impl RunState {
             error: error.into(),
             crashed: true,
         };
-        self.close(step, attempt, stage)?;
-        if let Some(state) = self.steps.get_mut(step) {
-            state.tries = state.tries.saturating_sub(1);
-        }
+        let state = self.close(step, attempt, stage)?;
+        state.tries = state.tries.saturating_sub(1);
+        state.in_doubt = true;
+        state.advice = Advice::NONE;
         Ok(())
     }
 
@@ -515,6 +587,17 @@ impl RunState {
         Ok(())
     }
 
+    /// No answer by the time a question expires counts as no, also while nobody was looking.
+    fn in_time(&self, at: Timestamp, step: &StepId) -> Folded {
+        match self.steps.get(step).map(|s| &s.stage) {
+            Some(Stage::Asked {
+                expires: Some(moment),
+                ..
+            }) if *moment <= at => Err(format!("the question of step `{step}` has expired")),
+            _ => Ok(()),
+        }
+    }
+
     fn answer(
         &mut self,
         step: &StepId,
@@ -551,6 +634,7 @@ impl RunState {
         reason: &str,
     ) -> Folded {
         let state = self.unknown_attempt(step, attempt)?;
+        state.in_doubt = false;
         match settlement {
             Settlement::Happened { output } => {
                 state.stage = Stage::Done;
@@ -563,11 +647,25 @@ impl RunState {
                     again: true,
                     after_ms: None,
                 };
+<<<<<<< HEAD
                 state.tries = 0;
                 state.redo = true;
+=======
+>>>>>>> task
             }
         }
         Ok(())
+    }
+
+    /// A person who settles tells the step to go on, with all its tries. A rule or a probe does
+    /// not: else a step that ends unknown each time would be tried for ever, and at once.
+    fn told_to_go_on(&mut self, step: &StepId, by: &str) {
+        if let Some(state) = self.steps.get_mut(step)
+            && by != BY_RULE
+            && by != BY_PROBE
+        {
+            state.tries = 0;
+        }
     }
 
     fn request(&mut self, what: Request) -> Folded {
@@ -600,9 +698,20 @@ fn may_come_before_began(fact: &Fact) -> bool {
     )
 }
 
-fn stage_of(at: Timestamp, outcome: &Outcome) -> Stage {
+/// A failure says that its own attempt did not happen, and nothing of an earlier one that is
+/// unknown. Only where doing it twice is the same as doing it once does that not matter.
+fn doubt_stays(state: &StepState) -> bool {
+    state.in_doubt && state.repeat != Some(Repeat::Safe)
+}
+
+fn stage_of(at: Timestamp, outcome: &Outcome, in_doubt: bool) -> Stage {
     match outcome {
         Outcome::Done { .. } => Stage::Done,
+        Outcome::Failed { error, .. } if in_doubt => Stage::Unknown {
+            at,
+            error: format!("{error}; and nobody knows about an earlier attempt"),
+            crashed: false,
+        },
         Outcome::Failed {
             error,
             again,

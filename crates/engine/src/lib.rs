@@ -1,1 +1,25 @@
-//! Drives runs: intake, runner, leases, items.
+//! Drives runs: takes events in, claims what is due, decides, acts and records.
+//!
+//! The engine knows only the traits of `core`. It never names a concrete source, action or store.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)
+)]
+
+mod ask;
+mod dispatch;
+mod intake;
+mod items;
+mod job;
+mod people;
+mod pump;
+mod runner;
+mod tasks;
+
+pub use ask::Ask;
+pub use dispatch::{Engine, EngineConfig, Stop};
+pub use intake::{Intake, Offer, Offered, Seen};
+pub use job::Rest;
+pub use people::{People, PeopleError};
+pub use pump::{Notice, Notices, pump};
+pub use tasks::{Actions, Known, Tasks};

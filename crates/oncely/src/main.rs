@@ -1,2 +1,83 @@
-//! Placeholder entry.
-fn main() {}
+//! The oncely binary: configuration, the registry of actions and sources, and commands.
+
+mod cli;
+mod commands;
+mod config;
+mod failure;
+mod house;
+mod output;
+mod project;
+mod registry;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use failure::{Exit, Failure};
+use output::Voice;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|a| a == registry::SUPERVISE)
+    {
+        return oncely_actions::supervisor_main(std::env::args_os().skip(2));
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; a closed pipe is nobody's.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let voice = Voice::new(cli.global.json);
+    match dispatch(cli, voice) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output::complain(voice, &failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn dispatch(cli: Cli, voice: Voice) -> Result<Exit, Failure> {
+    let flags = config::Flags {
+        project: cli.global.project,
+        environment: cli.global.env,
+    };
+    match cli.command {
+        Command::Init(args) => commands::init::run(voice, &flags, &args),
+        Command::New(args) => commands::new::run(voice, &flags, &args),
+        Command::Check => commands::check::run(voice, &flags),
+        Command::Plan(args) => commands::plan::run(voice, &flags, &args),
+        Command::Run(args) => commands::run::run(voice, &flags, &args),
+        Command::Call(args) => commands::call::run(voice, &flags, args),
+        Command::Status => commands::status::run(voice, &flags),
+        Command::Runs(args) => commands::runs::run(voice, &flags, &args),
+        Command::Show(args) => commands::show::run(voice, &flags, &args),
+        Command::Logs(args) => commands::logs::run(voice, &flags, &args),
+        Command::Why(args) => commands::why::run(voice, &flags, &args),
+        Command::Approve(args) => commands::people::answer(voice, &flags, args, true),
+        Command::Reject(args) => commands::people::answer(voice, &flags, args, false),
+        Command::Settle(args) => commands::people::settle(voice, &flags, args),
+        Command::Resume(args) => commands::people::resume(voice, &flags, args),
+        Command::Pause(args) => commands::people::pause(voice, &flags, args),
+        Command::Cancel(args) => commands::people::cancel(voice, &flags, args),
+        Command::Serve(args) => commands::serve::run(voice, &flags, &args),
+        Command::Demo(args) => commands::demo::run(voice, args),
+        Command::Model(args) => commands::model::run(voice, &flags, args),
+        Command::Schema => commands::schema::run(),
+        Command::Completion { shell } => commands::completion::run(shell),
+        Command::Doctor => commands::doctor::run(voice, &flags),
+        Command::Ledger(args) => commands::ledger::run(voice, &flags, &args),
+        Command::Supervise { args } => Err(Failure::usage(format!(
+            "{} is for oncely itself ({} arguments)",
+            registry::SUPERVISE,
+            args.len()
+        ))),
+    }
+}

@@ -11,5 +11,5 @@ pub mod object;
 pub mod release;
 mod spool;
 
-pub use object::{Folder, FolderConfig};
+pub use object::{Folder, FolderConfig, matches};
 pub use spool::Spool;

@@ -440,3 +440,10 @@ fn stat_of(metadata: &fs::Metadata) -> Stat {
         file: metadata.ino(),
     }
 }
+
+/// Whether a name below the folder matches a pattern, as the source would say.
+#[must_use]
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let glob = GlobBuilder::new(pattern).literal_separator(true).build();
+    glob.is_ok_and(|glob| glob.compile_matcher().is_match(name))
+}

@@ -108,7 +108,7 @@ impl Reader<'_> {
             OptionKind::Int(min, max) => self
                 .int(value, name, *min, *max)
                 .map(|n| Node::Fixed(n.into())),
-            OptionKind::Duration => self.duration(value, name).map(|ms| Node::Fixed(ms.into())),
+            OptionKind::Duration => self.some_time(value, name).map(|ms| Node::Fixed(ms.into())),
             OptionKind::Choice(words) => self
                 .choice(value, name, words)
                 .map(|word| Node::Fixed(word.into())),

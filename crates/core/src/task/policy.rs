@@ -65,7 +65,9 @@ impl Reader<'_> {
                 .get("until")
                 .and_then(|value| self.expr(value, "until", until)),
             retry: retry.unwrap_or_default(),
-            timeout_ms: table.get("timeout").and_then(|value| self.timeout(value)),
+            timeout_ms: table
+                .get("timeout")
+                .and_then(|value| self.some_time(value, "timeout")),
             on_unknown: on_unknown.unwrap_or_default(),
             undo: table
                 .get("undo")
@@ -101,16 +103,6 @@ impl Reader<'_> {
             first_ms,
             max_ms: max.unwrap_or(usual.max_ms.max(first_ms)),
         })
-    }
-
-    fn timeout(&mut self, value: &Val<'_>) -> Option<i64> {
-        let millis = self.duration(value, "timeout")?;
-        if millis == 0 {
-            let problem = Problem::new("`timeout` is longer than nothing");
-            self.report(value.span(), problem);
-            return None;
-        }
-        Some(millis)
     }
 
     fn on_unknown(&mut self, value: &Val<'_>) -> Option<OnUnknown> {

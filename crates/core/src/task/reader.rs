@@ -206,6 +206,17 @@ impl<'a> Reader<'a> {
         self.keep(value.span(), found)
     }
 
+    /// A duration that is longer than nothing.
+    pub(super) fn some_time(&mut self, value: &Val<'_>, name: &str) -> Option<i64> {
+        let millis = self.duration(value, name)?;
+        if millis == 0 {
+            let problem = Problem::new(format!("`{name}` is longer than nothing"));
+            self.report(value.span(), problem);
+            return None;
+        }
+        Some(millis)
+    }
+
     /// The place of a piece of a text in the file, where it stands there as it was decoded.
     pub(super) fn place_of(&self, value: &Val<'_>, piece: Option<Range<usize>>) -> Span {
         let span = value.span();

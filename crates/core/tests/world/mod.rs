@@ -1,0 +1,486 @@
+//! A world in which a run lives: it answers acts, probes and questions as a list of choices says,
+//! and fairly once the choices are used up. It asserts at each turn what must always hold.
+
+use oncely_core::Value;
+use oncely_core::decide::{Next, Now, Subject, context, decide, judge_until};
+use oncely_core::effect::EffectKey;
+use oncely_core::fact::{End, Fact, OnUnknown, Outcome, Recorded, Repeat, Request, Settlement};
+use oncely_core::ids::{ContentHash, Fence, StepId};
+use oncely_core::run::{RunState, Stage};
+use oncely_core::task::{Bundle, Step, Task, Work, load};
+use oncely_core::time::Timestamp;
+use proptest::prelude::*;
+use serde_json::json;
+use std::collections::{BTreeMap, VecDeque};
+
+pub(crate) fn step(text: &str) -> String {
+    text.to_owned()
+}
+
+/// A task with these steps, read by the loader.
+pub(crate) fn task(steps: &[String]) -> Task {
+    let blocks = steps
+        .iter()
+        .enumerate()
+        .map(|(n, step)| format!("[[step]]\nid = \"s{n}\"\n{step}\n"));
+    let bundle = Bundle {
+        path: "tasks/t.toml".into(),
+        text: format!("on.call = {{}}\n{}", blocks.collect::<String>()),
+        executable: false,
+        files: Default::default(),
+    };
+    load(&bundle).unwrap_or_else(|errors| panic!("{}: {}", errors[0], bundle.text))
+}
+
+pub(crate) fn steps() -> impl Strategy<Value = Vec<String>> {
+    let policy = (
+        prop::sample::select(vec![
+            "",
+            "when = \"event.flag\"\n",
+            "when = \"not event.flag\"\n",
+        ]),
+        prop::sample::select(vec!["", "until = \"output.ok\"\n"]),
+        1..4_u32,
+        prop::sample::select(vec!["ask", "repeat", "skip"]),
+    );
+    let effect = prop::sample::select(vec![
+        "command = { args = [\"x\"] }",
+        "command = { args = [\"x\"], safe = true }",
+        "http = { url = \"https://x.example/\", key_honoured = \"10s\" }",
+        "http = { url = \"https://x.example/\", key_honoured = \"1h\" }",
+        "for_each = \"[1, 2]\"\ndo = [{ command = [\"x\"] }]",
+        "call = { task = \"t2\" }",
+    ]);
+    let effect = (effect, policy).prop_map(|(effect, (when, until, attempts, rule))| {
+        let until = if effect.starts_with("http") { "until = \"output.json.ok\"\n" } else { until };
+        let until = if effect.starts_with("http") || effect.starts_with("command = { args = [\"x\"] }") {
+            until.replace("output.ok", "output.json.ok")
+        } else {
+            String::new()
+        };
+        format!(
+            "{effect}\n{when}{until}retry = {{ attempts = {attempts}, first = \"4s\" }}\non_unknown = \"{rule}\""
+        )
+    });
+    let decision = prop::sample::select(vec![
+        "require = \"event.flag\"".to_owned(),
+        "require = { that = \"event.flag\", else = \"end\" }".to_owned(),
+        "require = { that = \"now > 100000\", else = \"retry\", every = \"9s\", for = \"1h\" }"
+            .to_owned(),
+        "require = { that = \"event.flag\", else = \"retry\", every = \"9s\", for = \"1m\" }"
+            .to_owned(),
+        "approve = \"ok?\"".to_owned(),
+        "approve = { text = \"ok?\", expires = \"1m\" }\nwhen = \"event.flag\"".to_owned(),
+    ]);
+    prop::collection::vec(prop_oneof![2 => effect, 1 => decision], 1..5)
+}
+
+/// What an act does to the other side.
+#[derive(Clone, Copy, PartialEq)]
+enum Act {
+    Done,
+    NotYet,
+    Failed,
+    Permanent,
+    UnknownDone,
+    UnknownNot,
+    CrashBefore,
+    CrashAfter,
+}
+
+pub(crate) struct World<'t> {
+    pub(crate) task: &'t Task,
+    pub(crate) event: Value,
+    pub(crate) run_value: Value,
+    pub(crate) facts: Vec<Recorded>,
+    pub(crate) state: RunState,
+    pub(crate) now: Timestamp,
+    pub(crate) fence: Fence,
+    pub(crate) acts: usize,
+    pub(crate) last_act: Timestamp,
+    choices: VecDeque<u8>,
+    script: Option<fn(usize) -> u8>,
+    silent: bool,
+    /// When each step really happened, as the other side saw it.
+    done: BTreeMap<StepId, Vec<Timestamp>>,
+    /// When the other side first saw the key of a step.
+    seen: BTreeMap<StepId, Timestamp>,
+    /// Steps with an attempt that nobody has settled.
+    doubts: BTreeMap<StepId, ()>,
+}
+
+impl<'t> World<'t> {
+    pub(crate) fn new(task: &'t Task, choices: Vec<u8>, flag: bool) -> Self {
+        Self {
+            task,
+            event: json!({ "flag": flag }),
+            run_value: json!({ "id": 1 }),
+            facts: Vec::new(),
+            state: RunState::default(),
+            now: Timestamp(1_000),
+            fence: Fence(1),
+            acts: 0,
+            last_act: Timestamp(0),
+            choices: choices.into(),
+            script: None,
+            silent: false,
+            done: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            doubts: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn always_unknown(task: &'t Task) -> Self {
+        Self {
+            script: Some(|_| 5),
+            ..Self::new(task, Vec::new(), true)
+        }
+    }
+
+    pub(crate) fn first_unknown_then_failing(task: &'t Task) -> Self {
+        Self {
+            script: Some(|acts| if acts == 0 { 4 } else { 2 }),
+            ..Self::new(task, Vec::new(), true)
+        }
+    }
+
+    pub(crate) fn silent(task: &'t Task) -> Self {
+        Self {
+            silent: true,
+            ..Self::new(task, Vec::new(), true)
+        }
+    }
+
+    pub(crate) fn run(&mut self) {
+        for _ in 0..3000 {
+            if self.turn() {
+                return;
+            }
+        }
+        panic!("the run does not end: {:?}", self.facts.last());
+    }
+
+    pub(crate) fn run_to_the_end(&mut self) {
+        while self.state.ended.is_none() {
+            self.turn();
+        }
+    }
+
+    pub(crate) fn run_until_parked(&mut self) {
+        for _ in 0..100 {
+            if matches!(self.decide(), Next::Park { .. } | Next::Over) {
+                return;
+            }
+            self.turn();
+        }
+        panic!("it is never parked");
+    }
+
+    pub(crate) fn decide(&self) -> Next {
+        let now = Now {
+            at: self.now,
+            fence: self.fence,
+        };
+        let subject = self.subject();
+        let next = decide(self.task, subject, &self.state, now);
+        assert_eq!(next, decide(self.task, subject, &self.state, now));
+        next
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            event: &self.event,
+            run: &self.run_value,
+        }
+    }
+
+    /// One turn of the engine; true at the end.
+    pub(crate) fn turn(&mut self) -> bool {
+        self.meddle();
+        match self.decide() {
+            Next::Begin => self.record(Fact::Began {
+                text: ContentHash::of(b"text"),
+                models: BTreeMap::new(),
+            }),
+            Next::Record(fact) => self.record(fact),
+            Next::Start { step, attempt } => self.start(&step, attempt),
+            Next::Act { step, attempt } => self.act(&step, attempt),
+            Next::Probe { step, attempt } => self.probe(&step, attempt),
+            Next::Wait { until, .. } => self.wait(until),
+            Next::Park { step, .. } => self.settle(&step, "a person"),
+            Next::Over => return self.over(),
+        }
+        false
+    }
+
+    fn record(&mut self, fact: Fact) {
+        if let Fact::Settled { step, .. } = &fact {
+            self.doubts.remove(step);
+        }
+        if let Fact::Interrupted { step, .. } = &fact {
+            self.doubts.insert(step.clone(), ());
+        }
+        self.state
+            .apply(self.now, &fact)
+            .unwrap_or_else(|error| panic!("{error}: {fact:?} after {:#?}", self.facts));
+        self.facts.push(Recorded { at: self.now, fact });
+    }
+
+    /// Records what a person does, where it is legal; else it leaves no trace.
+    fn try_record(&mut self, fact: Fact) {
+        let mut state = self.state.clone();
+        match state.apply(self.now, &fact) {
+            Ok(()) => self.record(fact),
+            Err(_) => assert_eq!(state, self.state, "an illegal fact leaves no trace"),
+        }
+    }
+
+    pub(crate) fn request(&mut self, what: Request) {
+        self.try_record(Fact::Requested {
+            what,
+            by: "ann".into(),
+            reason: "because".into(),
+        });
+    }
+
+    pub(crate) fn resume(&mut self) {
+        self.request(Request::Resume);
+        assert!(self.state.ended.is_none());
+    }
+
+    /// People, crashes and time come when they like.
+    fn meddle(&mut self) {
+        match self.choices.pop_front() {
+            Some(0..=5) => self.request(Request::Cancel),
+            Some(6..=20) => self.request(Request::Pause),
+            Some(21..=40) => self.request(Request::Resume),
+            Some(41..=60) => self.fence.0 += 1,
+            Some(61..=80) => self.passes(7_000),
+            Some(81..=85) => self.passes(4_000_000),
+            _ => {}
+        }
+    }
+
+    /// Time passes, but not between an intent and its act: a process that is stopped there is the
+    /// case that nobody can promise anything for.
+    fn passes(&mut self, millis: i64) {
+        if self.state.open_step().is_none() {
+            self.now = self.now.plus_millis(millis);
+        }
+    }
+
+    fn start(&mut self, step: &StepId, attempt: u32) {
+        let repeat = self.repeat(step);
+        if self.doubts.contains_key(step) {
+            let first = self.state.steps[step].first_intent.unwrap();
+            let harmless = match repeat {
+                Repeat::Safe => true,
+                Repeat::WithKey { window_ms } => self.now.millis_since(first) < window_ms,
+                Repeat::AskFirst => false,
+            };
+            assert!(harmless, "{step} is repeated in doubt: {:#?}", self.facts);
+        }
+        self.record(Fact::Intent {
+            step: step.clone(),
+            attempt,
+            fence: self.fence,
+            call: (attempt == 1).then(|| json!({})),
+            repeat,
+            key: EffectKey(format!("key of {step}")),
+        });
+    }
+
+    fn repeat(&self, id: &StepId) -> Repeat {
+        let step = self.step(id);
+        let Work::Action(spec) = &step.work else {
+            return Repeat::Safe;
+        };
+        let options = spec.options.fixed();
+        match options.get("key_honoured").and_then(Value::as_i64) {
+            Some(window_ms) => Repeat::WithKey { window_ms },
+            None if options.get("safe").is_some() => Repeat::Safe,
+            None => Repeat::AskFirst,
+        }
+    }
+
+    fn step(&self, id: &StepId) -> &'t Step {
+        self.task.steps.iter().find(|step| step.id == *id).unwrap()
+    }
+
+    fn chosen_act(&mut self) -> Act {
+        let choice = match self.script {
+            Some(script) => Some(script(self.acts)),
+            None => self.choices.pop_front(),
+        };
+        match choice.map(|byte| byte % 12) {
+            Some(1) => Act::NotYet,
+            Some(2 | 8) => Act::Failed,
+            Some(3) => Act::Permanent,
+            Some(4 | 9) => Act::UnknownDone,
+            Some(5 | 10) => Act::UnknownNot,
+            Some(6) => Act::CrashBefore,
+            Some(7) => Act::CrashAfter,
+            _ => Act::Done,
+        }
+    }
+
+    fn act(&mut self, id: &StepId, attempt: u32) {
+        let known = &self.state.steps[id];
+        assert_eq!(
+            known.stage,
+            Stage::Open { fence: self.fence },
+            "{id} has no intent"
+        );
+        assert_eq!(known.attempts, attempt);
+        let act = self.chosen_act();
+        self.acts += 1;
+        self.last_act = self.now;
+        if matches!(
+            act,
+            Act::Done | Act::NotYet | Act::UnknownDone | Act::CrashAfter
+        ) {
+            self.happens(id, act == Act::NotYet);
+        }
+        self.now = self.now.plus_millis(10);
+        let error = || "it did not work".to_owned();
+        let failed = |again| Outcome::Failed {
+            error: error(),
+            again,
+            after_ms: None,
+        };
+        let outcome = match act {
+            Act::CrashBefore | Act::CrashAfter => {
+                self.fence.0 += 1;
+                return;
+            }
+            Act::Done => Outcome::Done {
+                output: json!({ "json": { "ok": true } }),
+            },
+            Act::NotYet => Outcome::Done {
+                output: json!({ "json": { "ok": false } }),
+            },
+            Act::Failed => failed(true),
+            Act::Permanent => failed(false),
+            Act::UnknownDone | Act::UnknownNot => Outcome::Unknown { error: error() },
+        };
+        match &outcome {
+            Outcome::Unknown { .. } => drop(self.doubts.insert(id.clone(), ())),
+            Outcome::Done { .. } => drop(self.doubts.remove(id)),
+            Outcome::Failed { .. } => {}
+        }
+        let context = context(self.subject(), &self.state, self.now);
+        let outcome = judge_until(self.step(id), &context, outcome).unwrap();
+        self.record(Fact::Outcome {
+            step: id.clone(),
+            attempt,
+            outcome,
+        });
+    }
+
+    /// The other side does it, unless it still knows the key. A step with `until` only looks.
+    fn happens(&mut self, id: &StepId, looks: bool) {
+        if looks && self.step(id).policy.until.is_some() {
+            return;
+        }
+        if let Repeat::WithKey { window_ms } = self.repeat(id) {
+            let first = *self.seen.entry(id.clone()).or_insert(self.now);
+            let known = self.done.contains_key(id) && self.now.millis_since(first) < window_ms;
+            if known {
+                return;
+            }
+        }
+        self.done.entry(id.clone()).or_default().push(self.now);
+    }
+
+    fn probe(&mut self, step: &StepId, attempt: u32) {
+        match self.choices.pop_front() {
+            Some(0..=80) => self.settle(step, "probe"),
+            _ => self.record(Fact::Probed {
+                step: step.clone(),
+                attempt,
+                answer: "it cannot tell".into(),
+            }),
+        }
+    }
+
+    /// Somebody looks, and says what is true.
+    fn settle(&mut self, step: &StepId, by: &str) {
+        let settlement = if self.done.contains_key(step) {
+            Settlement::Happened {
+                output: json!({ "json": { "ok": true } }),
+            }
+        } else {
+            Settlement::DidNotHappen
+        };
+        self.record(Fact::Settled {
+            step: step.clone(),
+            attempt: self.state.steps[step].attempts,
+            settlement,
+            by: by.into(),
+            reason: "somebody looked".into(),
+        });
+        self.fence.0 += 1;
+    }
+
+    pub(crate) fn answer(&self, step: &StepId, approved: bool) -> Fact {
+        let hash = match &self.state.steps[step].stage {
+            Stage::Asked { hash, .. } => *hash,
+            other => panic!("{step} is not asked but {other:?}"),
+        };
+        Fact::Answered {
+            step: step.clone(),
+            approved,
+            by: "ann".into(),
+            note: String::new(),
+            hash,
+        }
+    }
+
+    fn asked(&self) -> Option<StepId> {
+        let asked = |(_, s): &(&StepId, &oncely_core::run::StepState)| {
+            matches!(s.stage, Stage::Asked { .. })
+        };
+        self.state
+            .steps
+            .iter()
+            .find(asked)
+            .map(|(id, _)| id.clone())
+    }
+
+    fn wait(&mut self, until: Option<Timestamp>) {
+        if let Some(until) = until {
+            assert!(until > self.now, "a wait for the past");
+        }
+        let choice = self.choices.pop_front();
+        match (until, self.asked()) {
+            (_, Some(step)) if !self.silent => {
+                let approved = choice.is_none_or(|byte| byte > 60);
+                let answer = self.answer(&step, approved);
+                self.try_record(answer);
+            }
+            (Some(until), _) => self.now = until,
+            (None, _) => {
+                assert!(self.state.paused, "nobody can end this wait");
+                self.request(Request::Resume);
+            }
+        }
+    }
+
+    fn over(&mut self) -> bool {
+        let (end, _) = self.state.ended.clone().unwrap();
+        if end == End::Failed && self.choices.pop_front().is_some_and(|byte| byte < 150) {
+            self.resume();
+            return false;
+        }
+        true
+    }
+
+    pub(crate) fn times_done(&self, step: &StepId) -> usize {
+        self.done.get(step).map_or(0, Vec::len)
+    }
+
+    /// Whether its author said that it may happen twice.
+    pub(crate) fn may_repeat(&self, step: &Step) -> bool {
+        step.policy.on_unknown == OnUnknown::Repeat || self.repeat(&step.id) == Repeat::Safe
+    }
+}

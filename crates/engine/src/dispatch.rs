@@ -1,0 +1,486 @@
+//! Claims what is due, drives it, renews the lease, and stops within a grace time.
+
+use crate::ask::Ask;
+use crate::intake::{Intake, Offer, Offered, Seen};
+use crate::job::Rest;
+use crate::runner::{Opened, Runner};
+use crate::tasks::{Actions, Tasks};
+use futures_util::FutureExt;
+use oncely_core::ids::{Environment, RunId, TaskId};
+use oncely_core::ledger::{
+    Change, Claim, Guard, Held, Leased, Ledger, LedgerError, Op, RENEW_EVERY, RunRef, Unit, What,
+};
+use oncely_core::run::RunStatus;
+use oncely_core::time::Clock;
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+
+/// How an engine works.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Where its runs happen.
+    pub environment: Environment,
+    /// The project's root: files that tasks read lie below it.
+    pub root: std::path::PathBuf,
+    /// Steps that may act at the same time.
+    pub acting: usize,
+    /// Steps of one task that may act at the same time.
+    pub acting_per_task: usize,
+    /// Runs that may be held at the same time.
+    pub held: usize,
+    /// How long steps may go on once the process was told to stop.
+    pub grace: Duration,
+}
+
+impl EngineConfig {
+    /// The defaults for an environment.
+    #[must_use]
+    pub fn new(environment: Environment, root: std::path::PathBuf) -> Self {
+        Self {
+            environment,
+            root,
+            acting: 64,
+            acting_per_task: 16,
+            held: 2048,
+            grace: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Tells an engine to stop, and steps that they are to.
+#[derive(Clone)]
+pub struct Stop {
+    phase: Arc<watch::Sender<Phase>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Going,
+    Stopping,
+    Aborting,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self {
+            phase: Arc::new(watch::Sender::new(Phase::Going)),
+        }
+    }
+}
+
+impl Stop {
+    /// Nothing new is begun; what acts may end within the grace time.
+    pub fn stop(&self) {
+        self.phase.send_if_modified(|p| {
+            (*p < Phase::Stopping)
+                .then(|| *p = Phase::Stopping)
+                .is_some()
+        });
+    }
+
+    /// What still acts is given up: its attempt is unknown.
+    pub fn abort(&self) {
+        self.phase.send_if_modified(|p| {
+            (*p < Phase::Aborting)
+                .then(|| *p = Phase::Aborting)
+                .is_some()
+        });
+    }
+
+    /// Whether nothing new is to be begun.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        *self.phase.borrow() >= Phase::Stopping
+    }
+
+    /// Ends when nothing new is to be begun.
+    pub async fn stopped(&self) {
+        self.reached(Phase::Stopping).await;
+    }
+
+    /// Ends when what acts is given up.
+    pub async fn aborted(&self) {
+        self.reached(Phase::Aborting).await;
+    }
+
+    async fn reached(&self, phase: Phase) {
+        let mut phases = self.phase.subscribe();
+        // The sender lives as long as `self`, so this ends only when the phase is reached.
+        let _ = phases.wait_for(|p| *p >= phase).await;
+    }
+
+    /// Waits; true when the time of what acts is over.
+    pub(crate) async fn wait_at_most(&self, time: Duration) -> bool {
+        tokio::time::timeout(time, self.aborted()).await.is_ok()
+    }
+}
+
+/// How many steps act.
+pub(crate) struct Slots {
+    all: Arc<Semaphore>,
+    per_task: usize,
+    tasks: Mutex<HashMap<TaskId, Arc<Semaphore>>>,
+}
+
+/// Places that one acting step takes.
+pub(crate) struct Place(
+    #[allow(dead_code)] OwnedSemaphorePermit,
+    #[allow(dead_code)] OwnedSemaphorePermit,
+);
+
+impl Slots {
+    fn new(config: &EngineConfig) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(config.acting.max(1))),
+            per_task: config.acting_per_task.max(1),
+            tasks: Mutex::default(),
+        }
+    }
+
+    /// Waits for a place among the steps of the task, then among all.
+    pub(crate) async fn place(&self, task: &TaskId) -> Result<Place, LedgerError> {
+        let of_task = {
+            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            let slots = tasks
+                .entry(task.clone())
+                .or_insert_with(|| Arc::new(Semaphore::new(self.per_task)));
+            Arc::clone(slots)
+        };
+        let closed = |_| LedgerError::Closed;
+        let first = of_task.acquire_owned().await.map_err(closed)?;
+        let second = Arc::clone(&self.all)
+            .acquire_owned()
+            .await
+            .map_err(closed)?;
+        Ok(Place(first, second))
+    }
+}
+
+/// Drives the runs of one environment.
+pub struct Engine {
+    runner: Arc<Runner>,
+    intake: Arc<Intake>,
+    tasks: Arc<Tasks>,
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+    config: EngineConfig,
+    stop: Stop,
+    held: AtomicUsize,
+    suspect: AtomicBool,
+    ended: Notify,
+}
+
+impl Engine {
+    /// An engine over a ledger.
+    #[must_use]
+    pub fn new(
+        ledger: Arc<dyn Ledger>,
+        actions: Arc<dyn Actions>,
+        tasks: Arc<Tasks>,
+        clock: Arc<dyn Clock>,
+        config: EngineConfig,
+    ) -> Arc<Self> {
+        let stop = Stop::default();
+        let intake = Arc::new(Intake::new(
+            Arc::clone(&ledger),
+            Arc::clone(&tasks),
+            config.environment.clone(),
+            Arc::clone(&clock),
+        ));
+        let runner = Arc::new(Runner {
+            ledger: Arc::clone(&ledger),
+            actions,
+            tasks: Arc::clone(&tasks),
+            clock: Arc::clone(&clock),
+            intake: Arc::clone(&intake),
+            stop: stop.clone(),
+            slots: Slots::new(&config),
+            root: config.root.clone(),
+        });
+        Arc::new(Self {
+            runner,
+            intake,
+            tasks,
+            ledger,
+            clock,
+            config,
+            stop,
+            held: AtomicUsize::new(0),
+            suspect: AtomicBool::new(false),
+            ended: Notify::new(),
+        })
+    }
+
+    /// How it is told to stop.
+    #[must_use]
+    pub fn stopper(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// The tasks it knows.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Its ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &dyn Ledger {
+        &*self.ledger
+    }
+
+    /// Where its events come in.
+    #[must_use]
+    pub fn intake(&self) -> &Intake {
+        &self.intake
+    }
+
+    /// When the next run is due that nobody holds.
+    ///
+    /// # Errors
+    /// When the ledger does not answer.
+    pub async fn next_due(&self) -> Result<Option<oncely_core::time::Timestamp>, LedgerError> {
+        Ask(&*self.ledger)
+            .next_due(self.config.environment.clone())
+            .await
+    }
+
+    /// Runs that it holds at this moment.
+    #[must_use]
+    pub fn holding(&self) -> usize {
+        self.held.load(Ordering::SeqCst)
+    }
+
+    /// Ends when it holds nothing.
+    pub async fn idle(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.holding() == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Admits offers, holding and driving as many of them as there is room for.
+    ///
+    /// # Errors
+    /// When the ledger does not answer.
+    pub async fn offer(
+        self: &Arc<Self>,
+        offers: Vec<Offer>,
+        seen: Option<Seen>,
+    ) -> Result<Vec<Offered>, LedgerError> {
+        let room = self.config.held.saturating_sub(self.holding());
+        let opened = AtomicUsize::new(0);
+        let open = |held: Held, known: &crate::tasks::Known| {
+            let place = opened.fetch_add(1, Ordering::Relaxed);
+            (place < room)
+                .then(|| self.runner.open(held, known))
+                .flatten()
+        };
+        let (offered, held) = self.intake.admit(offers, seen, &open).await?;
+        for opened in held {
+            self.spawn_opened(opened);
+        }
+        Ok(offered)
+    }
+
+    /// Claims and drives what is due until it is told to stop; then ends or parks what it holds.
+    ///
+    /// # Errors
+    /// When the ledger cannot be used any more.
+    pub async fn serve(self: &Arc<Self>) -> Result<(), LedgerError> {
+        let renewing = tokio::spawn(Arc::clone(self).renew());
+        let outcome = self.claim_all().await;
+        self.stop.stop();
+        if tokio::time::timeout(self.config.grace, self.idle())
+            .await
+            .is_err()
+        {
+            self.stop.abort();
+            // Given up steps still record that they are unknown.
+            let _ = tokio::time::timeout(Duration::from_secs(10), self.idle()).await;
+        }
+        renewing.abort();
+        outcome
+    }
+
+    /// Renews the lease until the process ends; for commands that drive single runs.
+    pub async fn renew(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(RENEW_EVERY);
+        loop {
+            ticks.tick().await;
+            match self.ledger.renew().await {
+                Ok(0) | Err(LedgerError::Closed) => {}
+                Ok(freed) => tracing::info!("{freed} runs of a process that ended go on here"),
+                Err(error) => tracing::warn!("{error}"),
+            }
+        }
+    }
+
+    async fn claim_all(self: &Arc<Self>) -> Result<(), LedgerError> {
+        let mut change = Change::default();
+        while !self.stop.is_stopping() {
+            match self.claim_due().await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error @ (LedgerError::Full(_) | LedgerError::Busy { .. })) => {
+                    tracing::warn!("{error}");
+                }
+                Err(error) => return Err(error),
+            }
+            let due = self.time_to_next().await?;
+            tokio::select! {
+                seen = self.ledger.watch(change) => change = seen,
+                () = tokio::time::sleep(due) => {}
+                () = self.ended.notified() => {}
+                () = self.stop.stopped() => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Claims what is due; true when there may be more.
+    async fn claim_due(self: &Arc<Self>) -> Result<bool, LedgerError> {
+        let room = self.config.held.saturating_sub(self.holding());
+        let now = self.clock.now();
+        let next = Ask(&*self.ledger)
+            .next_due(self.config.environment.clone())
+            .await?;
+        if room == 0 || next.is_none_or(|due| due > now) {
+            return Ok(false);
+        }
+        let claim = Claim {
+            environment: self.config.environment.clone(),
+            now,
+            limit: room.min(256),
+            caps: self.caps(),
+            except: Vec::new(),
+            suspects: !self.suspect.load(Ordering::SeqCst),
+        };
+        match self.ledger.lease(What::Runs, claim).await? {
+            Leased::Runs(runs) => {
+                let any = !runs.is_empty();
+                for held in runs {
+                    self.spawn(held);
+                }
+                Ok(any)
+            }
+            Leased::Named(_) | Leased::Busy(_) => Ok(false),
+        }
+    }
+
+    fn caps(&self) -> Vec<(TaskId, u32)> {
+        let tasks = self.tasks.all();
+        let caps = tasks.iter().filter_map(|known| {
+            let most = known.task.limits.running?;
+            Some((known.task.id.clone(), most))
+        });
+        caps.collect()
+    }
+
+    /// How long until the next run is due; what is due but passed over is looked at again soon.
+    async fn time_to_next(&self) -> Result<Duration, LedgerError> {
+        let next = Ask(&*self.ledger)
+            .next_due(self.config.environment.clone())
+            .await?;
+        let wait = next.map_or(60_000, |due| due.millis_since(self.clock.now()));
+        Ok(Duration::from_millis(
+            u64::try_from(wait.clamp(100, 60_000)).unwrap_or(100),
+        ))
+    }
+
+    fn spawn(self: &Arc<Self>, held: Held) {
+        let suspect = held.claims > 1;
+        let (run, fence) = (held.row.id, held.fence);
+        self.held.fetch_add(1, Ordering::SeqCst);
+        if suspect {
+            self.suspect.store(true, Ordering::SeqCst);
+        }
+        let engine = Arc::clone(self);
+        tokio::spawn(async move {
+            engine.watched(run, fence, engine.runner.drive(held)).await;
+            if suspect {
+                engine.suspect.store(false, Ordering::SeqCst);
+            }
+            engine.left();
+        });
+    }
+
+    fn spawn_opened(self: &Arc<Self>, opened: Opened) {
+        let (run, fence) = (opened.job.row.id, opened.job.fence);
+        self.held.fetch_add(1, Ordering::SeqCst);
+        let engine = Arc::clone(self);
+        tokio::spawn(async move {
+            engine
+                .watched(run, fence, engine.runner.drive_opened(opened))
+                .await;
+            engine.left();
+        });
+    }
+
+    fn left(&self) {
+        self.held.fetch_sub(1, Ordering::SeqCst);
+        self.ended.notify_waiters();
+    }
+
+    /// Drives a run; when that breaks, the run is given back and the claim stays counted.
+    async fn watched(
+        &self,
+        run: RunId,
+        fence: oncely_core::ids::Fence,
+        drive: impl Future<Output = Result<Rest, LedgerError>>,
+    ) -> Option<Rest> {
+        let error = match AssertUnwindSafe(drive).catch_unwind().await {
+            Ok(Ok(rest)) => return Some(rest),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the engine's code panicked".to_owned(),
+        };
+        tracing::error!(%run, "{error}");
+        let due = self.clock.now().plus_millis(1000);
+        let give_back = Unit {
+            guards: vec![Guard::Fence(run, fence)],
+            ops: vec![Op::Run {
+                run: RunRef::Id(run),
+                status: RunStatus::Pending,
+                due: Some(due),
+                keep: false,
+            }],
+        };
+        if let Err(error) = self.ledger.commit(vec![give_back]).await {
+            tracing::error!(%run, "it could not be given back: {error}");
+        }
+        None
+    }
+
+    /// Claims one run and drives it until it rests; none when somebody else has it.
+    ///
+    /// # Errors
+    /// When the ledger does not answer.
+    pub async fn drive_one(self: &Arc<Self>, run: RunId) -> Result<Option<Rest>, LedgerError> {
+        let claim = Claim {
+            environment: self.config.environment.clone(),
+            now: self.clock.now(),
+            limit: 1,
+            caps: Vec::new(),
+            except: Vec::new(),
+            suspects: true,
+        };
+        let Leased::Runs(mut runs) = self.ledger.lease(What::Run(run), claim).await? else {
+            return Ok(None);
+        };
+        let Some(held) = runs.pop() else {
+            return Ok(None);
+        };
+        self.held.fetch_add(1, Ordering::SeqCst);
+        let fence = held.fence;
+        let rest = self.watched(run, fence, self.runner.drive(held)).await;
+        self.left();
+        Ok(rest)
+    }
+}

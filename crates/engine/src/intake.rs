@@ -1,0 +1,331 @@
+//! Takes events in: checks them, gives them their generation, and admits them once.
+
+use crate::job::run_value;
+use crate::runner::Opened;
+use crate::tasks::{Known, Tasks};
+use oncely_core::Value;
+use oncely_core::action::Called;
+use oncely_core::event::Event;
+use oncely_core::ids::{Environment, EventKey, Fence, Generation, RunId, TaskId};
+use oncely_core::ledger::{
+    Admission, Guard, Held, Ledger, LedgerError, Op, RunRef, RunRow, Unit, UnitResult,
+};
+use oncely_core::run::RunStatus;
+use oncely_core::source::Cursor;
+use oncely_core::template::{Context, Scope};
+use oncely_core::time::{Clock, Timestamp};
+use std::sync::Arc;
+
+/// An event offered to a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offer {
+    /// The task.
+    pub task: TaskId,
+    /// The event's key.
+    pub key: EventKey,
+    /// Its data.
+    pub data: Value,
+    /// Which time round.
+    pub generation: Generation,
+    /// The run that called.
+    pub parent: Option<RunId>,
+    /// How many tasks have called one another up to here.
+    pub depth: u32,
+    /// It is recorded and never run.
+    pub skip: bool,
+}
+
+impl Offer {
+    /// An event for a task, the first time round.
+    #[must_use]
+    pub fn new(task: TaskId, key: EventKey, data: Value) -> Self {
+        let generation = Generation::FIRST;
+        Self {
+            task,
+            key,
+            data,
+            generation,
+            parent: None,
+            depth: 0,
+            skip: false,
+        }
+    }
+
+    /// What a `call` step asks for.
+    pub(crate) fn call(called: Called) -> Self {
+        Self::new(called.task, called.key, called.event)
+    }
+}
+
+/// What became of an offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Offered {
+    /// It started this run.
+    Admitted(RunId),
+    /// It had started this run before.
+    Duplicate(RunId),
+    /// It was not taken; says why.
+    Refused(String),
+}
+
+/// How far a source has been seen, moved in the commit that admits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The source.
+    pub source: String,
+    /// Its cursor before.
+    pub from: Option<Cursor>,
+    /// Its cursor after.
+    pub to: Cursor,
+}
+
+/// Where events come in.
+pub struct Intake {
+    ledger: Arc<dyn Ledger>,
+    tasks: Arc<Tasks>,
+    environment: Environment,
+    clock: Arc<dyn Clock>,
+}
+
+/// Decides the beginning of a run before it is admitted.
+pub(crate) type Opener<'a> = &'a (dyn Fn(Held, &Known) -> Option<Opened> + Sync);
+
+struct Prepared {
+    unit: Unit,
+    opened: Option<Opened>,
+}
+
+impl Intake {
+    /// An intake for one environment of a ledger.
+    #[must_use]
+    pub fn new(
+        ledger: Arc<dyn Ledger>,
+        tasks: Arc<Tasks>,
+        environment: Environment,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            ledger,
+            tasks,
+            environment,
+            clock,
+        }
+    }
+
+    /// Where its runs happen.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Admits offers, for whoever claims the runs first.
+    ///
+    /// # Errors
+    /// When the ledger does not answer. A refused offer is a result, not an error.
+    pub async fn offer(&self, offers: Vec<Offer>) -> Result<Vec<Offered>, LedgerError> {
+        let (offered, _) = self.admit(offers, None, &|_, _| None).await?;
+        Ok(offered)
+    }
+
+    /// Admits offers; those that `open` can begin are held from their admission on.
+    pub(crate) async fn admit(
+        &self,
+        offers: Vec<Offer>,
+        seen: Option<Seen>,
+        open: Opener<'_>,
+    ) -> Result<(Vec<Offered>, Vec<Opened>), LedgerError> {
+        let at = self.clock.now();
+        let mut results = Vec::with_capacity(offers.len());
+        let mut prepared = Vec::with_capacity(offers.len());
+        for offer in &offers {
+            match self.prepare(offer, at, open) {
+                Ok(ready) => {
+                    results.push(None);
+                    prepared.push(ready);
+                }
+                Err(why) => results.push(Some(Offered::Refused(why))),
+            }
+        }
+        let mut units: Vec<Unit> = prepared.iter().map(|p| p.unit.clone()).collect();
+        units.extend(seen.map(cursor_unit));
+        if units.is_empty() {
+            return Ok((results.into_iter().flatten().collect(), Vec::new()));
+        }
+        let mut answers = self.ledger.commit(units).await?.into_iter();
+        let mut held = Vec::new();
+        let mut ready = prepared.into_iter();
+        for slot in results.iter_mut().filter(|slot| slot.is_none()) {
+            let (answer, opened) = (answers.next(), ready.next().and_then(|p| p.opened));
+            *slot = Some(self.answer(answer, opened, &mut held));
+        }
+        Ok((results.into_iter().flatten().collect(), held))
+    }
+
+    fn answer(
+        &self,
+        answer: Option<UnitResult>,
+        opened: Option<Opened>,
+        held: &mut Vec<Opened>,
+    ) -> Offered {
+        match answer {
+            Some(UnitResult::Applied(applied)) => {
+                let run = applied.run.unwrap_or_default();
+                if let Some(mut opened) = opened {
+                    self.tasks.mark_stored(opened.task.text);
+                    opened.job.admitted_as(run, applied.seq);
+                    held.push(opened);
+                }
+                Offered::Admitted(run)
+            }
+            Some(UnitResult::Duplicate(run)) => Offered::Duplicate(run),
+            Some(UnitResult::Refused(_)) => {
+                Offered::Refused("another generation of this key was admitted meanwhile".into())
+            }
+            Some(UnitResult::SqlFailed(error)) => Offered::Refused(error),
+            None => Offered::Refused("the ledger did not say what became of it".into()),
+        }
+    }
+
+    /// The unit that admits an offer, for a commit that holds more.
+    pub(crate) fn unit(&self, offer: &Offer) -> Result<Unit, String> {
+        Ok(self.prepare(offer, self.clock.now(), &|_, _| None)?.unit)
+    }
+
+    fn prepare(&self, offer: &Offer, at: Timestamp, open: Opener<'_>) -> Result<Prepared, String> {
+        let known = self
+            .tasks
+            .current(&offer.task)
+            .ok_or_else(|| format!("there is no task `{}`. Nothing was started.", offer.task))?;
+        let event = Event {
+            key: offer.key.clone(),
+            at,
+            data: offer.data.clone(),
+        };
+        let json = event.checked_json().map_err(|e| e.to_string())?;
+        let mut admission = Admission {
+            environment: self.environment.clone(),
+            task: offer.task.clone(),
+            key: offer.key.clone(),
+            generation: offer.generation,
+            trigger: known.task.on.name(),
+            event: json.into(),
+            lane: lane(&known, offer, at)?,
+            depth: offer.depth,
+            parent: offer.parent,
+            at,
+            claimed: false,
+            status: if offer.skip {
+                RunStatus::Skipped
+            } else {
+                RunStatus::Pending
+            },
+        };
+        let limited = admission.lane.is_some() || known.task.limits.running.is_some();
+        let opened = if offer.skip || limited {
+            None
+        } else {
+            open(held(&admission), &known)
+        };
+        admission.claimed = opened.is_some();
+        let mut ops = vec![Op::Admit(admission)];
+        if let Some(opened) = &opened {
+            ops.extend(self.opening(opened, &known, at));
+        }
+        Ok(Prepared {
+            unit: Unit {
+                guards: Vec::new(),
+                ops,
+            },
+            opened,
+        })
+    }
+
+    fn opening(&self, opened: &Opened, known: &Known, at: Timestamp) -> Vec<Op> {
+        let facts = opened.job.pending.clone();
+        let mut ops = Vec::with_capacity(3);
+        if !self.tasks.is_stored(known.task.text) {
+            ops.push(Op::Store(known.task.text, known.bundle.to_bytes().into()));
+        }
+        ops.push(Op::Facts {
+            run: RunRef::New,
+            at,
+            facts,
+        });
+        ops.push(Op::Run {
+            run: RunRef::New,
+            status: RunStatus::Running,
+            due: None,
+            keep: true,
+        });
+        ops
+    }
+}
+
+fn cursor_unit(seen: Seen) -> Unit {
+    Unit {
+        guards: vec![Guard::Cursor(seen.source.clone(), seen.from)],
+        ops: vec![Op::Cursor(seen.source, seen.to)],
+    }
+}
+
+/// Runs with the same text of `one_at_a_time` take turns.
+fn lane(known: &Known, offer: &Offer, at: Timestamp) -> Result<Option<String>, String> {
+    let Some(expr) = &known.task.limits.one_at_a_time else {
+        return Ok(None);
+    };
+    let steps = serde_json::Map::new();
+    let run = serde_json::json!({ "task": offer.task, "key": offer.key });
+    let scope = Scope {
+        event: &offer.data,
+        steps: &steps,
+        run: &run,
+        at,
+    };
+    let value = expr
+        .value(&Context::new(scope))
+        .map_err(|error| format!("one_at_a_time: {error}. Nothing was started."))?;
+    let text = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
+    Ok(Some(format!("{} {text}", offer.task)))
+}
+
+/// The run that an admission will make, held under its first fence.
+fn held(admission: &Admission) -> Held {
+    let row = RunRow {
+        id: RunId(0),
+        environment: admission.environment.clone(),
+        task: admission.task.clone(),
+        key: admission.key.clone(),
+        generation: admission.generation,
+        trigger: admission.trigger.to_owned(),
+        event: Arc::clone(&admission.event),
+        status: admission.status,
+        seq: 0,
+        admitted: admission.at,
+        changed: admission.at,
+        due: None,
+        holder: None,
+        fence: Fence(1),
+        claims: 1,
+        lane: None,
+        depth: admission.depth,
+        parent: admission.parent,
+    };
+    Held {
+        row,
+        facts: Vec::new(),
+        fence: Fence(1),
+        claims: 1,
+    }
+}
+
+impl crate::job::Job {
+    /// The run has its number now.
+    fn admitted_as(&mut self, id: RunId, seq: u64) {
+        self.row.id = id;
+        self.run = run_value(&self.row);
+        self.committed = seq;
+        self.pending.clear();
+    }
+}

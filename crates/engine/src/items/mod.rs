@@ -1,0 +1,13 @@
+//! `for_each`: a stream of items, worked in ranges, with flat memory.
+//!
+//! Where every item becomes a row of a database, rows, failed items and cursor are written there in
+//! one transaction a range (`stream`). Any other effect has its intent and outcome for each item in
+//! the ledger (`effects`).
+
+mod effects;
+mod input;
+mod program;
+mod run;
+mod stream;
+
+pub(crate) use run::{Over, run};

@@ -1,0 +1,146 @@
+//! Which way the items of a step are worked, and what the ledger is told on the way.
+
+use super::input::Origin;
+use super::program::Program;
+use super::{effects, stream};
+use crate::ask::Ask;
+use crate::job::Job;
+use crate::runner::Runner;
+use oncely_core::action::{Call, Done, Failure};
+use oncely_core::ids::StepId;
+use oncely_core::items::{Progress, SetAside};
+use oncely_core::ledger::{Guard, LedgerError, Op, Unit, UnitResult};
+use oncely_core::task::{Each, Step};
+
+/// How the work on items ended.
+pub(crate) enum Over {
+    /// Somebody else has the run.
+    Lost,
+    /// The process is stopping; the next claim goes on at the cursor.
+    Released,
+    /// The step's attempt ended, with what is committed along with it.
+    Ended(Result<Done, Failure>, Vec<Op>),
+}
+
+/// Works the items of a step from where they were left.
+pub(crate) async fn run(
+    runner: &Runner,
+    job: &Job,
+    step: &Step,
+    each: &Each,
+    call: &Call,
+) -> Result<Over, LedgerError> {
+    let begun = Ask(&*runner.ledger)
+        .progress(job.row.id, step.id.clone())
+        .await?;
+    let begun = begun.unwrap_or_default();
+    let origin = match Origin::of(&call.options, &runner.root) {
+        Ok(origin) => origin,
+        Err(failure) => return Ok(Over::Ended(Err(failure), Vec::new())),
+    };
+    let columns = match origin.columns() {
+        Ok(columns) => columns,
+        Err(failure) => return Ok(Over::Ended(Err(failure), Vec::new())),
+    };
+    let work = Work {
+        runner,
+        job,
+        step,
+        each,
+    };
+    match Program::compile(&work, columns.as_deref()) {
+        Err(failure) => Ok(Over::Ended(Err(failure), Vec::new())),
+        Ok(Some(program)) => stream::run(&work, origin, program, begun).await,
+        Ok(None) => effects::run(&work, origin, begun).await,
+    }
+}
+
+/// The step whose items are worked.
+#[derive(Clone, Copy)]
+pub(crate) struct Work<'a> {
+    pub(crate) runner: &'a Runner,
+    pub(crate) job: &'a Job,
+    pub(crate) step: &'a Step,
+    pub(crate) each: &'a Each,
+}
+
+/// What the ledger said to progress.
+pub(crate) enum Told {
+    /// It has it.
+    Recorded,
+    /// It has it, and somebody asked something of the run.
+    Asked,
+    /// Somebody else has the run.
+    Lost,
+}
+
+impl Work<'_> {
+    /// The name of a sub-step: `step/sub`.
+    pub(crate) fn sub_id(&self, sub: &Step) -> StepId {
+        StepId::from(format!("{}/{}", self.step.id, sub.id))
+    }
+
+    /// What moves the cursor in the ledger.
+    pub(crate) fn items_op(&self, progress: &Progress, set_aside: Vec<SetAside>) -> Op {
+        Op::Items {
+            run: self.job.row.id,
+            step: self.step.id.clone(),
+            progress: progress.clone(),
+            set_aside,
+        }
+    }
+
+    /// Commits operations under the claim; people's requests do not keep them from being recorded.
+    pub(crate) async fn tell(&self, ops: Vec<Op>) -> Result<Told, LedgerError> {
+        let fence = Guard::Fence(self.job.row.id, self.job.fence);
+        let seq = Guard::RunSeq(self.job.row.id, self.job.committed);
+        let unit = Unit {
+            guards: vec![fence.clone(), seq],
+            ops: ops.clone(),
+        };
+        match self.commit(unit).await? {
+            UnitResult::Refused(Guard::RunSeq(..)) => {}
+            UnitResult::Refused(_) | UnitResult::Duplicate(_) => return Ok(Told::Lost),
+            UnitResult::Applied(_) | UnitResult::SqlFailed(_) => return Ok(Told::Recorded),
+        }
+        match self
+            .commit(Unit {
+                guards: vec![fence],
+                ops,
+            })
+            .await?
+        {
+            UnitResult::Refused(_) | UnitResult::Duplicate(_) => Ok(Told::Lost),
+            UnitResult::Applied(_) | UnitResult::SqlFailed(_) => Ok(Told::Asked),
+        }
+    }
+
+    /// Commits one unit, waiting for a full disk or a busy ledger.
+    pub(crate) async fn commit(&self, unit: Unit) -> Result<UnitResult, LedgerError> {
+        let results = self.runner.commit_patiently(vec![unit]).await?;
+        results.into_iter().next().ok_or(LedgerError::Closed)
+    }
+
+    /// The end of an attempt whose items are all dealt with.
+    pub(crate) fn done(&self, progress: &Progress) -> Over {
+        let output = serde_json::json!({
+            "done": progress.done,
+            "set_aside": progress.set_aside,
+            "total": progress.next,
+            "unseen": progress.unseen,
+        });
+        Over::Ended(
+            Ok(Done::Output(output)),
+            vec![self.items_op(progress, Vec::new())],
+        )
+    }
+
+    /// The end of an attempt that somebody asked to hold or end; it goes on at the cursor.
+    pub(crate) fn held(&self, progress: &Progress) -> Over {
+        let why = format!("held at item {}", progress.next);
+        Over::Ended(
+            Err(Failure::retry(why)),
+            vec![self.items_op(progress, Vec::new())],
+        )
+    }
+}

@@ -1,0 +1,344 @@
+//! Items that become rows: one thread reads and computes, one writes ranges.
+
+use super::input::{Entry, Input, Origin, aside};
+use super::program::{Block, Program};
+use super::run::{Over, Told, Work};
+use oncely_core::action::Failure;
+use oncely_core::items::{Progress, Range, RowError, RowSink, Rows, SetAside};
+use oncely_core::ledger::LedgerError;
+use oncely_core::limits;
+use oncely_core::records::Scratch;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// A range that was read and computed, and not yet written.
+struct Chunk {
+    to: Progress,
+    rows: Rows,
+    /// For each row: its item, its line, and where its input lies in `raw`.
+    origins: Vec<RowOrigin>,
+    raw: String,
+    set_aside: Vec<SetAside>,
+    last: bool,
+}
+
+#[derive(Clone, Copy)]
+struct RowOrigin {
+    item: u64,
+    line: u64,
+    start: usize,
+    end: usize,
+}
+
+/// What the writing thread tells the ledger's side.
+enum Report {
+    /// A range is committed; these items are to be copied to the ledger before the next.
+    Range(Progress, Vec<SetAside>),
+    /// Everything is.
+    All(Progress),
+    /// It was told to stop at this place.
+    Stopped,
+    /// Another claim owns the mark.
+    Lost,
+    /// The attempt failed at this place.
+    Failed(Failure),
+}
+
+/// The ledger hears of progress at least so often.
+const TELL_EVERY: Duration = Duration::from_millis(500);
+
+/// Ranges that are read ahead of the one that is written.
+const AHEAD: usize = 2;
+
+pub(super) async fn run(
+    work: &Work<'_>,
+    origin: Origin,
+    program: Program,
+    begun: Progress,
+) -> Result<Over, LedgerError> {
+    let halt = Arc::new(AtomicBool::new(false));
+    let (reports, mut inbox) = mpsc::channel(1);
+    let writer = Writer {
+        fence: work.job.fence,
+        halt: Arc::clone(&halt),
+        reports,
+        told: Instant::now(),
+    };
+    let writing = tokio::task::spawn_blocking(move || writer.run(origin, program));
+    let over = listen(work, &mut inbox, &halt, begun).await;
+    halt.store(true, Ordering::Release);
+    // Reports that nobody reads any more would keep the writer waiting.
+    inbox.close();
+    let _ = writing.await;
+    over
+}
+
+/// Tells the ledger what was committed, and the writer what people asked.
+async fn listen(
+    work: &Work<'_>,
+    inbox: &mut mpsc::Receiver<Report>,
+    halt: &AtomicBool,
+    begun: Progress,
+) -> Result<Over, LedgerError> {
+    let mut progress = begun;
+    let mut asked = false;
+    loop {
+        let report = tokio::select! {
+            report = inbox.recv() => report,
+            () = work.runner.stop.stopped(), if !halt.load(Ordering::Acquire) => {
+                halt.store(true, Ordering::Release);
+                continue;
+            }
+        };
+        match report {
+            Some(Report::Range(to, set_aside)) => {
+                progress = to;
+                match work.tell(vec![work.items_op(&progress, set_aside)]).await? {
+                    Told::Recorded => {}
+                    Told::Lost => return Ok(Over::Lost),
+                    Told::Asked => {
+                        asked = true;
+                        halt.store(true, Ordering::Release);
+                    }
+                }
+            }
+            Some(Report::All(to)) => return Ok(work.done(&to)),
+            Some(Report::Stopped) if asked => return Ok(work.held(&progress)),
+            Some(Report::Stopped) => return Ok(Over::Released),
+            Some(Report::Lost) => return Ok(Over::Lost),
+            Some(Report::Failed(failure)) => return Ok(Over::Ended(Err(failure), Vec::new())),
+            None => {
+                let why = "the code that works the items panicked";
+                return Ok(Over::Ended(Err(Failure::retry(why)), Vec::new()));
+            }
+        }
+    }
+}
+
+struct Writer {
+    fence: oncely_core::ids::Fence,
+    halt: Arc<AtomicBool>,
+    reports: mpsc::Sender<Report>,
+    told: Instant,
+}
+
+impl Writer {
+    fn run(mut self, origin: Origin, program: Program) {
+        let report = match self.work(origin, program) {
+            Ok(report) => report,
+            Err(RowError::Lost) => Report::Lost,
+            Err(RowError::Failed(failure)) => Report::Failed(failure),
+            Err(RowError::Row { reason, .. }) => Report::Failed(Failure::permanent(reason)),
+        };
+        // The other side is gone only when it has its own reason to end.
+        let _ = self.reports.blocking_send(report);
+    }
+
+    fn work(&mut self, origin: Origin, program: Program) -> Result<Report, RowError> {
+        let Program { block, mut sink } = program;
+        let marked = sink.open(self.fence).map_err(RowError::Failed)?;
+        let mut from = marked.progress;
+        if !self.report(from.clone(), marked.last_set_aside) {
+            return Ok(Report::Stopped);
+        }
+        let input = Input::open(origin, &from).map_err(RowError::Failed)?;
+        let (chunks, ready) = std::sync::mpsc::sync_channel(AHEAD);
+        let (recycle, used) = std::sync::mpsc::channel();
+        let halt = Arc::clone(&self.halt);
+        let width = sink.columns().len();
+        std::thread::scope(|scope| {
+            let start = from.clone();
+            scope.spawn(move || {
+                let scratch = Scratch::default();
+                let reader = Reader {
+                    block,
+                    halt,
+                    chunks,
+                    used,
+                    width,
+                    scratch,
+                };
+                reader.run(input, start);
+            });
+            while let Ok(chunk) = ready.recv() {
+                let chunk = chunk.map_err(RowError::Failed)?;
+                if self.halt.load(Ordering::Acquire) {
+                    return Ok(Report::Stopped);
+                }
+                let (chunk, to) = self.write(&mut *sink, &from, chunk)?;
+                from = to;
+                if chunk.last {
+                    return Ok(self.finish(from, chunk.set_aside));
+                }
+                if !self.tell(&from, &chunk.set_aside) {
+                    return Ok(Report::Stopped);
+                }
+                // The reader is gone only when it has reached the end.
+                let _ = recycle.send(chunk);
+            }
+            Ok(Report::Stopped)
+        })
+    }
+
+    /// Writes a range; a row that the database refuses is set aside and the rest written again.
+    fn write(
+        &self,
+        sink: &mut dyn RowSink,
+        from: &Progress,
+        mut chunk: Chunk,
+    ) -> Result<(Chunk, Progress), RowError> {
+        loop {
+            let mut to = chunk.to.clone();
+            to.done = from.done + chunk.rows.len() as u64;
+            to.set_aside = from.set_aside + chunk.set_aside.len() as u64;
+            let range = Range {
+                from,
+                to: &to,
+                rows: &chunk.rows,
+                set_aside: &chunk.set_aside,
+                fence: self.fence,
+            };
+            match sink.commit(&range) {
+                Ok(()) => return Ok((chunk, to)),
+                Err(RowError::Row { row, reason }) => chunk.refuse(row, reason)?,
+                Err(other) => return Err(other),
+            }
+        }
+    }
+
+    fn tell(&mut self, progress: &Progress, set_aside: &[SetAside]) -> bool {
+        if set_aside.is_empty() && self.told.elapsed() < TELL_EVERY {
+            return true;
+        }
+        self.told = Instant::now();
+        self.report(progress.clone(), set_aside.to_vec())
+    }
+
+    fn finish(&self, progress: Progress, set_aside: Vec<SetAside>) -> Report {
+        if !set_aside.is_empty() && !self.report(progress.clone(), set_aside) {
+            return Report::Stopped;
+        }
+        Report::All(progress)
+    }
+
+    /// The channel holds one report: the next range waits until the ledger has taken this one.
+    fn report(&self, progress: Progress, set_aside: Vec<SetAside>) -> bool {
+        self.reports
+            .blocking_send(Report::Range(progress, set_aside))
+            .is_ok()
+    }
+}
+
+impl Chunk {
+    fn new(width: usize) -> Self {
+        Self {
+            to: Progress::default(),
+            rows: Rows::new(width),
+            origins: Vec::new(),
+            raw: String::new(),
+            set_aside: Vec::new(),
+            last: false,
+        }
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.origins.clear();
+        self.raw.clear();
+        self.set_aside.clear();
+        self.last = false;
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows.len() + self.set_aside.len() >= limits::RANGE_ITEMS
+            || self.raw.len() >= limits::RANGE_BYTES
+    }
+
+    fn refuse(&mut self, row: usize, reason: String) -> Result<(), RowError> {
+        if row >= self.origins.len() {
+            return Err(RowError::Failed(Failure::permanent(reason)));
+        }
+        let origin = self.origins.remove(row);
+        self.rows.remove(row);
+        let input = self.raw.get(origin.start..origin.end).unwrap_or_default();
+        self.set_aside
+            .push(aside(origin.item, Some(origin.line), input, reason));
+        Ok(())
+    }
+}
+
+/// Reads records and computes their rows, ahead of the writer.
+struct Reader {
+    block: Block,
+    halt: Arc<AtomicBool>,
+    chunks: std::sync::mpsc::SyncSender<Result<Chunk, Failure>>,
+    used: std::sync::mpsc::Receiver<Chunk>,
+    width: usize,
+    scratch: Scratch,
+}
+
+impl Reader {
+    fn run(mut self, mut input: Input, start: Progress) {
+        let unseen_before = start.unseen;
+        while !self.halt.load(Ordering::Acquire) {
+            let mut chunk = self
+                .used
+                .try_recv()
+                .unwrap_or_else(|_| Chunk::new(self.width));
+            chunk.clear();
+            let filled = self.fill(&mut input, &mut chunk);
+            chunk.to.unseen = unseen_before + self.block.unseen();
+            let last = chunk.last;
+            let failed = filled.is_err();
+            if self.chunks.send(filled.map(|()| chunk)).is_err() || last || failed {
+                return;
+            }
+        }
+    }
+
+    fn fill(&mut self, input: &mut Input, chunk: &mut Chunk) -> Result<(), Failure> {
+        while !chunk.is_full() {
+            match input.next()? {
+                None => {
+                    chunk.last = true;
+                    break;
+                }
+                Some(Entry::Bad(bad)) => chunk.set_aside.push(bad),
+                Some(Entry::Good(record)) => {
+                    let done = chunk.rows.len();
+                    let rows = &mut chunk.rows;
+                    let cells = record.record();
+                    let cells = cells.iter().flat_map(|record| record.cells());
+                    let block = &mut self.block;
+                    let computed = self.scratch.with(cells, |cells| {
+                        block.row(cells, record.index, |cell| rows.push(cell))
+                    });
+                    match computed {
+                        Ok(()) => {
+                            let start = chunk.raw.len();
+                            chunk.raw.push_str(record.raw);
+                            let (item, line) = (record.index, record.line);
+                            chunk.origins.push(RowOrigin {
+                                item,
+                                line,
+                                start,
+                                end: chunk.raw.len(),
+                            });
+                        }
+                        Err(reason) => {
+                            chunk.rows.drop_partial(done);
+                            let line = Some(record.line);
+                            chunk
+                                .set_aside
+                                .push(aside(record.index, line, record.raw, reason));
+                        }
+                    }
+                }
+            }
+        }
+        input.place(&mut chunk.to);
+        Ok(())
+    }
+}

@@ -1,0 +1,177 @@
+//! One run that this process holds: its state, and what is waiting to be committed.
+
+use oncely_core::Value;
+use oncely_core::action::{Call, Site};
+use oncely_core::decide::{DEFAULT_TIMEOUT, Now, Subject, context};
+use oncely_core::fact::{End, Fact, Recorded};
+use oncely_core::ids::{Fence, StepId};
+use oncely_core::ledger::{Held, LedgerError, RunRow};
+use oncely_core::run::{RunState, RunStatus};
+use oncely_core::task::Step;
+use oncely_core::template::Context;
+use oncely_core::time::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a run was left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rest {
+    /// It ended.
+    Ended(RunStatus),
+    /// It waits for a time or a person.
+    Waiting {
+        /// When it goes on by itself.
+        until: Option<Timestamp>,
+        /// For what.
+        why: String,
+    },
+    /// A person must say whether an attempt happened.
+    Unknown {
+        /// Which step.
+        step: StepId,
+        /// Why.
+        error: String,
+    },
+    /// It was given back: the process is stopping.
+    Released,
+    /// Somebody else has it now.
+    Lost,
+}
+
+/// A held run.
+pub(crate) struct Job {
+    pub(crate) row: RunRow,
+    pub(crate) fence: Fence,
+    pub(crate) claims: u32,
+    pub(crate) state: RunState,
+    pub(crate) event: Value,
+    pub(crate) run: Value,
+    /// Decided but not committed.
+    pub(crate) pending: Vec<Fact>,
+    /// Facts of the run that are committed.
+    pub(crate) committed: u64,
+}
+
+impl Job {
+    pub(crate) fn new(held: Held) -> Result<Self, LedgerError> {
+        let state = fold(&held.row, &held.facts)?;
+        let event = serde_json::from_str(&held.row.event).map_err(|e| {
+            LedgerError::Invalid(format!("the event of run {} is not JSON: {e}", held.row.id))
+        })?;
+        let run = run_value(&held.row);
+        Ok(Self {
+            committed: state.seq,
+            row: held.row,
+            fence: held.fence,
+            claims: held.claims,
+            state,
+            event,
+            run,
+            pending: Vec::new(),
+        })
+    }
+
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        Subject {
+            event: &self.event,
+            run: &self.run,
+        }
+    }
+
+    pub(crate) fn now(&self, at: Timestamp) -> Now {
+        Now {
+            at,
+            fence: self.fence,
+        }
+    }
+
+    pub(crate) fn context(&self, at: Timestamp) -> Context<'_> {
+        context(self.subject(), &self.state, at)
+    }
+
+    /// Adds a fact to the state and to what is to be committed.
+    pub(crate) fn add(&mut self, at: Timestamp, fact: Fact) -> Result<(), LedgerError> {
+        self.state
+            .apply(at, &fact)
+            .map_err(|e| LedgerError::Invalid(format!("run {}: {e} ({fact:?})", self.row.id)))?;
+        self.pending.push(fact);
+        Ok(())
+    }
+
+    /// Takes the facts that the ledger has as the truth; what was pending is gone.
+    pub(crate) fn reload(&mut self, facts: &[Recorded]) -> Result<(), LedgerError> {
+        self.state = fold(&self.row, facts)?;
+        self.committed = self.state.seq;
+        self.pending.clear();
+        Ok(())
+    }
+
+    pub(crate) fn site(&self, step: &StepId, ledger: &str) -> Site {
+        Site {
+            environment: self.row.environment.clone(),
+            task: self.row.task.clone(),
+            event: self.row.key.clone(),
+            generation: self.row.generation,
+            run: self.row.id,
+            fence: self.fence,
+            step: step.clone(),
+            ledger: ledger.to_owned(),
+            depth: self.row.depth,
+        }
+    }
+
+    /// The call of the step's open attempt.
+    pub(crate) fn call(&self, step: &Step, ledger: &str) -> Option<Call> {
+        let known = self.state.steps.get(&step.id)?;
+        Some(Call {
+            options: known.call.clone()?,
+            key: known.key.clone()?,
+            attempt: known.attempts,
+            timeout: timeout(step),
+            first_intent: known.first_intent?,
+            site: Arc::new(self.site(&step.id, ledger)),
+            input: Arc::new(self.input()),
+        })
+    }
+
+    /// What a program reads on standard input.
+    pub(crate) fn input(&self) -> Value {
+        serde_json::json!({ "event": self.event, "steps": self.state.outputs, "run": self.run })
+    }
+}
+
+/// How long one attempt of a step may take.
+pub(crate) fn timeout(step: &Step) -> Duration {
+    let millis = step.policy.timeout_ms.and_then(|ms| u64::try_from(ms).ok());
+    millis.map_or(DEFAULT_TIMEOUT, Duration::from_millis)
+}
+
+/// What templates read under `run`.
+pub(crate) fn run_value(row: &RunRow) -> Value {
+    serde_json::json!({
+        "id": row.id,
+        "task": row.task,
+        "key": row.key,
+        "generation": row.generation,
+        "environment": row.environment,
+    })
+}
+
+/// The status of a run that ended so.
+pub(crate) fn status_of(end: End) -> RunStatus {
+    match end {
+        End::Done => RunStatus::Done,
+        End::Failed => RunStatus::Failed,
+        End::Cancelled => RunStatus::Cancelled,
+        End::Skipped => RunStatus::Skipped,
+    }
+}
+
+fn fold(row: &RunRow, facts: &[Recorded]) -> Result<RunState, LedgerError> {
+    RunState::fold(facts).map_err(|e| {
+        LedgerError::Invalid(format!(
+            "the facts of run {} cannot be read: {e}. It is left as it is.",
+            row.id
+        ))
+    })
+}

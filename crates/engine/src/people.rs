@@ -1,0 +1,237 @@
+//! What people do to runs: they answer, settle, and ask. They hold no fence; the state that they
+//! answer guards them.
+
+use crate::ask::Ask;
+use oncely_core::Value;
+use oncely_core::fact::{Fact, Request, Settlement};
+use oncely_core::ids::{ContentHash, RunId, StepId};
+use oncely_core::ledger::{Guard, Ledger, LedgerError, Op, RunRef, RunRow, Unit, UnitResult};
+use oncely_core::run::{RunState, RunStatus, Stage};
+use oncely_core::time::Clock;
+use std::fmt;
+use std::sync::Arc;
+
+/// Why something asked of a run was not done. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeopleError {
+    /// There is no such run.
+    NoRun(RunId),
+    /// It cannot be done to the run as it stands; says why and what can.
+    Cannot(String),
+    /// The ledger does not answer.
+    Ledger(LedgerError),
+}
+
+impl fmt::Display for PeopleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRun(id) => write!(
+                f,
+                "there is no run {id} in this ledger. `oncely runs` lists them."
+            ),
+            Self::Cannot(why) => f.write_str(why),
+            Self::Ledger(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for PeopleError {}
+
+impl From<LedgerError> for PeopleError {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+/// Who does something, and why.
+#[derive(Debug, Clone, Copy)]
+struct Act<'a> {
+    by: &'a str,
+    reason: &'a str,
+}
+
+/// The acts of people.
+pub struct People {
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+}
+
+/// How often an act is tried again when the run changed meanwhile.
+const TRIES: u32 = 20;
+
+impl People {
+    /// Acts on this ledger.
+    #[must_use]
+    pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> Self {
+        Self { ledger, clock }
+    }
+
+    /// Answers the question that a run waits with; `shown` is the hash of the text that was read.
+    ///
+    /// # Errors
+    /// When the run waits for nobody, or its text is another one.
+    pub async fn answer(
+        &self,
+        run: RunId,
+        approved: bool,
+        by: &str,
+        note: &str,
+        shown: Option<ContentHash>,
+    ) -> Result<StepId, PeopleError> {
+        let decide = |_: &RunRow, state: &RunState| {
+            let (step, hash) = question(run, state)?;
+            if shown.is_some_and(|shown| shown != hash) {
+                return Err(PeopleError::Cannot(format!(
+                    "the question of run {run} has changed since it was shown. Read it again."
+                )));
+            }
+            let fact = Fact::Answered {
+                step: step.clone(),
+                approved,
+                by: by.to_owned(),
+                note: note.to_owned(),
+                hash,
+            };
+            Ok((step, fact))
+        };
+        self.act(run, &decide).await
+    }
+
+    /// Says what became of an attempt that nobody knows about.
+    ///
+    /// # Errors
+    /// When no attempt of the run is unknown.
+    pub async fn settle(
+        &self,
+        run: RunId,
+        happened: Option<Value>,
+        by: &str,
+        reason: &str,
+    ) -> Result<StepId, PeopleError> {
+        let decide = |_: &RunRow, state: &RunState| {
+            let (step, attempt) = doubt(run, state)?;
+            let settlement = match &happened {
+                Some(output) => Settlement::Happened {
+                    output: output.clone(),
+                },
+                None => Settlement::DidNotHappen,
+            };
+            let (by, reason) = (by.to_owned(), reason.to_owned());
+            Ok((
+                step.clone(),
+                Fact::Settled {
+                    step,
+                    attempt,
+                    settlement,
+                    by,
+                    reason,
+                },
+            ))
+        };
+        self.act(run, &decide).await
+    }
+
+    /// Asks a run to end, to hold, or to go on.
+    ///
+    /// # Errors
+    /// When that cannot be asked of the run as it stands.
+    pub async fn request(
+        &self,
+        run: RunId,
+        what: Request,
+        by: &str,
+        reason: &str,
+    ) -> Result<(), PeopleError> {
+        let act = Act { by, reason };
+        let decide = |row: &RunRow, state: &RunState| {
+            askable(row, state, what)?;
+            let (by, reason) = (act.by.to_owned(), act.reason.to_owned());
+            Ok(((), Fact::Requested { what, by, reason }))
+        };
+        self.act(run, &decide).await
+    }
+
+    async fn act<T>(
+        &self,
+        run: RunId,
+        decide: &(dyn Fn(&RunRow, &RunState) -> Result<(T, Fact), PeopleError> + Sync),
+    ) -> Result<T, PeopleError> {
+        for _ in 0..TRIES {
+            let ask = Ask(&*self.ledger);
+            let row = ask.run(run).await?.ok_or(PeopleError::NoRun(run))?;
+            let facts = ask.facts(run).await?;
+            let mut state = RunState::fold(&facts)
+                .map_err(|e| PeopleError::Cannot(format!("run {run}: {e}")))?;
+            let (answer, fact) = decide(&row, &state)?;
+            let at = self.clock.now();
+            state
+                .apply(at, &fact)
+                .map_err(|e| PeopleError::Cannot(format!("run {run}: {}", e.why)))?;
+            let unit = Unit {
+                guards: vec![Guard::RunSeq(run, facts.len() as u64)],
+                ops: vec![
+                    Op::Facts {
+                        run: RunRef::Id(run),
+                        at,
+                        facts: vec![fact],
+                    },
+                    Op::Run {
+                        run: RunRef::Id(run),
+                        status: RunStatus::Pending,
+                        due: Some(at),
+                        keep: false,
+                    },
+                ],
+            };
+            match self.ledger.commit(vec![unit]).await?.first() {
+                Some(UnitResult::Applied(_)) => return Ok(answer),
+                _ => continue,
+            }
+        }
+        Err(PeopleError::Cannot(format!(
+            "run {run} keeps changing, so nothing was done. Try again."
+        )))
+    }
+}
+
+fn question(run: RunId, state: &RunState) -> Result<(StepId, ContentHash), PeopleError> {
+    let asked = state.steps.iter().find_map(|(id, step)| match &step.stage {
+        Stage::Asked { hash, .. } => Some((id.clone(), *hash)),
+        _ => None,
+    });
+    match (asked, &state.ended) {
+        (Some(found), None) => Ok(found),
+        _ => Err(PeopleError::Cannot(format!(
+            "run {run} does not wait for a person. `oncely status` lists what does."
+        ))),
+    }
+}
+
+fn doubt(run: RunId, state: &RunState) -> Result<(StepId, u32), PeopleError> {
+    let unknown = state.steps.iter().find_map(|(id, step)| match &step.stage {
+        Stage::Unknown { .. } => Some((id.clone(), step.attempts)),
+        _ => None,
+    });
+    unknown.ok_or_else(|| {
+        PeopleError::Cannot(format!(
+            "no attempt of run {run} is unknown: there is nothing to settle."
+        ))
+    })
+}
+
+fn askable(row: &RunRow, state: &RunState, what: Request) -> Result<(), PeopleError> {
+    let run = row.id;
+    let ended = state.ended.is_some() || row.status.is_ended();
+    let why = match what {
+        Request::Cancel | Request::Pause if ended => {
+            format!("run {run} is {} already.", row.status)
+        }
+        Request::Resume if row.status == RunStatus::Failed || state.paused => return Ok(()),
+        Request::Resume => format!(
+            "run {run} is {}: only a failed or paused run is resumed.",
+            row.status
+        ),
+        Request::Cancel | Request::Pause => return Ok(()),
+    };
+    Err(PeopleError::Cannot(format!("{why} Nothing was changed.")))
+}

@@ -1,0 +1,171 @@
+//! Carries events from a source to the intake, and the verdicts back.
+
+use crate::ask::Ask;
+use crate::dispatch::Engine;
+use crate::intake::{Offer, Offered, Seen};
+use oncely_core::ids::TaskId;
+use oncely_core::ledger::LedgerError;
+use oncely_core::source::{Batch, Cursor, Problem, Receipt, Room, Source, Verdict};
+use oncely_core::task::Existing;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Something that people should hear about a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// An event started a run.
+    Admitted(TaskId, String),
+    /// It had started one before.
+    Duplicate(TaskId, String),
+    /// It is not an event, or was refused.
+    Problem(TaskId, Problem),
+}
+
+/// Who hears the notices.
+pub type Notices = Arc<dyn Fn(Notice) + Send + Sync>;
+
+/// Events asked of a source at once.
+const ROOM: Room = Room { events: 256 };
+
+/// A source is looked at so often even when it says nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Polls a source for a task until the engine stops.
+///
+/// # Errors
+/// When the ledger cannot be used, or the task does not say what to do with things that were there
+/// before it.
+pub async fn pump(
+    engine: Arc<Engine>,
+    task: TaskId,
+    name: String,
+    mut source: Box<dyn Source>,
+    notices: Notices,
+) -> Result<(), LedgerError> {
+    let stop = engine.stopper();
+    let mut pump = Pump {
+        engine,
+        task,
+        name,
+        notices,
+    };
+    while !stop.is_stopping() {
+        let wait = pump.round(&mut *source).await?;
+        tokio::select! {
+            () = source.changed(), if wait > Duration::ZERO => {}
+            () = tokio::time::sleep(wait) => {}
+            () = stop.stopped() => break,
+        }
+    }
+    Ok(())
+}
+
+struct Pump {
+    engine: Arc<Engine>,
+    task: TaskId,
+    name: String,
+    notices: Notices,
+}
+
+impl Pump {
+    /// Polls once; says how long to wait.
+    async fn round(&mut self, source: &mut dyn Source) -> Result<Duration, LedgerError> {
+        let cursor = Ask(self.engine.ledger()).cursor(self.name.clone()).await?;
+        let batch = match source.poll(cursor.as_ref(), ROOM).await {
+            Ok(batch) => batch,
+            Err(error) => {
+                self.problem(&self.name, error.message.clone());
+                return Ok(error.again_after);
+            }
+        };
+        for problem in &batch.problems {
+            (self.notices)(Notice::Problem(self.task.clone(), problem.clone()));
+        }
+        let more = batch.more;
+        let verdicts = match self.take(source.existing(), batch, cursor).await {
+            Ok(verdicts) => verdicts,
+            Err(error @ (LedgerError::Full(_) | LedgerError::Busy { .. })) => {
+                self.problem(&self.name, error.to_string());
+                return Ok(Duration::from_secs(1));
+            }
+            Err(error) => return Err(error),
+        };
+        if let Err(error) = source.acknowledge(verdicts).await {
+            self.problem(&self.name, error.message);
+        }
+        Ok(if more { Duration::ZERO } else { LOOK_EVERY })
+    }
+
+    async fn take(
+        &self,
+        existing: Option<Existing>,
+        batch: Batch,
+        cursor: Option<Cursor>,
+    ) -> Result<Vec<(Receipt, Verdict)>, LedgerError> {
+        if batch.events.iter().any(|e| e.existing) && existing.is_none() {
+            return Err(LedgerError::Unusable(undecided(&self.task, &self.name)));
+        }
+        let offers = batch.events.iter().map(|sourced| Offer {
+            skip: sourced.existing && existing == Some(Existing::Skip),
+            ..Offer::new(
+                self.task.clone(),
+                sourced.event.key.clone(),
+                sourced.event.data.clone(),
+            )
+        });
+        let moved = batch.cursor.filter(|to| Some(to) != cursor.as_ref());
+        let seen = moved.map(|to| Seen {
+            source: self.name.clone(),
+            from: cursor,
+            to,
+        });
+        let offers: Vec<_> = offers.collect();
+        if offers.is_empty() && seen.is_none() {
+            return Ok(Vec::new());
+        }
+        let offered = self.engine.offer(offers, seen).await?;
+        let verdicts = batch
+            .events
+            .into_iter()
+            .zip(offered)
+            .map(|(sourced, offered)| {
+                let verdict = self.say(sourced.event.key.as_str(), offered);
+                (sourced.receipt, verdict)
+            });
+        Ok(verdicts.collect())
+    }
+
+    fn say(&self, key: &str, offered: Offered) -> Verdict {
+        let task = self.task.clone();
+        match offered {
+            Offered::Admitted(_) => {
+                (self.notices)(Notice::Admitted(task, key.to_owned()));
+                Verdict::Admitted
+            }
+            Offered::Duplicate(_) => {
+                (self.notices)(Notice::Duplicate(task, key.to_owned()));
+                Verdict::Duplicate
+            }
+            Offered::Refused(why) => {
+                self.problem(key, why);
+                Verdict::Refused
+            }
+        }
+    }
+
+    fn problem(&self, about: &str, message: String) {
+        let problem = Problem {
+            about: about.to_owned(),
+            message,
+        };
+        (self.notices)(Notice::Problem(self.task.clone(), problem));
+    }
+}
+
+fn undecided(task: &TaskId, source: &str) -> String {
+    format!(
+        "task `{task}` is new and {source} already holds things. Nothing was started. Say in the \
+         task file what is to happen with them: existing = \"run\" or existing = \"skip\" under \
+         [on.object]."
+    )
+}

@@ -1,0 +1,125 @@
+//! The tasks that the engine knows: those of the folder, and those that runs are pinned to.
+
+use crate::ask::Ask;
+use oncely_core::action::Action;
+use oncely_core::ids::{ContentHash, TaskId};
+use oncely_core::ledger::{Ledger, LedgerError};
+use oncely_core::task::{ActionKind, Bundle, Task};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// The actions of this process, by kind.
+pub trait Actions: Send + Sync {
+    /// The code that performs this kind of step.
+    fn get(&self, kind: ActionKind) -> Option<Arc<dyn Action>>;
+}
+
+/// A task and the text it was read from.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The task.
+    pub task: Arc<Task>,
+    /// Its text.
+    pub bundle: Arc<Bundle>,
+}
+
+impl Known {
+    /// Reads a bundle.
+    ///
+    /// # Errors
+    /// When it is not a task; says all that is wrong.
+    pub fn read(bundle: Bundle) -> Result<Self, String> {
+        let task = oncely_core::task::load(&bundle).map_err(|errors| {
+            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            lines.join("\n")
+        })?;
+        Ok(Self {
+            task: Arc::new(task),
+            bundle: Arc::new(bundle),
+        })
+    }
+}
+
+/// Tasks by id as they are now, and by text as runs began with them.
+#[derive(Default)]
+pub struct Tasks {
+    current: RwLock<BTreeMap<TaskId, Known>>,
+    pinned: RwLock<BTreeMap<ContentHash, Arc<Task>>>,
+    stored: Mutex<HashSet<ContentHash>>,
+}
+
+impl Tasks {
+    /// These tasks.
+    #[must_use]
+    pub fn new(tasks: impl IntoIterator<Item = Known>) -> Self {
+        let tasks_now = Self::default();
+        tasks_now.replace(tasks);
+        tasks_now
+    }
+
+    /// Takes these tasks as the current ones; runs in flight keep theirs.
+    pub fn replace(&self, tasks: impl IntoIterator<Item = Known>) {
+        let tasks: BTreeMap<_, _> = tasks.into_iter().map(|k| (k.task.id.clone(), k)).collect();
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = tasks;
+    }
+
+    /// The current task of this id.
+    #[must_use]
+    pub fn current(&self, id: &TaskId) -> Option<Known> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.get(id).cloned()
+    }
+
+    /// Every current task.
+    #[must_use]
+    pub fn all(&self) -> Vec<Known> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.values().cloned().collect()
+    }
+
+    /// The task of this text, as it was when the run began.
+    ///
+    /// # Errors
+    /// When the ledger does not answer, or its copy cannot be read any more.
+    pub async fn pinned(
+        &self,
+        text: ContentHash,
+        ledger: &dyn Ledger,
+    ) -> Result<Arc<Task>, LedgerError> {
+        if let Some(task) = self.remembered(text) {
+            return Ok(task);
+        }
+        let bytes = Ask(ledger).stored(text).await?.ok_or_else(|| {
+            LedgerError::Invalid(format!("the ledger has no copy of the task text {text}"))
+        })?;
+        let bundle = Bundle::from_bytes(&bytes)
+            .map_err(|e| LedgerError::Invalid(format!("the stored task text {text}: {e}")))?;
+        let known = Known::read(bundle).map_err(LedgerError::Invalid)?;
+        self.remember(text, &known.task);
+        self.mark_stored(text);
+        Ok(known.task)
+    }
+
+    fn remembered(&self, text: ContentHash) -> Option<Arc<Task>> {
+        let pinned = self.pinned.read().unwrap_or_else(PoisonError::into_inner);
+        pinned.get(&text).cloned()
+    }
+
+    /// Remembers a task by its text, so that it need not be read again.
+    pub(crate) fn remember(&self, text: ContentHash, task: &Arc<Task>) {
+        let mut pinned = self.pinned.write().unwrap_or_else(PoisonError::into_inner);
+        pinned.insert(text, Arc::clone(task));
+    }
+
+    /// Whether the ledger has this text, as far as this process knows.
+    pub(crate) fn is_stored(&self, text: ContentHash) -> bool {
+        let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        stored.contains(&text)
+    }
+
+    /// The ledger has this text now.
+    pub(crate) fn mark_stored(&self, text: ContentHash) {
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        stored.insert(text);
+    }
+}

@@ -1,0 +1,382 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Work that must happen once, when something else happens.
+#[derive(Debug, Parser)]
+#[command(
+    name = "oncely",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, nothing to do, or waiting for a person; 1 a task failed; 2 a file or the\n\
+                  command line is wrong and nothing was run; 3 waiting for a person, with --strict-exit;\n\
+                  4 an attempt is unknown.\n\nStart with `oncely init`, or `oncely demo`."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The project's folder; default: where oncely.toml is, here or above
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) project: Option<PathBuf>,
+    /// The environment, such as production; over ONCELY_ENV and oncely.toml
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) env: Option<String>,
+    /// Speak JSON, a value a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a project: oncely.toml and a folder for tasks
+    Init(Init),
+    /// Write a new task file that works as it is
+    #[command(visible_alias = "generate")]
+    New(New),
+    /// Read every task file and say all that is wrong
+    Check,
+    /// Say what `run` would do and which effects it has, and do nothing
+    Plan(Plan),
+    /// Do every release task that has not been done in this environment
+    Run(Run),
+    /// Call a task by hand, once for each key
+    Call(Call),
+    /// Show each task, its last run, and what needs a person
+    Status,
+    /// List runs, newest first
+    Runs(Runs),
+    /// Show one run: its facts, outputs and items set aside
+    Show(RunArg),
+    /// Tell what happened, in the order it happened
+    Logs(Logs),
+    /// Say whether an event arrived, what it started, or why it did not
+    Why(Why),
+    /// Say yes to a run that waits for a person
+    Approve(Answer),
+    /// Say no to a run that waits for a person
+    Reject(Answer),
+    /// Say what became of an attempt that nobody knows about
+    Settle(Settle),
+    /// Go on with a failed or paused run from where it stopped
+    Resume(Act),
+    /// Hold a run at its next commit
+    Pause(Act),
+    /// End a run at its next commit
+    Cancel(Act),
+    /// Watch the sources and do what is due until told to stop
+    Serve(Serve),
+    /// See oncely predict a census, be killed twice, and lose nothing
+    Demo(Demo),
+    /// Train, evaluate and use models
+    #[command(subcommand)]
+    Model(Model),
+    /// Print the JSON Schema of task files, for editors
+    Schema,
+    /// Print completions for a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Check configuration, ledger, disk, clock and permissions
+    Doctor,
+    /// Look after the ledger
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// The process that ends a step's program when its worker dies
+    #[command(hide = true, name = "__supervise")]
+    Supervise {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<std::ffi::OsString>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Where; default: here
+    pub(crate) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Lang {
+    Toml,
+    Sh,
+    Py,
+    Rb,
+    Js,
+    Sql,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum On {
+    Release,
+    Object,
+    Call,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// Its name, such as notify_issue_111
+    pub(crate) name: String,
+    /// What it does, for people
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+    /// The language of the file
+    #[arg(long, value_enum, default_value = "toml")]
+    pub(crate) lang: Lang,
+    /// What starts it
+    #[arg(long, value_enum, default_value = "release")]
+    pub(crate) on: On,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PhaseArg {
+    Before,
+    After,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    /// Tasks of one phase only
+    #[arg(long, value_enum)]
+    pub(crate) phase: Option<PhaseArg>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnBusy {
+    /// Wait until the other one is done
+    Wait,
+    /// Do nothing and exit 0
+    Skip,
+    /// Do nothing and exit 1
+    Fail,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// What was released; default: from HEROKU_RELEASE_VERSION, KAMAL_VERSION, GITHUB_SHA or git
+    #[arg(long, value_name = "ID")]
+    pub(crate) release: Option<String>,
+    /// Tasks of one phase only
+    #[arg(long, value_enum)]
+    pub(crate) phase: Option<PhaseArg>,
+    /// When another process is running this environment's release tasks
+    #[arg(long, value_enum, default_value = "wait")]
+    pub(crate) on_busy: OnBusy,
+    /// Only say what would run
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Exit 3 when a task waits for a person
+    #[arg(long)]
+    pub(crate) strict_exit: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Call {
+    /// The task
+    pub(crate) task: String,
+    /// The event, a JSON object in a file; - reads standard input; default: {}
+    #[arg(long, value_name = "FILE")]
+    pub(crate) event: Option<PathBuf>,
+    /// The event's key: the same key starts the task only once
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+    /// Only admit it, for a running `oncely serve` to do
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// Exit 3 when it waits for a person
+    #[arg(long)]
+    pub(crate) strict_exit: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Runs {
+    /// Of one task
+    #[arg(long)]
+    pub(crate) task: Option<String>,
+    /// In one state: pending, running, waiting, done, failed, unknown, cancelled, skipped
+    #[arg(long)]
+    pub(crate) state: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArg {
+    /// The run's number
+    pub(crate) run: i64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// The run's number; default: every run
+    pub(crate) run: Option<i64>,
+    /// Go on telling
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// The newest so many runs
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    /// An event's key, or the beginning of one
+    pub(crate) key: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Answer {
+    /// The run's number
+    pub(crate) run: i64,
+    /// What is to be remembered with the answer
+    #[arg(long, default_value = "")]
+    pub(crate) note: String,
+    /// Who answers; default: the user of this shell. It is claimed, not proved
+    #[arg(long)]
+    pub(crate) by: Option<String>,
+    /// Leave the rest to a running `oncely serve`
+    #[arg(long)]
+    pub(crate) detach: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Became {
+    /// It happened
+    Done,
+    /// It did not happen, and is to be done
+    NotDone,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Settle {
+    /// The run's number
+    pub(crate) run: i64,
+    /// What became of it
+    #[arg(value_enum)]
+    pub(crate) became: Became,
+    /// How you know
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Who says so; default: the user of this shell
+    #[arg(long)]
+    pub(crate) by: Option<String>,
+    /// Leave the rest to a running `oncely serve`
+    #[arg(long)]
+    pub(crate) detach: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Act {
+    /// The run's number
+    pub(crate) run: i64,
+    /// Why
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+    /// Who asks; default: the user of this shell
+    #[arg(long)]
+    pub(crate) by: Option<String>,
+    /// Leave the rest to a running `oncely serve`
+    #[arg(long)]
+    pub(crate) detach: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Stop once everything that is there has been dealt with
+    #[arg(long)]
+    pub(crate) until_idle: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Where the demo's folder is made; it must not exist. Default: a new temporary folder
+    pub(crate) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Model {
+    /// Learn from a file of records
+    Train(Train),
+    /// Measure a model on records whose answers are known
+    Evaluate(Evaluate),
+    /// Predict the records of a file
+    Predict(Predict),
+    /// List the project's models
+    List,
+    /// Show a model: schema, recipe, metrics, checksum
+    Show {
+        /// The model
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    /// The model's name
+    pub(crate) name: String,
+    /// Records, CSV with a header
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// The column to be predicted; default: from the schema
+    #[arg(long)]
+    pub(crate) target: Option<String>,
+    /// A data schema; default: derived from the data
+    #[arg(long, value_name = "FILE")]
+    pub(crate) schema: Option<PathBuf>,
+    /// A recipe; default: derived from the schema
+    #[arg(long, value_name = "FILE")]
+    pub(crate) recipe: Option<PathBuf>,
+    /// Share of the rows, from the first on, to learn from; the rest evaluates the model
+    #[arg(long, default_value_t = 0.7)]
+    pub(crate) split: f64,
+    /// Strength of L1 regularisation; default: chosen on training rows
+    #[arg(long)]
+    pub(crate) l1: Option<f64>,
+    /// Strength of L2 regularisation; default: chosen on training rows
+    #[arg(long)]
+    pub(crate) l2: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Evaluate {
+    /// The model
+    pub(crate) name: String,
+    /// Records whose answers are known, CSV with a header
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// Only the last rows: this share of them, from the first on, is left out
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) skip: f64,
+    /// Write a self-contained page with the curves drawn
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Write the score and the truth of each row as CSV
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scores: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Predict {
+    /// The model
+    pub(crate) name: String,
+    /// Records, CSV with a header; - reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Write everything in the ledger as JSON lines
+    Export,
+    /// Bring the ledger to this version, after a backup
+    Migrate,
+}

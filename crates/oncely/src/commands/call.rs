@@ -1,0 +1,126 @@
+//! `oncely call TASK`: an event offered by hand.
+
+use super::drive;
+use crate::cli::Call;
+use crate::config::Flags;
+use crate::failure::{Exit, Failure, io};
+use crate::house::House;
+use crate::output::Voice;
+use crate::project;
+use oncely_core::Value;
+use oncely_core::limits;
+use oncely_core::task::Trigger;
+use oncely_core::time::Clock;
+use oncely_engine::{Known, Offer, Offered};
+use std::io::Read;
+use std::path::Path;
+
+pub(crate) fn run(voice: Voice, flags: &Flags, args: Call) -> Result<Exit, Failure> {
+    let house = House::open(flags, "oncely call", true)?;
+    let loaded = project::load(&house.config)?;
+    let known = match project::named(&loaded, &args.task) {
+        Ok(known) => known.clone(),
+        Err(_) if !loaded.problems.is_empty() => {
+            return project::load_clean(&house.config, voice.colour).map(|_| Exit::Usage);
+        }
+        Err(failure) => return Err(failure),
+    };
+    let event = event(args.event.as_deref())?;
+    let key = key(&known, &args, &event, &house)?;
+    let offer = Offer::new(known.task.id.clone(), key.clone(), event);
+    house.block_on(async {
+        let engine = house.engine(loaded.tasks.clone())?;
+        let offered = house.intake(&engine).offer(vec![offer]).await?.pop();
+        let run = match offered {
+            Some(Offered::Admitted(run)) => run,
+            Some(Offered::Duplicate(run)) => {
+                let record = serde_json::json!({ "run": run, "key": key, "duplicate": true });
+                voice.record(&record);
+                voice.say(format!(
+                    "Nothing to do: {key} started run {run} of {} before.",
+                    project::label(&known.task)
+                ));
+                return Ok(Exit::Done);
+            }
+            Some(Offered::Refused(why)) => return Err(Failure::usage(why)),
+            None => {
+                return Err(Failure::failed(
+                    "the ledger did not say what became of the call.",
+                ));
+            }
+        };
+        if args.detach {
+            voice.record(&serde_json::json!({ "run": run, "key": key, "duplicate": false }));
+            voice.say(format!(
+                "Admitted as run {run}. A running `oncely serve` does it."
+            ));
+            return Ok(Exit::Done);
+        }
+        let renewing = tokio::spawn(std::sync::Arc::clone(&engine).renew());
+        house.stop_on_signals(&engine.stopper());
+        let stands = drive::to_rest(&house, &engine, run).await?;
+        renewing.abort();
+        let environment = &house.config.environment.value;
+        drive::say(voice, &project::label(&known.task), &stands, environment);
+        Ok(stands.exit(args.strict_exit))
+    })
+}
+
+fn key(
+    known: &Known,
+    args: &Call,
+    event: &Value,
+    house: &House,
+) -> Result<oncely_core::ids::EventKey, Failure> {
+    let name = project::label(&known.task);
+    match &known.task.on {
+        Trigger::Call(trigger) => {
+            oncely_sources::call::key(trigger, args.key.as_deref(), event, house.clock.now())
+                .map_err(Failure::usage)
+        }
+        Trigger::Release(_) => Err(Failure::usage(format!(
+            "`{name}` is started by releases, not by calls. Use `oncely run`. Nothing was started."
+        ))),
+        Trigger::Object(_) => Err(Failure::usage(format!(
+            "`{name}` is started by objects that land, not by calls. Put a file into its folder. \
+             Nothing was started."
+        ))),
+    }
+}
+
+fn event(path: Option<&Path>) -> Result<Value, Failure> {
+    let Some(path) = path else {
+        return Ok(serde_json::json!({}));
+    };
+    let shown = path.display();
+    let mut text = String::new();
+    let most = limits::EVENT_BYTES as u64;
+    let read = if path == Path::new("-") {
+        std::io::stdin()
+            .lock()
+            .take(most + 1)
+            .read_to_string(&mut text)
+    } else {
+        let file = std::fs::File::open(path).map_err(io(path))?;
+        file.take(most + 1).read_to_string(&mut text)
+    };
+    let read =
+        read.map_err(|e| Failure::usage(format!("the event {shown} cannot be read: {e}")))?;
+    if read as u64 > most {
+        return Err(Failure::usage(format!(
+            "the event {shown} has more than {most} bytes. Nothing was started. Put the content \
+             into a file of its own and let the event name it."
+        )));
+    }
+    let value: Value = serde_json::from_str(&text).map_err(|e| {
+        Failure::usage(format!(
+            "the event {shown} is not JSON: {e}. Nothing was started."
+        ))
+    })?;
+    if !value.is_object() {
+        return Err(Failure::usage(format!(
+            "the event {shown} is not a JSON object. Nothing was started."
+        )));
+    }
+    Ok(value)
+}

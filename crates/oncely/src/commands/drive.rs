@@ -1,0 +1,188 @@
+//! Driving runs from a command: until they end, wait for a person, or are in doubt.
+
+use crate::failure::{Exit, Failure};
+use crate::house::House;
+use crate::output::{Voice, span};
+use oncely_core::fact::Fact;
+use oncely_core::ids::{Environment, RunId};
+use oncely_core::ledger::{Change, RunRow};
+use oncely_core::run::{RunState, RunStatus, Stage};
+use oncely_core::time::{Clock, Timestamp};
+use oncely_engine::{Ask, Engine, Rest};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a run stands when a command leaves it.
+pub(crate) struct Stands {
+    pub(crate) row: RunRow,
+    pub(crate) state: RunState,
+    /// When it was begun, as far as the facts say.
+    pub(crate) began: Timestamp,
+}
+
+impl Stands {
+    /// Reads a run.
+    pub(crate) async fn read(house: &House, run: RunId) -> Result<Self, Failure> {
+        let ask = Ask(house.ledger());
+        let row = ask
+            .run(run)
+            .await?
+            .ok_or_else(|| Failure::usage(format!("there is no run {run} in this ledger.")))?;
+        let facts = ask.facts(run).await?;
+        let state = RunState::fold(&facts)
+            .map_err(|e| Failure::failed(format!("run {run} cannot be read: {e}")))?;
+        let began = facts
+            .iter()
+            .find(|f| matches!(f.fact, Fact::Began { .. }))
+            .map_or(row.admitted, |f| f.at);
+        Ok(Self { row, state, began })
+    }
+
+    /// Whether it waits for a person to answer.
+    pub(crate) fn waits_for_person(&self) -> bool {
+        !self.row.status.is_ended()
+            && self
+                .state
+                .steps
+                .values()
+                .any(|s| matches!(s.stage, Stage::Asked { .. }))
+    }
+
+    /// The question that it waits with.
+    pub(crate) fn question(&self) -> Option<&str> {
+        self.state
+            .steps
+            .values()
+            .find_map(|step| match &step.stage {
+                Stage::Asked { text, .. } => Some(text.as_str()),
+                _ => None,
+            })
+    }
+
+    /// Why it failed, or is in doubt.
+    pub(crate) fn reason(&self) -> String {
+        if let Some((_, reason)) = &self.state.ended {
+            return reason.clone();
+        }
+        let doubt = self
+            .state
+            .steps
+            .iter()
+            .find_map(|(id, step)| match &step.stage {
+                Stage::Unknown { error, .. } => Some(format!("step `{id}`: {error}")),
+                Stage::Failed { error, .. } => Some(format!("step `{id}`: {error}")),
+                _ => None,
+            });
+        doubt.unwrap_or_default()
+    }
+
+    /// The exit code that says how it stands.
+    pub(crate) fn exit(&self, strict: bool) -> Exit {
+        match self.row.status {
+            RunStatus::Done | RunStatus::Skipped | RunStatus::Imported | RunStatus::Undone => {
+                Exit::Done
+            }
+            RunStatus::Failed | RunStatus::Cancelled => Exit::Failed,
+            RunStatus::Unknown => Exit::Unknown,
+            RunStatus::Pending | RunStatus::Running | RunStatus::Waiting if strict => Exit::Waiting,
+            RunStatus::Pending | RunStatus::Running | RunStatus::Waiting => Exit::Done,
+        }
+    }
+
+    /// How long it took, or has taken.
+    pub(crate) fn took(&self) -> i64 {
+        self.row.changed.millis_since(self.began)
+    }
+}
+
+/// Drives a run until it ends, waits for a person, or is in doubt. A run that a server holds is
+/// watched instead.
+pub(crate) async fn to_rest(
+    house: &House,
+    engine: &Arc<Engine>,
+    run: RunId,
+) -> Result<Stands, Failure> {
+    let mut change = Change::default();
+    let stop = engine.stopper();
+    loop {
+        if stop.is_stopping() {
+            return Stands::read(house, run).await;
+        }
+        let rest = engine.drive_one(run).await?;
+        let stands = Stands::read(house, run).await?;
+        let row = &stands.row;
+        let over = row.status.is_ended() || row.status == RunStatus::Unknown;
+        if over || (stands.waits_for_person() && row.holder.is_none()) {
+            return Ok(stands);
+        }
+        let wait = match (&rest, row.due) {
+            (Some(Rest::Waiting { until: None, .. }), _) => return Ok(stands),
+            (_, Some(due)) => due.millis_since(house.clock.now()).clamp(1, 1_000),
+            (_, None) => 1_000,
+        };
+        let wait = Duration::from_millis(u64::try_from(wait).unwrap_or(1));
+        tokio::select! {
+            seen = house.ledger().watch(change) => change = seen,
+            () = tokio::time::sleep(wait) => {}
+            () = stop.stopped() => {}
+        }
+    }
+}
+
+/// Says how a run stands, with the command that goes on.
+pub(crate) fn say(voice: Voice, label: &str, stands: &Stands, environment: &Environment) {
+    let row = &stands.row;
+    voice.record(&serde_json::json!({
+        "run": row.id, "task": row.task, "key": row.key, "environment": environment,
+        "status": row.status, "millis": stands.took(), "reason": stands.reason(),
+    }));
+    let id = row.id;
+    match row.status {
+        RunStatus::Done => {
+            voice.say(format!(
+                "{} {label}  {}",
+                voice.status(row.status),
+                voice.dim(span(stands.took()))
+            ));
+        }
+        RunStatus::Failed => {
+            voice.say(format!(
+                "{} {label}: {}",
+                voice.status(row.status),
+                stands.reason()
+            ));
+            voice.say(format!(
+                "       Look: oncely show {id}   Go on from there: oncely resume {id}"
+            ));
+        }
+        RunStatus::Unknown => {
+            voice.say(format!(
+                "{} {label}: {}",
+                voice.status(row.status),
+                stands.reason()
+            ));
+            voice.say(format!(
+                "       Nothing is repeated before you say what became of it: oncely settle {id} done|not-done --reason \"…\""
+            ));
+        }
+        RunStatus::Pending | RunStatus::Running | RunStatus::Waiting => {
+            let question = stands
+                .question()
+                .map(|q| format!(": {q}"))
+                .unwrap_or_default();
+            voice.say(format!("{} {label}{question}", voice.status(row.status)));
+            if stands.waits_for_person() {
+                voice.say(format!(
+                    "        Answer: oncely approve {id}   or: oncely reject {id}"
+                ));
+            }
+        }
+        RunStatus::Cancelled | RunStatus::Skipped | RunStatus::Undone | RunStatus::Imported => {
+            voice.say(format!(
+                "{} {label}: {}",
+                voice.status(row.status),
+                stands.reason()
+            ));
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! `oncely logs`: what happened, in the order it happened.
+
+use crate::cli::Logs;
+use crate::config::Flags;
+use crate::failure::{Exit, Failure};
+use crate::house::House;
+use crate::output::{Voice, moment};
+use oncely_core::fact::{Fact, Outcome, Recorded, Settlement};
+use oncely_core::ids::RunId;
+use oncely_core::ledger::{Change, Filter, RunRow};
+use oncely_engine::{Ask, Stop};
+use std::collections::BTreeMap;
+
+pub(crate) fn run(voice: Voice, flags: &Flags, args: &Logs) -> Result<Exit, Failure> {
+    let house = House::open(flags, "oncely logs", false)?;
+    house.block_on(async {
+        let stop = Stop::default();
+        house.stop_on_signals(&stop);
+        let mut told = BTreeMap::new();
+        let mut change = Change::default();
+        loop {
+            let ended = tell(voice, &house, args, &mut told).await?;
+            if !args.follow || ended {
+                return Ok(Exit::Done);
+            }
+            tokio::select! {
+                seen = house.ledger().watch(change) => change = seen,
+                () = stop.stopped() => return Ok(Exit::Done),
+            }
+        }
+    })
+}
+
+/// Tells what is new; says whether the one run that was asked for has ended.
+async fn tell(
+    voice: Voice,
+    house: &House,
+    args: &Logs,
+    told: &mut BTreeMap<RunId, usize>,
+) -> Result<bool, Failure> {
+    let ask = Ask(house.ledger());
+    let rows =
+        match args.run {
+            Some(run) => {
+                let row = ask.run(RunId(run)).await?;
+                vec![row.ok_or_else(|| {
+                    Failure::usage(format!("there is no run {run} in this ledger."))
+                })?]
+            }
+            None => {
+                let filter = Filter {
+                    environment: Some(house.config.environment.value.clone()),
+                    limit: args.limit.clamp(1, Filter::MOST),
+                    ..Filter::default()
+                };
+                ask.runs(filter).await?
+            }
+        };
+    let mut lines: Vec<(RunRow, Recorded)> = Vec::new();
+    let ended = rows.iter().all(|row| row.status.is_ended());
+    for row in rows {
+        let facts = ask.facts(row.id).await?;
+        let before = told.insert(row.id, facts.len()).unwrap_or(0);
+        lines.extend(
+            facts
+                .into_iter()
+                .skip(before)
+                .map(|fact| (row.clone(), fact)),
+        );
+    }
+    lines.sort_by_key(|(row, fact)| (fact.at, row.id));
+    for (row, fact) in lines {
+        let mut record = serde_json::to_value(&fact).unwrap_or_default();
+        if let Some(table) = record.as_object_mut() {
+            table.insert("run".into(), row.id.0.into());
+            table.insert("task".into(), row.task.as_str().into());
+        }
+        voice.record(&record);
+        let who = format!("run {} {}", row.id, row.task);
+        voice.say(format!(
+            "{}  {}  {}",
+            voice.dim(moment(fact.at)),
+            who,
+            sentence(&fact.fact)
+        ));
+    }
+    Ok(ended && args.run.is_some())
+}
+
+/// A fact as a sentence.
+pub(crate) fn sentence(fact: &Fact) -> String {
+    match fact {
+        Fact::Began { text, .. } => format!("began with text {}", short(&text.to_string())),
+        Fact::Skipped { step, why } => format!("`{step}` skipped: {why}"),
+        Fact::Intent { step, attempt, .. } => format!("`{step}` about to act{}", nth(*attempt)),
+        Fact::Interrupted { step, .. } => {
+            format!("`{step}` interrupted: its process went away, nobody knows whether it acted")
+        }
+        Fact::Outcome {
+            step,
+            attempt,
+            outcome,
+        } => outcome_sentence(step, *attempt, outcome),
+        Fact::Probed { step, answer, .. } => {
+            format!("`{step}` looked up without an answer: {answer}")
+        }
+        Fact::Judged {
+            step, held: true, ..
+        } => format!("`{step}` holds"),
+        Fact::Judged { step, message, .. } => format!("`{step}` does not hold: {message}"),
+        Fact::Asked { step, text, .. } => format!("`{step}` asks: {text}"),
+        Fact::Answered {
+            step,
+            approved,
+            by,
+            note,
+            ..
+        } => {
+            let verdict = if *approved { "approved" } else { "rejected" };
+            format!("`{step}` {verdict} by {by}{}", with_note(note))
+        }
+        Fact::Settled {
+            step,
+            settlement,
+            by,
+            reason,
+            ..
+        } => {
+            let became = match settlement {
+                Settlement::Happened { .. } => "it happened",
+                Settlement::DidNotHappen => "it did not happen",
+            };
+            format!("`{step}` settled by {by}: {became}{}", with_note(reason))
+        }
+        Fact::Requested { what, by, reason } => {
+            let what = format!("{what:?}").to_lowercase();
+            format!("{what} asked for by {by}{}", with_note(reason))
+        }
+        Fact::Ended { end, reason } => {
+            format!(
+                "ended: {}{}",
+                format!("{end:?}").to_lowercase(),
+                with_note(reason)
+            )
+        }
+    }
+}
+
+fn outcome_sentence(step: &oncely_core::ids::StepId, attempt: u32, outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Done { .. } => format!("`{step}` done{}", nth(attempt)),
+        Outcome::Failed { error, again, .. } => {
+            let after = if *again { ", may be tried again" } else { "" };
+            format!("`{step}` failed{}{after}: {error}", nth(attempt))
+        }
+        Outcome::Unknown { error } => format!("`{step}` unknown{}: {error}", nth(attempt)),
+    }
+}
+
+fn nth(attempt: u32) -> String {
+    if attempt > 1 {
+        format!(" (attempt {attempt})")
+    } else {
+        String::new()
+    }
+}
+
+fn with_note(note: &str) -> String {
+    if note.is_empty() {
+        String::new()
+    } else {
+        format!(" ({note})")
+    }
+}
+
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}

@@ -1,0 +1,22 @@
+//! One file a command.
+
+pub(crate) mod call;
+pub(crate) mod check;
+pub(crate) mod completion;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod drive;
+pub(crate) mod init;
+pub(crate) mod ledger;
+pub(crate) mod logs;
+pub(crate) mod model;
+pub(crate) mod new;
+pub(crate) mod people;
+pub(crate) mod plan;
+pub(crate) mod run;
+pub(crate) mod runs;
+pub(crate) mod schema;
+pub(crate) mod serve;
+pub(crate) mod show;
+pub(crate) mod status;
+pub(crate) mod why;

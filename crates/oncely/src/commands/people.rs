@@ -1,0 +1,128 @@
+//! What people do to runs: approve, reject, settle, resume, pause, cancel.
+
+use super::drive;
+use crate::cli::{Act, Answer, Became, Settle};
+use crate::config::Flags;
+use crate::failure::{Exit, Failure};
+use crate::house::House;
+use crate::output::Voice;
+use crate::project;
+use oncely_core::fact::Request;
+use oncely_core::ids::{ContentHash, RunId};
+use oncely_engine::People;
+use std::sync::Arc;
+
+pub(crate) fn answer(
+    voice: Voice,
+    flags: &Flags,
+    args: Answer,
+    approved: bool,
+) -> Result<Exit, Failure> {
+    let role = if approved {
+        "oncely approve"
+    } else {
+        "oncely reject"
+    };
+    let house = House::open(flags, role, false)?;
+    house.block_on(async {
+        let run = RunId(args.run);
+        let stands = drive::Stands::read(&house, run).await?;
+        let shown = stands
+            .question()
+            .map(|text| ContentHash::of(text.as_bytes()));
+        let by = who(args.by);
+        people(&house)
+            .answer(run, approved, &by, &args.note, shown)
+            .await?;
+        voice.say(if approved {
+            format!("Approved run {run}.")
+        } else {
+            format!("Rejected run {run}.")
+        });
+        go_on(voice, &house, run, args.detach).await
+    })
+}
+
+pub(crate) fn settle(voice: Voice, flags: &Flags, args: Settle) -> Result<Exit, Failure> {
+    let house = House::open(flags, "oncely settle", false)?;
+    house.block_on(async {
+        let run = RunId(args.run);
+        let happened = (args.became == Became::Done).then_some(serde_json::Value::Null);
+        let step = people(&house)
+            .settle(run, happened, &who(args.by), &args.reason)
+            .await?;
+        voice.say(format!("Settled step `{step}` of run {run}."));
+        go_on(voice, &house, run, args.detach).await
+    })
+}
+
+pub(crate) fn resume(voice: Voice, flags: &Flags, args: Act) -> Result<Exit, Failure> {
+    request(voice, flags, args, Request::Resume, "oncely resume")
+}
+
+pub(crate) fn pause(voice: Voice, flags: &Flags, args: Act) -> Result<Exit, Failure> {
+    request(voice, flags, args, Request::Pause, "oncely pause")
+}
+
+pub(crate) fn cancel(voice: Voice, flags: &Flags, args: Act) -> Result<Exit, Failure> {
+    request(voice, flags, args, Request::Cancel, "oncely cancel")
+}
+
+fn request(
+    voice: Voice,
+    flags: &Flags,
+    args: Act,
+    what: Request,
+    role: &str,
+) -> Result<Exit, Failure> {
+    let house = House::open(flags, role, false)?;
+    house.block_on(async {
+        let run = RunId(args.run);
+        people(&house)
+            .request(run, what, &who(args.by), &args.reason)
+            .await?;
+        let asked = match what {
+            Request::Resume => "Resumed",
+            Request::Pause => "Asked to hold",
+            Request::Cancel => "Asked to end",
+        };
+        voice.say(format!("{asked} run {run}."));
+        go_on(voice, &house, run, args.detach).await
+    })
+}
+
+fn people(house: &House) -> People {
+    People::new(house.shared_ledger(), house.shared_clock())
+}
+
+/// With no server alive the command carries the run on itself.
+async fn go_on(voice: Voice, house: &House, run: RunId, detach: bool) -> Result<Exit, Failure> {
+    if detach {
+        return Ok(Exit::Done);
+    }
+    let loaded = project::load(&house.config)?;
+    let engine = house.engine(loaded.tasks)?;
+    let renewing = tokio::spawn(Arc::clone(&engine).renew());
+    house.stop_on_signals(&engine.stopper());
+    let stands = drive::to_rest(house, &engine, run).await?;
+    renewing.abort();
+    drive::say(
+        voice,
+        stands.row.task.as_str(),
+        &stands,
+        &house.config.environment.value,
+    );
+    let asked_to_end = stands.state.cancel;
+    Ok(if asked_to_end {
+        Exit::Done
+    } else {
+        stands.exit(false)
+    })
+}
+
+/// The user of this shell: claimed, not proved.
+fn who(by: Option<String>) -> String {
+    by.or_else(|| std::env::var("ONCELY_USER").ok())
+        .or_else(|| std::env::var("USER").ok())
+        .unwrap_or_else(|| "somebody".into())
+}

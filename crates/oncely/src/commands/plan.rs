@@ -1,0 +1,151 @@
+//! `oncely plan`: what would run and which effects it has. Does nothing.
+
+use super::run::{in_order, is_behind, newest, phase, release_id};
+use crate::cli::Plan;
+use crate::config::Flags;
+use crate::failure::{Exit, Failure};
+use crate::house::House;
+use crate::output::{Voice, count};
+use crate::project;
+use oncely_core::ids::TaskId;
+use oncely_core::ledger::RunRow;
+use oncely_core::run::RunStatus;
+use oncely_core::task::{ActionSpec, Each, Items, Step, Task, Work};
+use oncely_engine::Known;
+use oncely_sources::release::Release;
+use std::collections::BTreeMap;
+
+pub(crate) fn run(voice: Voice, flags: &Flags, args: &Plan) -> Result<Exit, Failure> {
+    let house = House::open(flags, "oncely plan", false)?;
+    let loaded = project::load_clean(&house.config, voice.colour)?;
+    let environment = house.config.environment.value.clone();
+    let rows = house.block_on(newest(&house, &environment))?;
+    let release = Release {
+        id: release_id(None, &house.config),
+        environment: environment.clone(),
+        phase: phase(args.phase),
+    };
+    let wanted = in_order(&loaded.tasks, &rows, &release);
+    let left: Vec<_> = wanted
+        .iter()
+        .filter(|w| {
+            rows.get(&w.known.task.id)
+                .is_none_or(|row| !is_behind(row.status))
+        })
+        .collect();
+    for wanted in &left {
+        tell(voice, wanted.known, wanted.late, &rows);
+    }
+    let done = wanted.len() - left.len();
+    if left.is_empty() {
+        let before = if done == 0 {
+            String::new()
+        } else {
+            format!(" {} already done here.", count(done, "task"))
+        };
+        voice.say(format!("Nothing would run in {environment}.{before}"));
+    } else {
+        let tasks = count(left.len(), "task");
+        voice.say(format!(
+            "\n{tasks} would run in {environment}. Nothing was done."
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+fn tell(voice: Voice, known: &Known, late: bool, rows: &BTreeMap<TaskId, RunRow>) {
+    let task = &known.task;
+    let row = rows.get(&task.id);
+    let effects: Vec<String> = task.steps.iter().flat_map(effects).collect();
+    voice.record(&serde_json::json!({
+        "task": task.id, "file": task.path, "title": task.title, "late": late,
+        "status": row.map(|r| r.status), "effects": effects,
+    }));
+    let mut note = String::new();
+    if late {
+        note.push_str("  late: a newer task ran before it");
+    }
+    if let Some(row) = row {
+        note.push_str(&format!("  {} as run {}", row.status, row.id));
+        if row.status == RunStatus::Failed {
+            note.push_str(": it stays so until `oncely resume`");
+        }
+    }
+    voice.say(format!(
+        "{}{}",
+        voice.bold(project::label(task)),
+        voice.dim(note)
+    ));
+    if let Some(title) = &task.title {
+        voice.say(format!("  {title}"));
+    }
+    for effect in effects {
+        voice.say(format!("  - {effect}"));
+    }
+}
+
+/// What a step does, in a line each.
+fn effects(step: &Step) -> Vec<String> {
+    match &step.work {
+        Work::Action(spec) => vec![format!("{}: {}{}", step.id, effect(spec), when(step))],
+        Work::Each(each) => {
+            let inner = each
+                .steps
+                .iter()
+                .flat_map(effects)
+                .map(|line| format!("  {line}"));
+            std::iter::once(format!("{}: for each item of {}", step.id, items(each)))
+                .chain(inner)
+                .collect()
+        }
+    }
+}
+
+fn when(step: &Step) -> String {
+    let when = step.policy.when.as_ref();
+    when.map(|w| format!("  (when {})", w.source()))
+        .unwrap_or_default()
+}
+
+fn items(each: &Each) -> String {
+    match &each.items {
+        Items::List(expr) => expr.source().to_owned(),
+        Items::Read { from, .. } => source(from),
+    }
+}
+
+/// The words of an action that say most, as the file has them.
+fn effect(spec: &ActionSpec) -> String {
+    let names = [
+        "args", "shell", "script", "method", "url", "db", "text", "to", "model", "that", "task",
+    ];
+    let parts: Vec<String> = names
+        .iter()
+        .filter_map(|name| spec.options.get(name).map(source))
+        .map(|text| shorten(&text))
+        .collect();
+    format!("{} {}", spec.kind, parts.join(" "))
+        .trim_end()
+        .to_owned()
+}
+
+fn source(node: &oncely_core::template::Node) -> String {
+    use oncely_core::template::Node;
+    match node {
+        Node::Fixed(oncely_core::Value::String(text)) => text.clone(),
+        Node::Fixed(value) => value.to_string(),
+        Node::Text(template) | Node::Any(template) => template.source().to_owned(),
+        Node::Bare(expr) => expr.source().to_owned(),
+        Node::List(nodes) => nodes.iter().map(source).collect::<Vec<_>>().join(" "),
+        Node::Table(_) => "{ … }".into(),
+    }
+}
+
+fn shorten(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= 70 {
+        return line;
+    }
+    let head: String = line.chars().take(69).collect();
+    format!("{head}…")
+}

@@ -1,0 +1,342 @@
+//! `oncely run`: every release task that has not been done in this environment, in order.
+
+use super::drive::{self, Stands};
+use crate::cli::{OnBusy, PhaseArg, Plan, Run};
+use crate::config::{Config, Flags};
+use crate::failure::{Exit, Failure};
+use crate::house::House;
+use crate::output::{Voice, count};
+use crate::project;
+use oncely_core::ids::{Environment, TaskId};
+use oncely_core::ledger::{Change, Claim, FileMark, Leased, LedgerError, Op, RunRow, Unit, What};
+use oncely_core::run::RunStatus;
+use oncely_core::task::{Phase, Task};
+use oncely_core::time::Clock;
+use oncely_engine::{Ask, Engine, Known, Offer, Offered};
+use oncely_sources::release::{self, Release};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) fn run(voice: Voice, flags: &Flags, args: &Run) -> Result<Exit, Failure> {
+    if args.dry_run {
+        return super::plan::run(voice, flags, &Plan { phase: args.phase });
+    }
+    let house = House::open(flags, "oncely run", true)?;
+    house.block_on(async {
+        Releasing {
+            house: &house,
+            voice,
+            args,
+        }
+        .run()
+        .await
+    })
+}
+
+/// The phase as the core names it.
+pub(crate) fn phase(arg: Option<PhaseArg>) -> Option<Phase> {
+    arg.map(|phase| match phase {
+        PhaseArg::Before => Phase::Before,
+        PhaseArg::After => Phase::After,
+    })
+}
+
+struct Releasing<'a> {
+    house: &'a House,
+    voice: Voice,
+    args: &'a Run,
+}
+
+impl Releasing<'_> {
+    async fn run(&self) -> Result<Exit, Failure> {
+        if let Some(done) = nothing_new(self.house).await? {
+            return Ok(self.nothing_to_do(done));
+        }
+        let loaded = project::load_clean(&self.house.config, self.voice.colour)?;
+        let engine = self.house.engine(loaded.tasks.clone())?;
+        let renewing = tokio::spawn(Arc::clone(&engine).renew());
+        self.house.ledger().renew().await?;
+        let outcome = match self.turn(&engine).await? {
+            Some(name) => {
+                let outcome = self.all(&engine, &loaded.tasks).await;
+                self.give_back(name).await?;
+                remember(self.house, loaded.marks).await?;
+                outcome
+            }
+            None => Ok(Exit::Done),
+        };
+        renewing.abort();
+        outcome
+    }
+
+    fn nothing_to_do(&self, done: usize) -> Exit {
+        self.voice
+            .record(&serde_json::json!({ "ran": 0, "done_before": done }));
+        self.voice.say(match done {
+            0 => "Nothing to do: there are no release tasks here.".to_owned(),
+            _ => format!("Nothing to do: {} already done here.", count(done, "task")),
+        });
+        Exit::Done
+    }
+
+    /// Waits for this environment's turn; none when somebody else has it and that is all right.
+    async fn turn(&self, engine: &Arc<Engine>) -> Result<Option<Named>, Failure> {
+        let name = format!("release/{}", self.house.config.environment.value);
+        let mut said = false;
+        let mut change = Change::default();
+        let stop = engine.stopper();
+        self.house.stop_on_signals(&stop);
+        while !stop.is_stopping() {
+            let claim = self.claim();
+            match self
+                .house
+                .ledger()
+                .lease(What::Named(name.clone()), claim)
+                .await?
+            {
+                Leased::Named(fence) => return Ok(Some(Named { name, fence })),
+                Leased::Runs(_) => {}
+                Leased::Busy(holder) => {
+                    let who = format!("process {} ({})", holder.pid, holder.role);
+                    match self.args.on_busy {
+                        OnBusy::Skip => {
+                            self.voice
+                                .say(format!("{who} is running the tasks; nothing was done."));
+                            return Ok(None);
+                        }
+                        OnBusy::Fail => {
+                            return Err(Failure::failed(format!(
+                                "{who} is running the release tasks of this environment. Nothing was done here."
+                            )));
+                        }
+                        OnBusy::Wait if !said => {
+                            said = true;
+                            self.voice
+                                .say(format!("Waiting for {who}, which is running the tasks."));
+                        }
+                        OnBusy::Wait => {}
+                    }
+                }
+            }
+            tokio::select! {
+                seen = self.house.ledger().watch(change) => change = seen,
+                () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                () = stop.stopped() => {}
+            }
+        }
+        Err(Failure::failed("stopped while waiting; nothing was done."))
+    }
+
+    fn claim(&self) -> Claim {
+        Claim {
+            environment: self.house.config.environment.value.clone(),
+            now: self.house.clock.now(),
+            limit: 1,
+            caps: Vec::new(),
+            except: Vec::new(),
+            suspects: true,
+        }
+    }
+
+    async fn give_back(&self, named: Named) -> Result<(), LedgerError> {
+        let ops = vec![Op::ReleaseName(named.name, named.fence)];
+        self.house
+            .ledger()
+            .commit(vec![Unit {
+                guards: Vec::new(),
+                ops,
+            }])
+            .await?;
+        Ok(())
+    }
+
+    async fn all(&self, engine: &Arc<Engine>, tasks: &[Known]) -> Result<Exit, Failure> {
+        let environment = &self.house.config.environment.value;
+        let rows = newest(self.house, environment).await?;
+        let release = Release {
+            id: release_id(self.args.release.as_deref(), &self.house.config),
+            environment: environment.clone(),
+            phase: phase(self.args.phase),
+        };
+        let mut done_before = 0;
+        let mut ran = 0;
+        let mut exit = Exit::Done;
+        for wanted in in_order(tasks, &rows, &release) {
+            let before = rows.get(&wanted.known.task.id);
+            if before.is_some_and(|row| is_behind(row.status)) {
+                done_before += 1;
+                continue;
+            }
+            let stands = self.one(engine, &wanted, before, &release).await?;
+            ran += 1;
+            drive::say(
+                self.voice,
+                &project::label(&wanted.known.task),
+                &stands,
+                environment,
+            );
+            exit = exit.worse(stands.exit(self.args.strict_exit));
+            if !is_behind(stands.row.status) || engine.stopper().is_stopping() {
+                return Ok(exit);
+            }
+        }
+        if ran == 0 {
+            return Ok(self.nothing_to_do(done_before));
+        }
+        Ok(exit)
+    }
+
+    /// Admits a task, or takes up its run, and drives it until it rests.
+    async fn one(
+        &self,
+        engine: &Arc<Engine>,
+        wanted: &Wanted<'_>,
+        before: Option<&RunRow>,
+        release: &Release,
+    ) -> Result<Stands, Failure> {
+        let task = &wanted.known.task;
+        if let Some(row) = before {
+            if row.status == RunStatus::Failed || row.status == RunStatus::Cancelled {
+                return Stands::read(self.house, row.id).await;
+            }
+            return drive::to_rest(self.house, engine, row.id).await;
+        }
+        let event = release::event(task, release, wanted.late);
+        let offer = Offer::new(task.id.clone(), release::key(), event);
+        match self.house.intake(engine).offer(vec![offer]).await?.pop() {
+            Some(Offered::Admitted(run) | Offered::Duplicate(run)) => {
+                drive::to_rest(self.house, engine, run).await
+            }
+            Some(Offered::Refused(why)) => Err(Failure::failed(why)),
+            None => Err(Failure::failed(
+                "the ledger did not say what became of the task.",
+            )),
+        }
+    }
+}
+
+struct Named {
+    name: String,
+    fence: oncely_core::ids::Fence,
+}
+
+/// A release task of this environment and phase.
+pub(crate) struct Wanted<'t> {
+    pub(crate) known: &'t Known,
+    pub(crate) late: bool,
+}
+
+/// The release tasks that concern this release, in order, those done before included.
+pub(crate) fn in_order<'t>(
+    tasks: &'t [Known],
+    rows: &BTreeMap<TaskId, RunRow>,
+    release: &Release,
+) -> Vec<Wanted<'t>> {
+    let admitted: BTreeSet<TaskId> = rows
+        .values()
+        .filter(|row| row.trigger == "release")
+        .map(|row| row.task.clone())
+        .collect();
+    let due = release::due(tasks.iter().map(|k| &*k.task), &BTreeSet::new(), release);
+    let newest = admitted
+        .iter()
+        .map(TaskId::as_str)
+        .max()
+        .unwrap_or_default();
+    due.iter()
+        .filter_map(|due| {
+            let known = tasks.iter().find(|known| known.task.id == due.task)?;
+            let late = !admitted.contains(&due.task) && due.task.as_str() < newest;
+            Some(Wanted { known, late })
+        })
+        .collect()
+}
+
+/// Whether the tasks after it may be done.
+pub(crate) fn is_behind(status: RunStatus) -> bool {
+    matches!(
+        status,
+        RunStatus::Done | RunStatus::Skipped | RunStatus::Imported | RunStatus::Undone
+    )
+}
+
+/// The newest run of each task of the environment.
+pub(crate) async fn newest(
+    house: &House,
+    environment: &Environment,
+) -> Result<BTreeMap<TaskId, RunRow>, Failure> {
+    let rows = Ask(house.ledger()).newest(environment.clone()).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.task.clone(), row))
+        .collect())
+}
+
+/// How many tasks are done, when every task file is as it was last read and nothing is left to do.
+/// Unchanged files are known by their size, time and number, and are not read again.
+async fn nothing_new(house: &House) -> Result<Option<usize>, Failure> {
+    let marks = Ask(house.ledger()).files().await?;
+    let marks: BTreeMap<&str, &FileMark> = marks.iter().map(|m| (m.path.as_str(), m)).collect();
+    let rows = newest(house, &house.config.environment.value).await?;
+    let mut done = 0;
+    for file in project::files(&house.config)? {
+        let unchanged = marks
+            .get(file.path.as_str())
+            .filter(|mark| mark.stat == file.stat);
+        let Some(mark) = unchanged else {
+            return Ok(None);
+        };
+        if project::version_of(&file.path).is_none() {
+            continue;
+        }
+        match rows.get(&mark.task) {
+            Some(row) if is_behind(row.status) => done += 1,
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(done))
+}
+
+/// Remembers what the task files look like now.
+async fn remember(house: &House, marks: Vec<FileMark>) -> Result<(), Failure> {
+    let ops = vec![Op::Files(marks)];
+    house
+        .ledger()
+        .commit(vec![Unit {
+            guards: Vec::new(),
+            ops,
+        }])
+        .await?;
+    Ok(())
+}
+
+/// What was released, as far as the surroundings say.
+pub(crate) fn release_id(flag: Option<&str>, config: &Config) -> String {
+    let variables = ["HEROKU_RELEASE_VERSION", "KAMAL_VERSION", "GITHUB_SHA"];
+    let from_environment = variables.iter().find_map(|name| std::env::var(name).ok());
+    flag.map(str::to_owned)
+        .or(from_environment)
+        .or_else(|| git_head(config))
+        .unwrap_or_else(|| "unknown".into())
+}
+
+/// The commit that is checked out, read from git's own files.
+fn git_head(config: &Config) -> Option<String> {
+    let git = config
+        .root
+        .ancestors()
+        .map(|f| f.join(".git"))
+        .find(|f| f.is_dir())?;
+    let head = std::fs::read_to_string(git.join("HEAD")).ok()?;
+    let Some(reference) = head.trim().strip_prefix("ref: ") else {
+        return Some(head.trim().chars().take(12).collect());
+    };
+    let hash = std::fs::read_to_string(git.join(reference)).ok()?;
+    Some(hash.trim().chars().take(12).collect())
+}
+
+/// The tasks' own view of a task, for commands that list them.
+pub(crate) fn concerns(task: &Task, environment: &Environment) -> bool {
+    task.environments.is_empty() || task.environments.contains(environment)
+}

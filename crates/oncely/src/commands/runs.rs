@@ -1,0 +1,70 @@
+//! `oncely runs`: runs, newest first.
+
+use crate::cli::Runs;
+use crate::config::Flags;
+use crate::failure::{Exit, Failure};
+use crate::house::House;
+use crate::output::{Voice, moment, rfc3339, suggestion, table};
+use oncely_core::ledger::{Filter, RunRow};
+use oncely_core::run::RunStatus;
+use oncely_engine::Ask;
+
+pub(crate) fn run(voice: Voice, flags: &Flags, args: &Runs) -> Result<Exit, Failure> {
+    let status = args.state.as_deref().map(status).transpose()?;
+    let house = House::open(flags, "oncely runs", false)?;
+    let filter = Filter {
+        environment: Some(house.config.environment.value.clone()),
+        task: args.task.as_deref().map(Into::into),
+        status: status.into_iter().collect(),
+        limit: args.limit.clamp(1, Filter::MOST),
+        ..Filter::default()
+    };
+    let rows = house.block_on(async { Ask(house.ledger()).runs(filter).await })?;
+    for row in &rows {
+        voice.record(&record(row));
+    }
+    if rows.is_empty() {
+        voice.say("No runs.");
+        return Ok(Exit::Done);
+    }
+    let lines: Vec<Vec<String>> = rows.iter().map(|row| line(voice, row)).collect();
+    voice.say(table(
+        &["run", "state", "task", "key", "admitted (UTC)"],
+        &lines,
+    ));
+    Ok(Exit::Done)
+}
+
+fn status(name: &str) -> Result<RunStatus, Failure> {
+    RunStatus::parse(name).ok_or_else(|| {
+        let names = RunStatus::ALL.iter().map(|s| s.name());
+        Failure::usage(format!(
+            "there is no state `{name}`.{}",
+            suggestion(name, names)
+        ))
+    })
+}
+
+fn line(voice: Voice, row: &RunRow) -> Vec<String> {
+    let mut key = row.key.to_string();
+    if row.generation.0 > 1 {
+        key.push_str(&format!(" (time {})", row.generation));
+    }
+    vec![
+        row.id.to_string(),
+        voice.status(row.status),
+        row.task.to_string(),
+        key,
+        moment(row.admitted),
+    ]
+}
+
+/// A run's row for programs.
+pub(crate) fn record(row: &RunRow) -> oncely_core::Value {
+    serde_json::json!({
+        "run": row.id, "state": row.status, "task": row.task, "key": row.key,
+        "generation": row.generation, "environment": row.environment, "trigger": row.trigger,
+        "admitted": rfc3339(row.admitted), "changed": rfc3339(row.changed),
+        "due": row.due.map(rfc3339), "parent": row.parent,
+    })
+}

@@ -1,0 +1,129 @@
+//! `oncely show RUN`: one run, whole.
+
+use super::drive::Stands;
+use super::logs;
+use crate::cli::RunArg;
+use crate::config::Flags;
+use crate::failure::{Exit, Failure};
+use crate::house::House;
+use crate::output::{Voice, moment, thousands};
+use oncely_core::Value;
+use oncely_core::ids::{RunId, StepId};
+use oncely_core::items::{Progress, SetAside};
+use oncely_engine::Ask;
+
+/// Items set aside that are shown to people; `--json` has them all.
+const SHOWN: usize = 10;
+
+/// Items asked of the ledger at once.
+const PAGE: usize = 1000;
+
+pub(crate) fn run(voice: Voice, flags: &Flags, args: &RunArg) -> Result<Exit, Failure> {
+    let house = House::open(flags, "oncely show", false)?;
+    house.block_on(async {
+        let run = RunId(args.run);
+        let stands = Stands::read(&house, run).await?;
+        let facts = Ask(house.ledger()).facts(run).await?;
+        voice.record(&super::runs::record(&stands.row));
+        header(voice, &stands);
+        for fact in &facts {
+            voice.record(&serde_json::to_value(fact).unwrap_or_default());
+            voice.say(format!(
+                "  {}  {}",
+                voice.dim(moment(fact.at)),
+                logs::sentence(&fact.fact)
+            ));
+        }
+        outputs(voice, &stands);
+        progress(voice, &house, &stands).await?;
+        set_aside(voice, &house, run).await
+    })
+}
+
+fn header(voice: Voice, stands: &Stands) {
+    let row = &stands.row;
+    voice.say(format!(
+        "Run {} of {}  {}",
+        row.id,
+        voice.bold(&row.task),
+        voice.status(row.status)
+    ));
+    voice.say(format!(
+        "key {}   environment {}   admitted {} UTC",
+        row.key,
+        row.environment,
+        moment(row.admitted)
+    ));
+    if let Ok(event) = serde_json::from_str::<Value>(&row.event) {
+        voice.say(format!("event {event}\n"));
+    }
+}
+
+fn outputs(voice: Voice, stands: &Stands) {
+    if stands.state.outputs.is_empty() {
+        return;
+    }
+    voice.say("\nOutputs");
+    for (step, output) in &stands.state.outputs {
+        voice.say(format!("  {step}: {output}"));
+    }
+}
+
+async fn progress(voice: Voice, house: &House, stands: &Stands) -> Result<(), Failure> {
+    for step in stands.state.steps.keys() {
+        let progress = Ask(house.ledger())
+            .progress(stands.row.id, step.clone())
+            .await?;
+        if let Some(progress) = progress {
+            voice.record(&serde_json::json!({ "step": step, "progress": progress }));
+            voice.say(format!("\n{}", sentence(step, &progress)));
+        }
+    }
+    Ok(())
+}
+
+fn sentence(step: &StepId, progress: &Progress) -> String {
+    format!(
+        "Step `{step}`: {} items, {} done, {} set aside",
+        thousands(progress.next),
+        thousands(progress.done),
+        thousands(progress.set_aside)
+    )
+}
+
+async fn set_aside(voice: Voice, house: &House, run: RunId) -> Result<Exit, Failure> {
+    let mut from = 0;
+    loop {
+        let page = Ask(house.ledger()).set_aside(run, from, PAGE).await?;
+        for (place, (step, item)) in page.iter().enumerate() {
+            voice.record(&serde_json::json!({ "step": step, "set_aside": item }));
+            if place as u64 + from < SHOWN as u64 {
+                voice.say(line(step, item));
+            }
+        }
+        from += page.len() as u64;
+        if page.len() < PAGE {
+            break;
+        }
+    }
+    if from > SHOWN as u64 {
+        let more = from - SHOWN as u64;
+        voice.say(format!(
+            "  … and {} more: oncely show {run} --json",
+            thousands(more)
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+fn line(step: &StepId, item: &SetAside) -> String {
+    let place = item.line.map_or_else(
+        || format!("item {}", item.item),
+        |line| format!("line {line}"),
+    );
+    let input: String = item.input.chars().take(80).collect();
+    format!(
+        "  set aside by `{step}`, {place}: {}\n      {input}",
+        item.reason
+    )
+}

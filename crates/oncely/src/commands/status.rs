@@ -1,0 +1,148 @@
+//! `oncely status`: each task, its last run, and what needs a person.
+
+use super::drive::Stands;
+use super::run::{concerns, newest};
+use crate::config::Flags;
+use crate::failure::{Exit, Failure};
+use crate::house::House;
+use crate::output::{Voice, moment, rfc3339, span, table};
+use crate::project;
+use oncely_core::ids::TaskId;
+use oncely_core::ledger::{Filter, RunRow};
+use oncely_core::run::RunStatus;
+use oncely_core::task::{Task, Trigger};
+use oncely_engine::Ask;
+use std::collections::BTreeMap;
+
+pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
+    let house = House::open(flags, "oncely status", false)?;
+    let loaded = project::load(&house.config)?;
+    let environment = house.config.environment.value.clone();
+    house.block_on(async {
+        let rows = newest(&house, &environment).await?;
+        let mut lines = Vec::new();
+        for known in &loaded.tasks {
+            if concerns(&known.task, &environment) {
+                lines.push(line(voice, &house, &known.task, rows.get(&known.task.id)).await?);
+            }
+        }
+        lines.extend(gone(voice, &loaded, &rows));
+        if lines.is_empty() {
+            voice.say("There are no tasks yet. `oncely new NAME` writes one.");
+        } else {
+            voice.say(table(
+                &["state", "version", "task", "last run (UTC)", "took"],
+                &lines,
+            ));
+        }
+        people(voice, &house).await?;
+        Ok::<_, Failure>(())
+    })?;
+    if !loaded.problems.is_empty() {
+        voice.say(format!(
+            "\n{}",
+            project::render(&loaded.problems, voice.colour)
+        ));
+        return Ok(Exit::Usage);
+    }
+    Ok(Exit::Done)
+}
+
+async fn line(
+    voice: Voice,
+    house: &House,
+    task: &Task,
+    row: Option<&RunRow>,
+) -> Result<Vec<String>, Failure> {
+    let version = match &task.on {
+        Trigger::Release(release) => release.version.clone(),
+        other => other.name().to_owned(),
+    };
+    let label = project::label(task);
+    let name = label
+        .strip_prefix(&format!("{version}_"))
+        .unwrap_or(&label)
+        .to_owned();
+    let Some(row) = row else {
+        let state = if matches!(task.on, Trigger::Release(_)) {
+            "pending"
+        } else {
+            "ready"
+        };
+        voice.record(&serde_json::json!({ "task": task.id, "file": task.path, "state": state }));
+        return Ok(vec![
+            voice.dim(state),
+            version,
+            name,
+            String::new(),
+            String::new(),
+        ]);
+    };
+    let stands = Stands::read(house, row.id).await?;
+    voice.record(&serde_json::json!({
+        "task": task.id, "file": task.path, "state": row.status, "run": row.id,
+        "last_run": rfc3339(row.changed), "millis": stands.took(),
+        "needs_person": stands.waits_for_person() || row.status == RunStatus::Unknown,
+    }));
+    let took = if row.status.is_ended() {
+        span(stands.took())
+    } else {
+        String::new()
+    };
+    Ok(vec![
+        voice.status(row.status),
+        version,
+        name,
+        moment(row.changed),
+        took,
+    ])
+}
+
+/// Tasks that ran here and whose files are gone.
+fn gone(
+    voice: Voice,
+    loaded: &project::Loaded,
+    rows: &BTreeMap<TaskId, RunRow>,
+) -> Vec<Vec<String>> {
+    let there = |id: &TaskId| loaded.tasks.iter().any(|known| known.task.id == *id);
+    let gone = rows.values().filter(|row| !there(&row.task));
+    gone.map(|row| {
+        voice.record(&serde_json::json!({
+            "task": row.task, "file": null, "state": row.status, "run": row.id,
+        }));
+        let name = "(no file)".to_owned();
+        vec![
+            voice.status(row.status),
+            row.task.to_string(),
+            name,
+            moment(row.changed),
+            String::new(),
+        ]
+    })
+    .collect()
+}
+
+/// What waits for a person, with the command that answers it.
+async fn people(voice: Voice, house: &House) -> Result<(), Failure> {
+    let filter = Filter {
+        environment: Some(house.config.environment.value.clone()),
+        status: vec![RunStatus::Waiting, RunStatus::Unknown],
+        ..Filter::default()
+    };
+    for row in Ask(house.ledger()).runs(filter).await? {
+        let stands = Stands::read(house, row.id).await?;
+        let (id, task) = (row.id, &row.task);
+        if let (Some(text), true) = (stands.question(), stands.waits_for_person()) {
+            voice.say(format!(
+                "\nRun {id} of {task} asks: {text}\n  oncely approve {id}   or: oncely reject {id}"
+            ));
+        }
+        if row.status == RunStatus::Unknown {
+            voice.say(format!(
+                "\nRun {id} of {task} is unknown: {}\n  oncely settle {id} done|not-done --reason \"…\"",
+                stands.reason()
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! What the operator said: `oncely.toml`, over it environment variables, over them flags.
+
+use crate::failure::Failure;
+use oncely_core::ids::Environment;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The name of the file at the root of a project.
+pub(crate) const FILE: &str = "oncely.toml";
+
+/// A value and where it came from, for `oncely doctor`.
+#[derive(Debug, Clone)]
+pub(crate) struct Sourced<T> {
+    pub(crate) value: T,
+    pub(crate) from: String,
+}
+
+/// Everything that is configured.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) root: PathBuf,
+    pub(crate) environment: Sourced<Environment>,
+    pub(crate) ledger: Sourced<PathBuf>,
+    pub(crate) tasks: Sourced<PathBuf>,
+    pub(crate) databases: BTreeMap<String, PathBuf>,
+    pub(crate) http_allow: Sourced<Vec<String>>,
+    pub(crate) put_allow: Vec<PathBuf>,
+    pub(crate) acting: Sourced<usize>,
+    pub(crate) acting_per_task: Sourced<usize>,
+    pub(crate) grace: Sourced<Duration>,
+    pub(crate) secrets: Option<PathBuf>,
+}
+
+/// What flags say.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Flags {
+    pub(crate) project: Option<PathBuf>,
+    pub(crate) environment: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    environment: Option<String>,
+    ledger: Option<PathBuf>,
+    tasks: Option<PathBuf>,
+    secrets: Option<PathBuf>,
+    #[serde(default)]
+    db: BTreeMap<String, Database>,
+    #[serde(default)]
+    http: Http,
+    #[serde(default)]
+    put: Put,
+    #[serde(default)]
+    limits: Limits,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Database {
+    sqlite: PathBuf,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Http {
+    allow: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Put {
+    #[serde(default)]
+    allow: Vec<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    acting: Option<usize>,
+    acting_per_task: Option<usize>,
+    grace: Option<String>,
+}
+
+impl Config {
+    /// Reads the configuration of the project that this folder belongs to.
+    pub(crate) fn load(flags: &Flags) -> Result<Self, Failure> {
+        let root = root(flags)?;
+        let path = root.join(FILE);
+        let file = read(&path)?;
+        let from_file = |present: bool| {
+            if present {
+                FILE.to_owned()
+            } else {
+                "default".to_owned()
+            }
+        };
+        let environment = environment(flags, file.environment.as_deref());
+        let ledger = match std::env::var_os("ONCELY_LEDGER") {
+            Some(value) => Sourced {
+                value: value.into(),
+                from: "ONCELY_LEDGER".into(),
+            },
+            None => {
+                let from = from_file(file.ledger.is_some());
+                let value = file.ledger.unwrap_or_else(|| ".oncely/ledger.db".into());
+                Sourced { value, from }
+            }
+        };
+        let grace = grace(file.limits.grace.as_deref())?;
+        Ok(Self {
+            environment,
+            ledger: Sourced {
+                value: root.join(ledger.value),
+                from: ledger.from,
+            },
+            tasks: Sourced {
+                from: from_file(file.tasks.is_some()),
+                value: file.tasks.unwrap_or_else(|| "tasks".into()),
+            },
+            databases: file
+                .db
+                .into_iter()
+                .map(|(n, d)| (n, root.join(d.sqlite)))
+                .collect(),
+            http_allow: Sourced {
+                from: from_file(file.http.allow.is_some()),
+                value: file.http.allow.unwrap_or_default(),
+            },
+            put_allow: file
+                .put
+                .allow
+                .iter()
+                .map(|folder| root.join(folder))
+                .collect(),
+            acting: Sourced {
+                from: from_file(file.limits.acting.is_some()),
+                value: file.limits.acting.unwrap_or(64).clamp(1, 10_000),
+            },
+            acting_per_task: Sourced {
+                from: from_file(file.limits.acting_per_task.is_some()),
+                value: file.limits.acting_per_task.unwrap_or(16).clamp(1, 10_000),
+            },
+            grace: Sourced {
+                from: from_file(file.limits.grace.is_some()),
+                value: grace,
+            },
+            secrets: secrets_folder(file.secrets, &root),
+            root,
+        })
+    }
+
+    /// The folder of everything that oncely keeps beside the ledger.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.root.join(".oncely")
+    }
+
+    /// The folder of task files.
+    pub(crate) fn tasks_folder(&self) -> PathBuf {
+        self.root.join(&self.tasks.value)
+    }
+}
+
+fn environment(flags: &Flags, file: Option<&str>) -> Sourced<Environment> {
+    let variable = std::env::var("ONCELY_ENV").ok().filter(|v| !v.is_empty());
+    let (value, from) = match (&flags.environment, &variable, file) {
+        (Some(flag), _, _) => (flag.as_str(), "--env"),
+        (None, Some(variable), _) => (variable.as_str(), "ONCELY_ENV"),
+        (None, None, Some(file)) => (file, FILE),
+        (None, None, None) => ("development", "default"),
+    };
+    Sourced {
+        value: value.into(),
+        from: from.into(),
+    }
+}
+
+fn grace(text: Option<&str>) -> Result<Duration, Failure> {
+    let Some(text) = text else {
+        return Ok(Duration::from_secs(20));
+    };
+    let millis = oncely_core::task::parse_duration(text).ok_or_else(|| {
+        Failure::usage(format!(
+            "{FILE}: limits.grace = {text:?} is not a duration. Write it like \"20s\" or \"2m\"."
+        ))
+    })?;
+    Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
+}
+
+/// systemd and Docker put secrets into folders of their own.
+fn secrets_folder(configured: Option<PathBuf>, root: &Path) -> Option<PathBuf> {
+    let systemd = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    configured
+        .map(|folder| root.join(folder))
+        .or(systemd)
+        .or_else(|| Some(PathBuf::from("/run/secrets")).filter(|f| f.is_dir()))
+}
+
+fn root(flags: &Flags) -> Result<PathBuf, Failure> {
+    let here = match &flags.project {
+        Some(folder) => folder.clone(),
+        None => std::env::current_dir()
+            .map_err(|e| Failure::usage(format!("the current folder cannot be read: {e}")))?,
+    };
+    let here = here.canonicalize().map_err(|e| {
+        Failure::usage(format!("the folder {} cannot be read: {e}", here.display()))
+    })?;
+    if flags.project.is_some() {
+        return Ok(here);
+    }
+    let found = here.ancestors().find(|folder| folder.join(FILE).is_file());
+    found.map(Path::to_path_buf).ok_or_else(|| {
+        Failure::usage(format!(
+            "there is no {FILE} in {} or above it. `oncely init` makes a project here.",
+            here.display()
+        ))
+    })
+}
+
+fn read(path: &Path) -> Result<File, Failure> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Failure::usage(format!(
+                "there is no {}. `oncely init` makes one.",
+                path.display()
+            )));
+        }
+        Err(error) => {
+            return Err(Failure::usage(format!(
+                "{} cannot be read: {error}",
+                path.display()
+            )));
+        }
+    };
+    toml::from_str(&text)
+        .map_err(|error| Failure::usage(format!("{}:\n{error}Nothing was run.", path.display())))
+}

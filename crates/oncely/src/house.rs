@@ -1,0 +1,164 @@
+//! Puts the rooms together: opens the ledger, makes an engine, runs a command's asynchronous part.
+
+use crate::config::{Config, Flags};
+use crate::failure::Failure;
+use crate::registry::Registry;
+use oncely_core::ledger::Ledger;
+use oncely_core::time::Clock;
+use oncely_engine::{Engine, EngineConfig, Intake, Known, Stop, Tasks};
+use oncely_ledger::{Options, SqliteLedger, SystemClock};
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
+
+/// A project with its ledger open.
+pub(crate) struct House {
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<SystemClock>,
+    store: Arc<SqliteLedger>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl House {
+    /// Opens the project that the flags and the current folder name.
+    pub(crate) fn open(flags: &Flags, role: &str, create: bool) -> Result<Self, Failure> {
+        tell_of_trouble();
+        let config = Config::load(flags)?;
+        if create {
+            make_private(&config)?;
+        }
+        let clock = Arc::new(SystemClock);
+        let options = Options {
+            create,
+            ..Options::new(role)
+        };
+        let store = SqliteLedger::open(&config.ledger.value, options)
+            .map_err(|error| Failure::usage(format!("{error}")))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(workers())
+            .enable_all()
+            .build()
+            .map_err(|e| Failure::failed(format!("the runtime cannot start: {e}")))?;
+        Ok(Self {
+            config,
+            clock,
+            store: Arc::new(store),
+            runtime,
+        })
+    }
+
+    /// The ledger.
+    pub(crate) fn ledger(&self) -> &dyn Ledger {
+        &*self.store
+    }
+
+    /// The ledger, for those who keep it.
+    pub(crate) fn shared_ledger(&self) -> Arc<dyn Ledger> {
+        Arc::clone(&self.store) as Arc<dyn Ledger>
+    }
+
+    /// The clock, for those who keep it.
+    pub(crate) fn shared_clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock) as Arc<dyn Clock>
+    }
+
+    /// Writes everything in the ledger as JSON lines.
+    pub(crate) fn export(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        let written = self.store.export(out);
+        written.map_err(|e| Failure::failed(format!("the ledger was not written out whole: {e}")))
+    }
+
+    /// Runs a command's asynchronous part.
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// An engine that knows these tasks.
+    pub(crate) fn engine(&self, tasks: Vec<Known>) -> Result<Arc<Engine>, Failure> {
+        let actions = Arc::new(Registry::new(&self.config)?);
+        let environment = self.config.environment.value.clone();
+        let config = EngineConfig {
+            acting: self.config.acting.value,
+            acting_per_task: self.config.acting_per_task.value,
+            grace: self.config.grace.value,
+            ..EngineConfig::new(environment, self.config.root.clone())
+        };
+        let tasks = Arc::new(Tasks::new(tasks));
+        Ok(Engine::new(
+            self.shared_ledger(),
+            actions,
+            tasks,
+            self.shared_clock(),
+            config,
+        ))
+    }
+
+    /// Where events come in.
+    pub(crate) fn intake<'e>(&self, engine: &'e Engine) -> &'e Intake {
+        engine.intake()
+    }
+
+    /// Stops gracefully when the process is asked to end.
+    pub(crate) fn stop_on_signals(&self, stop: &Stop) {
+        use tokio::signal::unix::{SignalKind, signal};
+        for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+            let stop = stop.clone();
+            self.runtime.spawn(async move {
+                let Ok(mut signals) = signal(kind) else {
+                    return;
+                };
+                while signals.recv().await.is_some() {
+                    // A second signal is for those who do not want to wait.
+                    if stop.is_stopping() {
+                        stop.abort();
+                    }
+                    stop.stop();
+                }
+            });
+        }
+    }
+}
+
+/// Two threads are enough to drive; work that blocks has threads of its own.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8))
+}
+
+fn make_private(config: &Config) -> Result<(), Failure> {
+    let folder = config.data();
+    if folder.is_dir() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)
+        .map_err(|error| {
+            Failure::usage(format!(
+                "{} cannot be made: {error}. oncely keeps its ledger there; nothing was run.",
+                folder.display()
+            ))
+        })
+}
+
+/// Brings the ledger to this version, after a backup; says what was done.
+pub(crate) fn migrate(config: &Config) -> Result<String, Failure> {
+    let done = oncely_ledger::migrate(&config.ledger.value)?;
+    Ok(match done.copy {
+        Some(copy) => format!("Migrated. The ledger as it was is in {}.", copy.display()),
+        None => "The ledger is at this version already; nothing was changed.".into(),
+    })
+}
+
+/// Warnings of the engine go to standard error; `ONCELY_LOG` says how much of them.
+fn tell_of_trouble() {
+    let level = std::env::var("ONCELY_LOG").unwrap_or_else(|_| "warn".into());
+    let filter = tracing_subscriber::EnvFilter::try_new(level).unwrap_or_default();
+    // A second command in one process finds it set already.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .try_init();
+}

@@ -1,0 +1,203 @@
+//! How commands speak: tables and sentences for people, JSON lines for programs.
+
+use crate::failure::Failure;
+use jiff::Timestamp as Moment;
+use oncely_core::Value;
+use oncely_core::run::RunStatus;
+use oncely_core::time::Timestamp;
+use owo_colors::{OwoColorize, Style};
+use std::io::{IsTerminal, Write};
+
+/// Where and how a command speaks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Voice {
+    pub(crate) json: bool,
+    pub(crate) colour: bool,
+    pub(crate) terminal: bool,
+}
+
+impl Voice {
+    /// Colours and progress only on a terminal; `NO_COLOR` is respected.
+    pub(crate) fn new(json: bool) -> Self {
+        let terminal = std::io::stdout().is_terminal();
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        Self {
+            json,
+            colour: terminal && !no_colour && !json,
+            terminal,
+        }
+    }
+
+    /// A line for people; nothing when the command speaks JSON.
+    pub(crate) fn say(self, line: impl AsRef<str>) {
+        if !self.json {
+            print_line(line.as_ref());
+        }
+    }
+
+    /// A line for programs; nothing when the command speaks to people.
+    pub(crate) fn record(self, value: &Value) {
+        if self.json {
+            print_line(&value.to_string());
+        }
+    }
+
+    /// A text in a style, where colours are shown.
+    pub(crate) fn paint(self, text: impl std::fmt::Display, style: Style) -> String {
+        if self.colour {
+            text.style(style).to_string()
+        } else {
+            text.to_string()
+        }
+    }
+
+    /// A quiet text.
+    pub(crate) fn dim(self, text: impl std::fmt::Display) -> String {
+        self.paint(text, Style::new().dimmed())
+    }
+
+    /// A text that stands out.
+    pub(crate) fn bold(self, text: impl std::fmt::Display) -> String {
+        self.paint(text, Style::new().bold())
+    }
+
+    /// A status in its colour.
+    pub(crate) fn status(self, status: RunStatus) -> String {
+        let style = match status {
+            RunStatus::Done | RunStatus::Imported => Style::new().green(),
+            RunStatus::Failed => Style::new().red(),
+            RunStatus::Unknown => Style::new().yellow().bold(),
+            RunStatus::Waiting => Style::new().yellow(),
+            RunStatus::Running => Style::new().cyan(),
+            RunStatus::Pending | RunStatus::Cancelled | RunStatus::Skipped | RunStatus::Undone => {
+                Style::new().dimmed()
+            }
+        };
+        self.paint(status, style)
+    }
+}
+
+/// A reader that went away (`oncely runs | head`) is no reason to complain.
+fn print_line(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}");
+}
+
+/// Rows under headings, in columns as wide as they need.
+pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = headings.iter().map(|h| h.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(visible(cell));
+        }
+    }
+    let headings: Vec<String> = headings.iter().map(|h| h.to_uppercase()).collect();
+    let mut lines = vec![line(&headings, &widths)];
+    lines.extend(rows.iter().map(|row| line(row, &widths)));
+    lines.join("\n")
+}
+
+fn line(cells: &[String], widths: &[usize]) -> String {
+    let mut text = String::new();
+    for (cell, width) in cells.iter().zip(widths) {
+        text.push_str(cell);
+        let gap = width.saturating_sub(visible(cell)) + 2;
+        text.extend(std::iter::repeat_n(' ', gap));
+    }
+    text.trim_end().to_owned()
+}
+
+/// Characters that are seen: escape sequences are not.
+fn visible(text: &str) -> usize {
+    let mut count = 0;
+    let mut escape = false;
+    for c in text.chars() {
+        match (escape, c) {
+            (false, '\u{1b}') => escape = true,
+            (true, 'm') => escape = false,
+            (true, _) => {}
+            (false, _) => count += 1,
+        }
+    }
+    count
+}
+
+/// A moment as people write it, in UTC.
+pub(crate) fn moment(at: Timestamp) -> String {
+    Moment::from_millisecond(at.0).map_or_else(
+        |_| at.0.to_string(),
+        |moment| moment.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+    )
+}
+
+/// A moment for programs: RFC 3339.
+pub(crate) fn rfc3339(at: Timestamp) -> Value {
+    Moment::from_millisecond(at.0).map_or(Value::Null, |m| m.to_string().into())
+}
+
+/// A length of time in a few characters.
+pub(crate) fn span(millis: i64) -> String {
+    let millis = millis.max(0);
+    match millis {
+        0..1_000 => format!("{millis} ms"),
+        1_000..60_000 => format!("{}.{} s", millis / 1000, (millis % 1000) / 100),
+        60_000..3_600_000 => format!("{} min {} s", millis / 60_000, (millis / 1000) % 60),
+        3_600_000..86_400_000 => format!("{} h {} min", millis / 3_600_000, (millis / 60_000) % 60),
+        _ => format!("{} d {} h", millis / 86_400_000, (millis / 3_600_000) % 24),
+    }
+}
+
+/// A count with its noun.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
+}
+
+/// A number with its thousands set off.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// ` Did you mean …?` when something is close, else what there is.
+pub(crate) fn suggestion<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> String {
+    let right: Vec<&str> = right.into_iter().collect();
+    let near = right
+        .iter()
+        .map(|name| (strsim::jaro_winkler(wrong, name), *name))
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match near {
+        Some((likeness, name)) if likeness > 0.75 => format!(" Did you mean `{name}`?"),
+        _ if right.is_empty() => " There are none.".into(),
+        _ => {
+            let shown: Vec<&str> = right.iter().take(8).copied().collect();
+            let more = if right.len() > shown.len() {
+                ", …"
+            } else {
+                ""
+            };
+            format!(" There are: {}{more}.", shown.join(", "))
+        }
+    }
+}
+
+/// Says why a command ends, where people or programs look for it.
+pub(crate) fn complain(voice: Voice, failure: &Failure) {
+    if voice.json {
+        let value = serde_json::json!({ "error": failure.message, "exit": failure.exit.code() });
+        voice.record(&value);
+    } else {
+        let mut err = std::io::stderr().lock();
+        let _ = writeln!(err, "oncely: {}", failure.message);
+    }
+}

@@ -1,0 +1,208 @@
+//! The task files of a project.
+
+use crate::config::Config;
+use crate::failure::Failure;
+use oncely_core::ids::TaskId;
+use oncely_core::ledger::FileMark;
+use oncely_core::limits;
+use oncely_core::task::{Bundle, Diagnostic, Task, load_all, read_text};
+use oncely_engine::Known;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A task file as the file system shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct TaskFile {
+    /// Relative to the project's root, with forward slashes.
+    pub(crate) path: String,
+    pub(crate) stat: (u64, i64, u64),
+    pub(crate) executable: bool,
+}
+
+/// Every task that could be read, and everything that is wrong.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    pub(crate) tasks: Vec<Known>,
+    pub(crate) marks: Vec<FileMark>,
+    pub(crate) problems: Vec<(Diagnostic, String)>,
+    pub(crate) files: usize,
+}
+
+/// Endings of files beside tasks that are not tasks.
+const NOT_TASKS: [&str; 4] = ["md", "txt", "swp", "orig"];
+
+/// The task files of the project, by name, without reading them.
+pub(crate) fn files(config: &Config) -> Result<Vec<TaskFile>, Failure> {
+    let folder = config.tasks_folder();
+    let entries = fs::read_dir(&folder).map_err(|error| {
+        Failure::usage(format!(
+            "the task folder {} cannot be read: {error}. `oncely init` makes one; `tasks` in \
+             oncely.toml names another.",
+            folder.display()
+        ))
+    })?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(crate::failure::io(&folder))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if is_task_file(&name)
+            && let Ok(metadata) = fs::metadata(entry.path())
+            && metadata.is_file()
+        {
+            files.push(task_file(config, &name, &metadata));
+        }
+        if files.len() > limits::TASK_FILES {
+            let most = limits::TASK_FILES;
+            return Err(Failure::usage(format!(
+                "more than {most} task files in {}",
+                folder.display()
+            )));
+        }
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
+}
+
+fn is_task_file(name: &str) -> bool {
+    let ending = Path::new(name)
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default();
+    !name.starts_with('.')
+        && !name.ends_with('~')
+        && !name.contains(".undo.")
+        && !NOT_TASKS.contains(&ending)
+}
+
+fn task_file(config: &Config, name: &str, metadata: &fs::Metadata) -> TaskFile {
+    let folder = config.tasks.value.to_string_lossy();
+    let nanos = metadata
+        .mtime()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(metadata.mtime_nsec());
+    TaskFile {
+        path: format!("{}/{name}", folder.trim_end_matches('/')),
+        stat: (metadata.len(), nanos, metadata.ino()),
+        executable: metadata.permissions().mode() & 0o111 != 0,
+    }
+}
+
+/// Reads every task file; a bad one never takes the others with it.
+pub(crate) fn load(config: &Config) -> Result<Loaded, Failure> {
+    let files = files(config)?;
+    let mut loaded = Loaded {
+        files: files.len(),
+        ..Loaded::default()
+    };
+    let mut bundles = Vec::with_capacity(files.len());
+    for file in &files {
+        match bundle(config, file) {
+            Ok(bundle) => bundles.push(bundle),
+            Err(problem) => loaded.problems.push((problem, String::new())),
+        }
+    }
+    let read = load_all(&bundles);
+    let texts: BTreeMap<&str, &Bundle> = bundles.iter().map(|b| (b.path.as_str(), b)).collect();
+    for problem in read.diagnostics {
+        let source = texts.get(problem.path.as_str()).map(|b| b.text.clone());
+        loaded.problems.push((problem, source.unwrap_or_default()));
+    }
+    let stats: BTreeMap<&str, _> = files.iter().map(|f| (f.path.as_str(), f.stat)).collect();
+    for task in read.tasks {
+        let bundle = texts.get(task.path.as_str()).map(|b| (*b).clone());
+        let (Some(bundle), Some(stat)) = (bundle, stats.get(task.path.as_str())) else {
+            continue;
+        };
+        loaded.marks.push(mark(&task, *stat));
+        loaded.tasks.push(Known {
+            task: Arc::new(task),
+            bundle: Arc::new(bundle),
+        });
+    }
+    Ok(loaded)
+}
+
+fn mark(task: &Task, stat: (u64, i64, u64)) -> FileMark {
+    FileMark {
+        path: task.path.clone(),
+        stat,
+        task: task.id.clone(),
+        text: task.text,
+    }
+}
+
+fn bundle(config: &Config, file: &TaskFile) -> Result<Bundle, Diagnostic> {
+    let bytes = fs::read(config.root.join(&file.path)).unwrap_or_default();
+    let text = read_text(&file.path, &bytes)?;
+    let is_script = !file.path.ends_with(".toml");
+    Ok(Bundle {
+        path: file.path.clone(),
+        text,
+        executable: is_script && file.executable,
+        files: BTreeMap::new(),
+    })
+}
+
+/// The problems as text for a terminal.
+pub(crate) fn render(problems: &[(Diagnostic, String)], colour: bool) -> String {
+    let texts: Vec<String> = problems
+        .iter()
+        .map(|(p, source)| p.render(source, colour))
+        .collect();
+    texts.join("\n\n")
+}
+
+/// Reads all tasks and refuses to go on when any file is wrong.
+pub(crate) fn load_clean(config: &Config, colour: bool) -> Result<Loaded, Failure> {
+    let loaded = load(config)?;
+    if loaded.problems.is_empty() {
+        return Ok(loaded);
+    }
+    let count = loaded.problems.len();
+    let errors = if count == 1 {
+        "1 error".to_owned()
+    } else {
+        format!("{count} errors")
+    };
+    Err(Failure::usage(format!(
+        "{}\n\n{errors} in task files. Nothing was run.",
+        render(&loaded.problems, colour)
+    )))
+}
+
+/// The task of this name; else a suggestion.
+pub(crate) fn named<'l>(loaded: &'l Loaded, name: &str) -> Result<&'l Known, Failure> {
+    let fits = |known: &&Known| {
+        known.task.id.as_str() == name || known.task.path == name || stem(&known.task.path) == name
+    };
+    loaded.tasks.iter().find(fits).ok_or_else(|| {
+        let names = loaded.tasks.iter().map(|known| known.task.id.as_str());
+        Failure::usage(format!(
+            "there is no task `{name}`.{} Nothing was started.",
+            crate::output::suggestion(name, names)
+        ))
+    })
+}
+
+/// A file's name without folder and ending.
+pub(crate) fn stem(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
+/// How people know a task: its file's name.
+pub(crate) fn label(task: &Task) -> String {
+    stem(&task.path).to_owned()
+}
+
+/// The id of a task from the digits that a release task's file begins with.
+pub(crate) fn version_of(path: &str) -> Option<TaskId> {
+    let digits: String = stem(path)
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    (!digits.is_empty()).then(|| TaskId::from(digits))
+}

@@ -1,0 +1,156 @@
+//! From configuration to code: which action performs a kind of step, which source watches a trigger.
+
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::house::House;
+use oncely_actions::{
+    Allowed, CallTask, Command, CommandConfig, Database, Http, HttpConfig, Predict, PredictConfig,
+    Put, PutConfig, Secrets, Sql, SqlConfig, Supervisor,
+};
+use oncely_core::action::Action;
+use oncely_core::source::Source;
+use oncely_core::task::{ActionKind, Task, Trigger};
+use oncely_engine::Actions;
+use oncely_sources::{Folder, FolderConfig, Spool};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The hidden command that supervises a step's program.
+pub(crate) const SUPERVISE: &str = "__supervise";
+
+/// How long a file must not have changed when nobody saw it being closed.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// The actions of this process.
+pub(crate) struct Registry {
+    command: Arc<dyn Action>,
+    http: Arc<dyn Action>,
+    sql: Arc<dyn Action>,
+    put: Arc<dyn Action>,
+    predict: Arc<dyn Action>,
+    call: Arc<dyn Action>,
+}
+
+impl Registry {
+    /// Actions as the configuration has them.
+    pub(crate) fn new(config: &Config) -> Result<Self, Failure> {
+        let secrets: Arc<dyn Secrets> = Arc::new(FromOutside {
+            folder: config.secrets.clone(),
+        });
+        let allowed: Result<Vec<_>, _> = config
+            .http_allow
+            .value
+            .iter()
+            .map(|text| Allowed::parse(text))
+            .collect();
+        let allowed =
+            allowed.map_err(|e| Failure::usage(format!("oncely.toml, http.allow: {e}")))?;
+        let data = config.data();
+        Ok(Self {
+            command: Arc::new(Command::new(CommandConfig {
+                root: config.root.clone(),
+                scripts: data.join("scripts"),
+                supervisor: Supervisor {
+                    program: PathBuf::from("/proc/self/exe"),
+                    args: vec![SUPERVISE.into()],
+                },
+                secrets: Arc::clone(&secrets),
+            })),
+            http: Arc::new(Http::new(HttpConfig { allowed, secrets })),
+            sql: Arc::new(Sql::new(SqlConfig {
+                databases: databases(config),
+                sabotage_mark: sabotaged("mark"),
+            })),
+            put: Arc::new(Put::new(PutConfig {
+                root: config.root.clone(),
+                allowed: config.put_allow.clone(),
+                sources: vec![data.join("spool")],
+            })),
+            predict: Arc::new(Predict::new(PredictConfig {
+                models: models(config),
+                cache: data.join("models"),
+            })),
+            call: Arc::new(CallTask),
+        })
+    }
+}
+
+impl Actions for Registry {
+    fn get(&self, kind: ActionKind) -> Option<Arc<dyn Action>> {
+        let action = match kind {
+            ActionKind::Command => &self.command,
+            ActionKind::Http => &self.http,
+            ActionKind::Sql => &self.sql,
+            ActionKind::Put => &self.put,
+            ActionKind::Predict => &self.predict,
+            ActionKind::Call => &self.call,
+            // Decisions, made by the core.
+            ActionKind::Require | ActionKind::Approve => return None,
+        };
+        Some(Arc::clone(action))
+    }
+}
+
+/// The folder of the project's models.
+pub(crate) fn models(config: &Config) -> PathBuf {
+    config.root.join("models")
+}
+
+fn databases(config: &Config) -> BTreeMap<String, Database> {
+    let named = config.databases.iter();
+    let named = named.map(|(name, path)| (name.clone(), Database::Sqlite(path.clone())));
+    let own = ("ledger".to_owned(), Database::Ledger);
+    named.chain(std::iter::once(own)).collect()
+}
+
+/// The source that watches a task's trigger, with the name of its cursor; none where events come by
+/// hand.
+pub(crate) fn source(
+    house: &House,
+    task: &Task,
+) -> Result<Option<(String, Box<dyn Source>)>, Failure> {
+    let Trigger::Object(object) = &task.on else {
+        return Ok(None);
+    };
+    let name = format!("folder:{}", object.folder);
+    let folder = Folder::new(FolderConfig {
+        folder: house.config.root.join(&object.folder),
+        pattern: object.pattern.clone(),
+        existing: object.existing,
+        spool: Spool::new(house.config.data().join("spool")),
+        settle: SETTLE,
+        clock: house.shared_clock(),
+    });
+    let folder = folder.map_err(|e| Failure::usage(format!("{}: {e}", task.path)))?;
+    let environment = &house.config.environment.value;
+    Ok(Some((
+        format!("{environment}/{}/{name}", task.id),
+        Box::new(folder),
+    )))
+}
+
+/// Secrets from `ONCELY_SECRET_NAME`, or from files in a folder.
+struct FromOutside {
+    folder: Option<PathBuf>,
+}
+
+impl Secrets for FromOutside {
+    fn get(&self, name: &str) -> Option<String> {
+        if let Ok(value) = std::env::var(format!("ONCELY_SECRET_{name}")) {
+            return Some(value);
+        }
+        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let path = self.folder.as_ref().filter(|_| plain)?.join(name);
+        let text = std::fs::read_to_string(path).ok()?;
+        Some(text.trim_end_matches(['\n', '\r']).to_owned())
+    }
+}
+
+/// Switches that take a promise away, for the tests that prove that they would notice.
+/// Only builds with the feature `sabotage` have them.
+fn sabotaged(promise: &str) -> bool {
+    cfg!(feature = "sabotage")
+        && std::env::var("ONCELY_SABOTAGE").is_ok_and(|list| list.split(',').any(|p| p == promise))
+}
