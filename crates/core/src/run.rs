@@ -168,10 +168,8 @@ pub struct StepState {
     pub key: Option<EffectKey>,
     /// A probe has been tried for the attempt that is unknown.
     pub probed: bool,
-<<<<<<< HEAD
     /// It was settled as not done and no attempt has ended since: what is in doubt is done again.
     pub redo: bool,
-=======
     /// Nobody knows about some attempt so far, whatever became of later ones.
     pub in_doubt: bool,
     /// The last failure said that trying again may help, and how long to wait.
@@ -192,7 +190,6 @@ impl Advice {
         again: true,
         after_ms: None,
     };
->>>>>>> task
 }
 
 impl StepState {
@@ -206,12 +203,9 @@ impl StepState {
             repeat: None,
             key: None,
             probed: false,
-<<<<<<< HEAD
             redo: false,
-=======
             in_doubt: false,
             advice: Advice::NONE,
->>>>>>> task
         }
     }
 }
@@ -392,7 +386,6 @@ impl RunState {
         }
     }
 
-<<<<<<< HEAD
     /// A person told it to go on: the retry policy counts anew.
     fn forgive_tries(&mut self) {
         for step in self.steps.values_mut() {
@@ -402,10 +395,8 @@ impl RunState {
         }
     }
 
-=======
     /// Conditions are judged and people are asked anew; what failed or was given up in doubt has
     /// all its tries again.
->>>>>>> task
     fn reopen_failed(&mut self) {
         self.steps.retain(|_, s| {
             !matches!(
@@ -647,11 +638,7 @@ impl RunState {
                     again: true,
                     after_ms: None,
                 };
-<<<<<<< HEAD
-                state.tries = 0;
                 state.redo = true;
-=======
->>>>>>> task
             }
         }
         Ok(())

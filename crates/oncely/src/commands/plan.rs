@@ -10,7 +10,7 @@ use crate::project;
 use oncely_core::ids::TaskId;
 use oncely_core::ledger::RunRow;
 use oncely_core::run::RunStatus;
-use oncely_core::task::{ActionSpec, Each, Items, Step, Task, Work};
+use oncely_core::task::{ActionSpec, Each, Items, Step, Work};
 use oncely_engine::Known;
 use oncely_sources::release::Release;
 use std::collections::BTreeMap;
