@@ -732,12 +732,19 @@ fn may_try_again(
     match &state.stage {
         Stage::Failed { again: true, .. } => Ok(()),
         Stage::Failed { .. } => Err(format!("step `{step}` failed for good")),
-        Stage::Unknown { .. } if repeat_is_harmless(state, at, repeat) => Ok(()),
+        Stage::Unknown { .. } if declared_harmless(state, at, repeat) => Ok(()),
         Stage::Unknown { .. } => Err(format!(
             "the last attempt of step `{step}` is unknown and repeating it is not declared safe"
         )),
         _ => Err(format!("step `{step}` is not open to another attempt")),
     }
+}
+
+/// Both the attempt in doubt and its repeat must be declared harmless: a later program that
+/// declares more cannot make good what was sent before.
+fn declared_harmless(state: &StepState, at: Timestamp, repeat: Repeat) -> bool {
+    let before = state.repeat.unwrap_or(Repeat::AskFirst);
+    repeat_is_harmless(state, at, before) && repeat_is_harmless(state, at, repeat)
 }
 
 /// Whether an unknown attempt may be made again without asking.

@@ -4,7 +4,7 @@
 mod world;
 
 use oncely_core::decide::{Next, Now, Subject, decide};
-use oncely_core::fact::{End, Fact, Recorded, Request};
+use oncely_core::fact::{End, Fact, Recorded, Repeat, Request};
 use oncely_core::ids::Fence;
 use oncely_core::run::RunState;
 use oncely_core::time::Timestamp;
@@ -189,6 +189,35 @@ fn a_condition_is_not_judged_in_a_hot_loop() {
     let mut world = World::new(&task, Vec::new(), false);
     world.run();
     assert!(world.facts.len() < 20, "{} facts", world.facts.len());
+}
+
+#[test]
+fn a_later_declaration_does_not_make_an_earlier_attempt_harmless() {
+    let task = task(&[world::step("command = [\"x\"]")]);
+    let mut world = World::always_unknown(&task);
+    world.run_until_parked();
+    let intent = |repeat| Fact::Intent {
+        step: task.steps[0].id.clone(),
+        attempt: 2,
+        fence: world.fence,
+        call: None,
+        repeat,
+        key: oncely_core::effect::EffectKey("key of s0".into()),
+    };
+    for repeat in [
+        Repeat::Safe,
+        Repeat::WithKey {
+            window_ms: 1_000_000,
+        },
+    ] {
+        assert!(
+            world
+                .state
+                .clone()
+                .apply(world.now, &intent(repeat))
+                .is_err()
+        );
+    }
 }
 
 #[test]

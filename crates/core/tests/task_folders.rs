@@ -234,6 +234,8 @@ error: this file is not UTF-8: byte 0xe9
 "#);
     let long = vec![b'#'; oncely_core::limits::TASK_FILE_BYTES + 1];
     insta::assert_snapshot!(read_text("tasks/a.toml", &long).unwrap_err(), @"tasks/a.toml:1:1: the file has 1048577 bytes; at most 1048576 are read (keep data in a file of its own, and name that file)");
+    let error = read_text("tasks/a.toml", &long).unwrap_err();
+    assert!(error.render("", false).contains("tasks/a.toml"));
     assert_eq!(read_text("tasks/a.toml", "é".as_bytes()).unwrap(), "é");
 }
 

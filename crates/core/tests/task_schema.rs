@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use oncely_core::task::{Bundle, json_schema, load};
+use proptest::prelude::*;
+use proptest::sample::Index;
 use serde_json::Value;
 
 const GOOD: &[&str] = &[
@@ -95,6 +97,37 @@ fn everything_in_the_schema_is_explained() {
         {
             let explained = option.get("description").is_some() || option.get("$ref").is_some();
             assert!(explained, "{name}.{key}");
+        }
+    }
+}
+
+proptest! {
+    /// Whatever stands in a file: it is read, or every fault can be shown at its place.
+    #[test]
+    fn no_damage_to_a_file_is_a_panic(
+        which in 0..GOOD.len(), cuts in prop::collection::vec((any::<Index>(), 0_usize..12), 0..4),
+        put in "[\\[\\]{}\"'=.,#é\n a-c0-9]{0,6}", place in any::<Index>(), script in any::<bool>(),
+    ) {
+        let mut chars: Vec<char> = GOOD[which].chars().collect();
+        for (at, length) in cuts {
+            let at = at.index(chars.len());
+            chars.drain(at..(at + length).min(chars.len()));
+        }
+        let place = place.index(chars.len());
+        chars.splice(place..place, put.chars());
+        let mut text: String = chars.into_iter().collect();
+        if script {
+            text = format!("#!/bin/sh\n# /// oncely\n# {}\n# ///\n", text.replace('\n', "\n# "));
+        }
+        let bundle = Bundle {
+            path: if script { "tasks/t.sh" } else { "tasks/t.toml" }.into(),
+            text,
+            executable: true,
+            files: Default::default(),
+        };
+        for error in load(&bundle).err().unwrap_or_default() {
+            prop_assert!(!error.render(&bundle.text, false).is_empty());
+            prop_assert!(bundle.text.get(error.span.clone()).is_some());
         }
     }
 }

@@ -34,6 +34,7 @@ pub fn load_all(bundles: &[Bundle]) -> Loaded {
 
 fn across(bundles: &[Bundle], readings: &[Reading]) -> Vec<Vec<Diagnostic>> {
     let mut found = vec![Vec::new(); bundles.len()];
+    let ids = Ids::of(readings);
     let cycles = Cycles::of(readings);
     for ((at, bundle), reading) in bundles.iter().enumerate().zip(readings) {
         let Some(problems) = found.get_mut(at) else {
@@ -42,11 +43,11 @@ fn across(bundles: &[Bundle], readings: &[Reading]) -> Vec<Vec<Diagnostic>> {
         let mut report = |span, problem| {
             problems.push(Diagnostic::new(&bundle.path, &bundle.text, span, problem));
         };
-        if let Some(problem) = same_id(bundles, readings, at, reading) {
+        if let Some(problem) = ids.same(bundles, at, reading) {
             report(reading.id_span.clone(), problem);
         }
         for call in &reading.calls {
-            if let Some(problem) = unknown_task(readings, &call.task) {
+            if let Some(problem) = ids.unknown(&call.task) {
                 report(call.span.clone(), problem);
             } else if let Some(cycle) = cycles.through(&reading.id, &call.task) {
                 let problem = Problem::new(format!("the cycle {cycle}"))
@@ -59,48 +60,58 @@ fn across(bundles: &[Bundle], readings: &[Reading]) -> Vec<Vec<Diagnostic>> {
     found
 }
 
-/// Neither of two tasks of one id is taken: nobody knows which is meant.
-fn same_id(
-    bundles: &[Bundle],
-    readings: &[Reading],
-    at: usize,
-    reading: &Reading,
-) -> Option<Problem> {
-    let is_other = |(place, other): &(usize, &Reading)| {
-        *place != at && other.id == reading.id && !other.id.is_empty()
-    };
-    let (place, _) = readings.iter().enumerate().find(is_other)?;
-    let other = &bundles.get(place)?.path;
-    let release = matches!(
-        reading.task.as_ref().map(|task| &task.on),
-        Some(Trigger::Release(_))
-    );
-    let problem = if release {
-        Problem::new(format!("two release tasks have the version {}", reading.id))
-            .help("give the newer file a later time")
-    } else {
-        Problem::new(format!("two tasks are called `{}`", reading.id))
-            .help("rename one of the files, or give one an `id` of its own")
-    };
-    Some(problem.label(format!("the other is {other}")))
+/// Every id, and the files that claim it.
+struct Ids<'r> {
+    by_id: BTreeMap<&'r str, Vec<(usize, &'r Reading)>>,
 }
 
-fn unknown_task(readings: &[Reading], name: &str) -> Option<Problem> {
-    let ids = readings.iter().map(|reading| reading.id.as_str());
-    let Some(called) = readings.iter().find(|reading| reading.id == name) else {
-        return Some(
-            Problem::new(format!("there is no task `{name}`"))
-                .label("unknown task")
-                .help(suggest(name, ids.collect::<Vec<_>>(), "tasks")),
+impl<'r> Ids<'r> {
+    fn of(readings: &'r [Reading]) -> Self {
+        let mut by_id: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (at, reading) in readings.iter().enumerate() {
+            by_id
+                .entry(reading.id.as_str())
+                .or_default()
+                .push((at, reading));
+        }
+        Self { by_id }
+    }
+
+    /// Neither of two tasks of one id is taken: nobody knows which is meant.
+    fn same(&self, bundles: &[Bundle], at: usize, reading: &Reading) -> Option<Problem> {
+        let claims = self.by_id.get(reading.id.as_str())?;
+        let (place, _) = claims.iter().find(|(place, _)| *place != at)?;
+        let other = &bundles.get(*place)?.path;
+        let release = matches!(
+            reading.task.as_ref().map(|task| &task.on),
+            Some(Trigger::Release(_))
         );
-    };
-    match called.task.as_ref().map(|task| &task.on) {
-        Some(Trigger::Release(_) | Trigger::Object(_)) => Some(
-            Problem::new(format!("task `{name}` cannot be called"))
-                .label("it has another trigger")
-                .help("give the called task [on.call]"),
-        ),
-        _ => None,
+        let problem = if release {
+            Problem::new(format!("two release tasks have the version {}", reading.id))
+                .help("give the newer file a later time")
+        } else {
+            Problem::new(format!("two tasks are called `{}`", reading.id))
+                .help("rename one of the files, or give one an `id` of its own")
+        };
+        Some(problem.label(format!("the other is {other}")))
+    }
+
+    fn unknown(&self, name: &str) -> Option<Problem> {
+        let Some(called) = self.by_id.get(name).and_then(|claims| claims.first()) else {
+            return Some(
+                Problem::new(format!("there is no task `{name}`"))
+                    .label("unknown task")
+                    .help(suggest(name, self.by_id.keys().copied(), "tasks")),
+            );
+        };
+        match called.1.task.as_ref().map(|task| &task.on) {
+            Some(Trigger::Release(_) | Trigger::Object(_)) => Some(
+                Problem::new(format!("task `{name}` cannot be called"))
+                    .label("it has another trigger")
+                    .help("give the called task [on.call]"),
+            ),
+            _ => None,
+        }
     }
 }
 

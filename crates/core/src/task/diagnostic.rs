@@ -151,6 +151,9 @@ pub(super) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
+/// Most names that a help lists.
+const LISTED: usize = 20;
+
 /// "did you mean …?" where a known word is close, else what there is.
 pub(super) fn suggest<'a>(
     word: &str,
@@ -161,9 +164,10 @@ pub(super) fn suggest<'a>(
         return format!("did you mean `{candidate}`?");
     }
     let names: Vec<_> = known.into_iter().map(|name| format!("`{name}`")).collect();
-    if names.is_empty() {
-        format!("there are no {what} here")
-    } else {
-        format!("{what}: {}", names.join(", "))
+    let shown = names.get(..LISTED).unwrap_or(&names).join(", ");
+    match names.len().saturating_sub(LISTED) {
+        _ if names.is_empty() => format!("there are no {what} here"),
+        0 => format!("{what}: {shown}"),
+        more => format!("{what}: {shown}, and {more} more"),
     }
 }

@@ -5,6 +5,7 @@
 
 mod across;
 pub mod actions;
+mod catalogue;
 mod confine;
 mod diagnostic;
 pub mod fields;

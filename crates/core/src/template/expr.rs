@@ -7,7 +7,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, ErrorKind, Expression, UndefinedBehavior};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 /// What an expression or template gives when it cannot be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,9 @@ struct Inner {
     path: Option<Path>,
     roots: Vec<String>,
     names: BTreeSet<String>,
-    compiled: Expression<'static, 'static>,
+    /// Compiled again when it is first evaluated: most expressions of a folder of tasks never are,
+    /// and a compiled one holds some ten kilobytes.
+    compiled: OnceLock<Expression<'static, 'static>>,
 }
 
 pub(super) static JINJA: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -74,15 +76,17 @@ pub(super) fn syntax() -> SyntaxConfig {
     builder.build().unwrap_or_default()
 }
 
+fn compile(source: &str) -> Result<Expression<'static, 'static>, minijinja::Error> {
+    JINJA.compile_expression_owned(source.to_owned())
+}
+
 impl Expr {
     /// Compiles an expression.
     ///
     /// # Errors
     /// When the text is not an expression.
     pub fn parse(source: &str) -> Result<Self, SyntaxError> {
-        let compiled = JINJA
-            .compile_expression_owned(source.to_owned())
-            .map_err(|error| syntax_error(&error))?;
+        let compiled = compile(source).map_err(|error| syntax_error(&error))?;
         let names: BTreeSet<String> = compiled.undeclared_variables(true).into_iter().collect();
         let roots = compiled.undeclared_variables(false).into_iter().collect();
         let path = plain_path(source);
@@ -93,7 +97,7 @@ impl Expr {
                 path,
                 roots,
                 names,
-                compiled,
+                compiled: OnceLock::new(),
             }),
         })
     }
@@ -142,8 +146,15 @@ impl Expr {
     }
 
     fn eval(&self, context: &Context<'_>) -> Result<minijinja::Value, RenderError> {
-        self.inner
-            .compiled
+        let compiled = match self.inner.compiled.get() {
+            Some(compiled) => compiled,
+            None => {
+                let fresh =
+                    compile(self.source()).map_err(|error| self.error(&describe(&error)))?;
+                self.inner.compiled.get_or_init(|| fresh)
+            }
+        };
+        compiled
             .eval(context.jinja(&self.inner.roots))
             .map_err(|error| self.error(&describe(&error)))
     }
