@@ -286,9 +286,10 @@ async fn a_hundred_commands_at_once_do_not_hold_one_another_up() {
     }
 }
 
-/// A program that starts others, in the background and below a pipe, and ends none of them. Each
-/// holds the fifo open.
+/// A program that starts others, in the background, below a pipe and in a session of their own,
+/// and ends none of them. Each holds the fifo open.
 const FAMILY: &str = "exec 3> fifo; trap '' TERM; (sleep 1000) & (sh -c 'sleep 1000; :' | cat) & \
+                      (setsid sh -c 'sleep 1000 & sleep 1000' &); \
                       echo up >&3; wait; sleep 1000";
 
 /// Returns when `FAMILY` has said that it is up.

@@ -484,3 +484,16 @@ async fn a_missing_secret_is_named_before_anything_is_sent() {
     assert!(got.error().contains("ONCELY_SECRET_CRM_TOKEN"));
     assert_eq!(server.received(), []);
 }
+
+#[tokio::test]
+async fn half_a_secret_at_the_cut_of_an_error_is_not_kept() {
+    let server = Server::start().await;
+    let secret = json!({"x-a": {"$secret": [{"name": "TOKEN"}]}});
+    let options = json!({"url": server.url("/x"), "headers": secret});
+    for shift in 0..SECRET.len() {
+        let body = format!("{}{}", "-".repeat(shift), SECRET.repeat(100));
+        server.answers("/x", 400, body);
+        let error = fails(options.clone()).await.error().to_owned();
+        assert!(!error.contains("s3") && !error.contains("777"), "{error}");
+    }
+}

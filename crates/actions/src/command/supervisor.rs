@@ -2,10 +2,11 @@
 //!
 //! Its standard input is a socket to oncely. Over it come the bytes that the program is to read;
 //! over it goes back one [`Report`]. When the socket ends on oncely's side, because the time is
-//! over or because oncely was killed, the program's whole process group ends too. Standard output
+//! over or because oncely was killed, the program's whole process group ends too, and with it what
+//! left the group. Standard output
 //! and standard error are the program's own, by inheritance.
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -24,6 +25,9 @@ pub(crate) const GRACE: Duration = Duration::from_secs(2);
 /// How often and how soon a start is tried again while the program's file is still being written.
 const BUSY_TRIES: u32 = 100;
 const BUSY_WAIT: Duration = Duration::from_millis(10);
+
+/// Most generations of processes that lose their parent while they are ended.
+const STRAY_ROUNDS: u32 = 1000;
 
 /// What the supervisor says at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +65,9 @@ async fn supervise(args: Vec<OsString>) -> io::Result<()> {
     own.set_nonblocking(true)?;
     let mut oncely = UnixStream::from_std(own)?;
     let mut stops = Stops::listen()?;
+    // Where the system can: what loses its parent becomes ours, so that none is out of reach.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     let (input, words) = order(args, &mut oncely).await?;
     let report = match start(&words) {
         Ok(child) => watch(child, input, &mut oncely, &mut stops).await?,
@@ -158,6 +165,37 @@ async fn stop(group: Pid, ended: &mut JoinHandle<()>) {
         let _ = rustix::process::kill_process_group(group, Signal::KILL);
         let _ = ended.await;
     }
+    let _ = rustix::process::kill_process_group(group, Signal::KILL);
+    end_strays(group);
+}
+
+/// Ends what left the group. Only where the program is stopped: one that ends by itself may have
+/// started a service on purpose.
+fn end_strays(program: Pid) {
+    for _ in 0..STRAY_ROUNDS {
+        let strays: Vec<Pid> = children()
+            .into_iter()
+            .filter(|pid| *pid != program)
+            .collect();
+        if strays.is_empty() {
+            return;
+        }
+        for stray in strays {
+            let _ = rustix::process::kill_process(stray, Signal::KILL);
+            let _ = rustix::process::waitpid(Some(stray), WaitOptions::empty());
+        }
+    }
+}
+
+/// The processes that are children of this one, also those that only became so.
+fn children() -> Vec<Pid> {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+    let lists = tasks.flatten().map(|task| task.path().join("children"));
+    let texts = lists.filter_map(|list| std::fs::read_to_string(list).ok());
+    let text: String = texts.collect();
+    text.split_whitespace()
+        .filter_map(|number| Pid::from_raw(number.parse().ok()?))
+        .collect()
 }
 
 fn report(status: ExitStatus) -> Report {
