@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use oncely_core::action::{Action, Call, Called, Done, Failure, Pin, Probe};
 use oncely_core::decide::{Next, decide, judge_until};
 use oncely_core::effect::{Direction, Identity};
-use oncely_core::fact::{End, Fact, Outcome, Repeat, Settlement};
+use oncely_core::fact::{BY_PROBE, End, Fact, Outcome, Repeat, Settlement};
 use oncely_core::ids::StepId;
 use oncely_core::ledger::{Guard, Held, Ledger, LedgerError, Op, RunRef, Unit, UnitResult};
 use oncely_core::run::RunStatus;
@@ -356,7 +356,7 @@ impl Runner {
             step: step.clone(),
             attempt,
             settlement,
-            by: "probe".into(),
+            by: BY_PROBE.into(),
             reason: "the other side was asked".into(),
         };
         match answer {

@@ -2,20 +2,26 @@
 
 use crate::config::{Config, Flags};
 use crate::failure::Failure;
+use crate::project;
 use crate::registry::Registry;
+use oncely_core::ids::TaskId;
 use oncely_core::ledger::Ledger;
 use oncely_core::time::Clock;
 use oncely_engine::{Engine, EngineConfig, Intake, Known, Stop, Tasks};
-use oncely_ledger::{Options, SqliteLedger, SystemClock};
+use oncely_ledger::{MemoryLedger, Options, SqliteLedger, SystemClock};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A project with its ledger open.
 pub(crate) struct House {
     pub(crate) config: Config,
     pub(crate) clock: Arc<SystemClock>,
-    store: Arc<SqliteLedger>,
+    ledger: Arc<dyn Ledger>,
+    /// None while there is no ledger file yet, and a command only looks.
+    store: Option<Arc<SqliteLedger>>,
+    labels: OnceLock<BTreeMap<TaskId, String>>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -28,12 +34,7 @@ impl House {
             make_private(&config)?;
         }
         let clock = Arc::new(SystemClock);
-        let options = Options {
-            create,
-            ..Options::new(role)
-        };
-        let store = SqliteLedger::open(&config.ledger.value, options)
-            .map_err(|error| Failure::usage(format!("{error}")))?;
+        let (ledger, store) = open_ledger(&config, role, create)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(workers())
             .enable_all()
@@ -42,19 +43,21 @@ impl House {
         Ok(Self {
             config,
             clock,
-            store: Arc::new(store),
+            ledger,
+            store,
+            labels: OnceLock::new(),
             runtime,
         })
     }
 
     /// The ledger.
     pub(crate) fn ledger(&self) -> &dyn Ledger {
-        &*self.store
+        &*self.ledger
     }
 
     /// The ledger, for those who keep it.
     pub(crate) fn shared_ledger(&self) -> Arc<dyn Ledger> {
-        Arc::clone(&self.store) as Arc<dyn Ledger>
+        Arc::clone(&self.ledger)
     }
 
     /// The clock, for those who keep it.
@@ -62,9 +65,18 @@ impl House {
         Arc::clone(&self.clock) as Arc<dyn Clock>
     }
 
+    /// How people know a task: the name of its file, else its id.
+    pub(crate) fn label(&self, task: &TaskId) -> String {
+        let files = self.labels.get_or_init(|| project::labels(&self.config));
+        files.get(task).cloned().unwrap_or_else(|| task.to_string())
+    }
+
     /// Writes everything in the ledger as JSON lines.
     pub(crate) fn export(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        let written = self.store.export(out);
+        let Some(store) = &self.store else {
+            return Ok(());
+        };
+        let written = store.export(out);
         written.map_err(|e| Failure::failed(format!("the ledger was not written out whole: {e}")))
     }
 
@@ -117,6 +129,30 @@ impl House {
             });
         }
     }
+}
+
+/// Opens the ledger. Where there is none yet, a command that only looks finds an empty one, and makes
+/// nothing.
+#[allow(clippy::type_complexity)] // The same ledger twice: as the engine sees it, and whole.
+fn open_ledger(
+    config: &Config,
+    role: &str,
+    create: bool,
+) -> Result<(Arc<dyn Ledger>, Option<Arc<SqliteLedger>>), Failure> {
+    let path = &config.ledger.value;
+    if !create && !path.exists() {
+        return Ok((
+            Arc::new(MemoryLedger::new(role, Arc::new(SystemClock))?),
+            None,
+        ));
+    }
+    let options = Options {
+        create,
+        ..Options::new(role)
+    };
+    let store = SqliteLedger::open(path, options).map_err(|e| Failure::usage(e.to_string()))?;
+    let store = Arc::new(store);
+    Ok((Arc::clone(&store) as Arc<dyn Ledger>, Some(store)))
 }
 
 /// Two threads are enough to drive; work that blocks has threads of its own.

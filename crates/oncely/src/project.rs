@@ -5,12 +5,11 @@ use crate::failure::Failure;
 use oncely_core::ids::TaskId;
 use oncely_core::ledger::FileMark;
 use oncely_core::limits;
-use oncely_core::task::{Bundle, Diagnostic, Task, load_all, read_text};
+use oncely_core::task::{Bundle, Diagnostic, Task, is_task_file, load_all, read_text};
 use oncely_engine::Known;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
 use std::sync::Arc;
 
 /// A task file as the file system shows it.
@@ -31,9 +30,6 @@ pub(crate) struct Loaded {
     pub(crate) files: usize,
 }
 
-/// Endings of files beside tasks that are not tasks.
-const NOT_TASKS: [&str; 4] = ["md", "txt", "swp", "orig"];
-
 /// The task files of the project, by name, without reading them.
 pub(crate) fn files(config: &Config) -> Result<Vec<TaskFile>, Failure> {
     let folder = config.tasks_folder();
@@ -48,11 +44,14 @@ pub(crate) fn files(config: &Config) -> Result<Vec<TaskFile>, Failure> {
     for entry in entries {
         let entry = entry.map_err(crate::failure::io(&folder))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if is_task_file(&name)
-            && let Ok(metadata) = fs::metadata(entry.path())
+        if let Ok(metadata) = fs::metadata(entry.path())
             && metadata.is_file()
+            && !name.starts_with('.')
         {
-            files.push(task_file(config, &name, &metadata));
+            let file = task_file(config, &name, &metadata);
+            if is_task_file(&file.path, file.executable) {
+                files.push(file);
+            }
         }
         if files.len() > limits::TASK_FILES {
             let most = limits::TASK_FILES;
@@ -64,17 +63,6 @@ pub(crate) fn files(config: &Config) -> Result<Vec<TaskFile>, Failure> {
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
-}
-
-fn is_task_file(name: &str) -> bool {
-    let ending = Path::new(name)
-        .extension()
-        .and_then(|e| e.to_str())
-        .unwrap_or_default();
-    !name.starts_with('.')
-        && !name.ends_with('~')
-        && !name.contains(".undo.")
-        && !NOT_TASKS.contains(&ending)
 }
 
 fn task_file(config: &Config, name: &str, metadata: &fs::Metadata) -> TaskFile {
@@ -196,6 +184,16 @@ pub(crate) fn stem(path: &str) -> &str {
 /// How people know a task: its file's name.
 pub(crate) fn label(task: &Task) -> String {
     stem(&task.path).to_owned()
+}
+
+/// What people know tasks by, from the names of their files.
+pub(crate) fn labels(config: &Config) -> BTreeMap<TaskId, String> {
+    let files = files(config).unwrap_or_default();
+    let named = files.iter().map(|file| {
+        let id = version_of(&file.path).unwrap_or_else(|| TaskId::from(stem(&file.path)));
+        (id, stem(&file.path).to_owned())
+    });
+    named.collect()
 }
 
 /// The id of a task from the digits that a release task's file begins with.

@@ -76,7 +76,7 @@ async fn tell(
             table.insert("task".into(), row.task.as_str().into());
         }
         voice.record(&record);
-        let who = format!("run {} {}", row.id, row.task);
+        let who = format!("run {} {}", row.id, house.label(&row.task));
         voice.say(format!(
             "{}  {}  {}",
             voice.dim(moment(fact.at)),

@@ -108,7 +108,7 @@ async fn go_on(voice: Voice, house: &House, run: RunId, detach: bool) -> Result<
     renewing.abort();
     drive::say(
         voice,
-        stands.row.task.as_str(),
+        &house.label(&stands.row.task),
         &stands,
         &house.config.environment.value,
     );

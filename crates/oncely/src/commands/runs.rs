@@ -27,7 +27,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Runs) -> Result<Exit, Fail
         voice.say("No runs.");
         return Ok(Exit::Done);
     }
-    let lines: Vec<Vec<String>> = rows.iter().map(|row| line(voice, row)).collect();
+    let lines: Vec<Vec<String>> = rows.iter().map(|row| line(voice, &house, row)).collect();
     voice.say(table(
         &["run", "state", "task", "key", "admitted (UTC)"],
         &lines,
@@ -45,7 +45,7 @@ fn status(name: &str) -> Result<RunStatus, Failure> {
     })
 }
 
-fn line(voice: Voice, row: &RunRow) -> Vec<String> {
+fn line(voice: Voice, house: &House, row: &RunRow) -> Vec<String> {
     let mut key = row.key.to_string();
     if row.generation.0 > 1 {
         key.push_str(&format!(" (time {})", row.generation));
@@ -53,7 +53,7 @@ fn line(voice: Voice, row: &RunRow) -> Vec<String> {
     vec![
         row.id.to_string(),
         voice.status(row.status),
-        row.task.to_string(),
+        house.label(&row.task),
         key,
         moment(row.admitted),
     ]

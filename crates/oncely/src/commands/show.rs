@@ -25,7 +25,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &RunArg) -> Result<Exit, Fa
         let stands = Stands::read(&house, run).await?;
         let facts = Ask(house.ledger()).facts(run).await?;
         voice.record(&super::runs::record(&stands.row));
-        header(voice, &stands);
+        header(voice, &house, &stands);
         for fact in &facts {
             voice.record(&serde_json::to_value(fact).unwrap_or_default());
             voice.say(format!(
@@ -40,12 +40,12 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &RunArg) -> Result<Exit, Fa
     })
 }
 
-fn header(voice: Voice, stands: &Stands) {
+fn header(voice: Voice, house: &House, stands: &Stands) {
     let row = &stands.row;
     voice.say(format!(
         "Run {} of {}  {}",
         row.id,
-        voice.bold(&row.task),
+        voice.bold(house.label(&row.task)),
         voice.status(row.status)
     ));
     voice.say(format!(

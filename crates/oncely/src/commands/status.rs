@@ -131,7 +131,7 @@ async fn people(voice: Voice, house: &House) -> Result<(), Failure> {
     };
     for row in Ask(house.ledger()).runs(filter).await? {
         let stands = Stands::read(house, row.id).await?;
-        let (id, task) = (row.id, &row.task);
+        let (id, task) = (row.id, house.label(&row.task));
         if let (Some(text), true) = (stands.question(), stands.waits_for_person()) {
             voice.say(format!(
                 "\nRun {id} of {task} asks: {text}\n  oncely approve {id}   or: oncely reject {id}"

@@ -27,7 +27,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Why) -> Result<Exit, Failu
                 row.key,
                 moment(row.admitted),
                 row.id,
-                row.task,
+                house.label(&row.task),
                 voice.status(row.status)
             ));
             let reason = stands.reason();
