@@ -91,8 +91,9 @@ impl Warden {
                 self.run(&mut prepared)?;
                 all_used(&statement.bind, &used)
             }
-            Err(rusqlite::Error::MultipleStatement) => self.execute_many(conn, statement),
-            Err(error) => Err(self.trouble(error)),
+            // A text of several statements is prepared one by one: a later one may need what an
+            // earlier one makes. What is really wrong is found again on the way.
+            Err(_) => self.execute_many(conn, statement),
         }
     }
 
