@@ -1,7 +1,7 @@
 //! How many one-step events a second the SQLite store takes from acceptance to done.
 //!
 //! An event is two units: admission, intent and status; then fence, one row of the task's own,
-//! outcome and status. `cargo run --release -p oncely-ledger --example group_bench [FOLDER]`
+//! outcome and status. `cargo run --release -p oncely-ledger --example group_bench [FOLDER [GROUP]]`
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::panic)]
 
 use oncely_core::action::Statement;
@@ -31,7 +31,8 @@ fn main() {
         .enable_time()
         .build()
         .unwrap();
-    for group in [1, 64, 1000] {
+    let only: Option<usize> = std::env::args().nth(2).and_then(|n| n.parse().ok());
+    for group in [1, 64, 1000].into_iter().filter(|n| only.is_none_or(|only| only == *n)) {
         runtime.block_on(measure(folder, group));
     }
 }
@@ -81,7 +82,10 @@ async fn measure(folder: &Path, group: usize) {
     let mut units: Vec<Unit> = Vec::new();
     let mut ready: Vec<(RunId, usize)> = Vec::new();
     let mut next = 0;
+    let ledger = Arc::new(ledger);
+    let mut working = None;
     while since.elapsed() < SECONDS {
+        // The next group is made while the last one is being committed.
         while units.len() < group {
             match ready.pop() {
                 Some((run, event)) => units.push(end(run, event)),
@@ -91,12 +95,17 @@ async fn measure(folder: &Path, group: usize) {
                 }
             }
         }
+        let last_begun = next;
+        let (ledger, group) = (ledger.clone(), std::mem::take(&mut units));
         let sent = Instant::now();
-        let results = ledger.commit(std::mem::take(&mut units)).await.unwrap();
-        waits.push(sent.elapsed());
+        let task = tokio::spawn(async move { (ledger.commit(group).await, sent.elapsed(), last_begun) });
+        let Some(task) = working.replace(task) else { continue };
+        let (results, wait, last_begun) = task.await.unwrap();
+        let results = results.unwrap();
+        waits.push(wait);
         commits += 1;
-        let first_begun = next - results.iter().filter(|r| matches!(r, UnitResult::Applied(Applied { seq: 2, .. }))).count();
-        let mut begun = first_begun;
+        let is_begun = |r: &UnitResult| matches!(r, UnitResult::Applied(Applied { seq: 2, .. }));
+        let mut begun = last_begun - results.iter().filter(|r| is_begun(r)).count();
         for result in results {
             match result {
                 UnitResult::Applied(Applied { run: Some(run), seq: 2 }) => {

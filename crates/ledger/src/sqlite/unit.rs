@@ -95,7 +95,10 @@ impl Work<'_, '_, '_> {
             }
         }
         let unit = self.unit;
-        for op in &unit.ops {
+        let (statements, rest): (Vec<_>, Vec<_>) =
+            unit.ops.iter().partition(|op| matches!(op, Op::Sql(_)));
+        // Statements see nothing of the ledger: they come last, when all else is known to be valid.
+        for op in rest.into_iter().chain(statements) {
             self.op(op)?;
         }
         self.finish()
