@@ -209,10 +209,7 @@ fn is_allowed(context: &AuthContext<'_>) -> bool {
 }
 
 /// Binds every parameter by its name; each must be given, and each that is given must be used.
-fn bind(
-    prepared: &mut CachedStatement<'_>,
-    given: &[(Arc<str>, Value)],
-) -> Result<(), Trouble> {
+fn bind(prepared: &mut CachedStatement<'_>, given: &[(Arc<str>, Value)]) -> Result<(), Trouble> {
     let wanted = prepared.parameter_count();
     let mut used = 0;
     for place in 1..=wanted {
@@ -238,14 +235,14 @@ fn bind(
     left_over(prepared, given)
 }
 
-fn left_over(
-    prepared: &CachedStatement<'_>,
-    given: &[(Arc<str>, Value)],
-) -> Result<(), Trouble> {
+fn left_over(prepared: &CachedStatement<'_>, given: &[(Arc<str>, Value)]) -> Result<(), Trouble> {
     let names: Vec<String> = (1..=prepared.parameter_count())
         .filter_map(|place| Some(prepared.parameter_name(place)?.get(1..)?.to_owned()))
         .collect();
-    match given.iter().find(|(name, _)| !names.iter().any(|n| **n == **name)) {
+    match given
+        .iter()
+        .find(|(name, _)| !names.iter().any(|n| **n == **name))
+    {
         Some((name, _)) => Err(Trouble::Statement(format!(
             "bind gives {name}, which the statement does not use"
         ))),
@@ -295,7 +292,9 @@ impl TaskSql {
         if statements.peek().is_none() {
             return Ok(());
         }
-        self.conn.execute_batch("BEGIN").map_err(Trouble::Database)?;
+        self.conn
+            .execute_batch("BEGIN")
+            .map_err(Trouble::Database)?;
         let done = statements.try_for_each(|group| self.warden.execute(&self.conn, group));
         let done = done.and_then(|()| match self.conn.execute_batch("COMMIT") {
             Ok(()) => Ok(()),

@@ -36,5 +36,10 @@ fn five_thousand_others_agree_too() {
 
 #[test]
 fn a_hundred_sequences_agree_with_full_sync() {
-    run(sequences(Memory::new, || Sqlite::new(true), 20_000..20_100, 50));
+    run(sequences(
+        Memory::new,
+        || Sqlite::new(true),
+        20_000..20_100,
+        50,
+    ));
 }

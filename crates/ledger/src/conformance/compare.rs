@@ -1,15 +1,15 @@
 //! Plays commands on two ledgers and compares every answer.
 
 use super::facts::requested;
-use super::items::{item_intent, item_outcome, items, aside};
+use super::items::{aside, item_intent, item_outcome, items};
 use super::random::{Adding, Command, Doing, Guarding, Rough, Stating};
 use super::stage::{Stores, began, ended, environment, sql, unit};
 use oncely_core::effect::EffectKey;
 use oncely_core::fact::{End, Fact, Outcome, Repeat, Request};
 use oncely_core::ids::{ContentHash, Environment, Fence, Generation, HolderId, RunId};
 use oncely_core::ledger::{
-    Admission, Answer, Claim, Filter, Guard, Held, HolderInfo, Leased, Ledger, Op, Query,
-    RunRef, RunRow, Unit, What,
+    Admission, Answer, Claim, Filter, Guard, Held, HolderInfo, Leased, Ledger, Op, Query, RunRef,
+    RunRow, Unit, What,
 };
 use oncely_core::run::{RunState, RunStatus};
 use oncely_core::source::Cursor;
@@ -69,7 +69,12 @@ impl<'s, A: Stores, B: Stores> Pair<'s, A, B> {
             environment: environment(),
         };
         pair.learn_names();
-        let table = || unit(vec![], vec![sql("create table t (a text primary key)", &[])]);
+        let table = || {
+            unit(
+                vec![],
+                vec![sql("create table t (a text primary key)", &[])],
+            )
+        };
         pair.handles[0].0.commit(vec![table()]).await.unwrap();
         pair.handles[0].1.commit(vec![table()]).await.unwrap();
         pair
@@ -253,7 +258,9 @@ impl<'s, A: Stores, B: Stores> Pair<'s, A, B> {
             Guarding::Cursor(right) => {
                 let model = &self.handles[handle].0;
                 let found = model.read(Query::Cursor(self.shared_name())).await.unwrap();
-                let Answer::Cursor(found) = found else { panic!() };
+                let Answer::Cursor(found) = found else {
+                    panic!()
+                };
                 let found = found.filter(|_| right);
                 vec![Guard::Cursor(self.shared_name(), found)]
             }
@@ -389,7 +396,8 @@ impl<'s, A: Stores, B: Stores> Pair<'s, A, B> {
             self.ask(Query::Facts(row.id, row.seq / 2)).await?;
             self.ask(Query::Progress(row.id, "each".into())).await?;
             self.ask(Query::SetAside(row.id, 1, 2)).await?;
-            self.ask(Query::ItemFacts(row.id, "each".into(), 1..4)).await?;
+            self.ask(Query::ItemFacts(row.id, "each".into(), 1..4))
+                .await?;
         }
         Ok(())
     }
@@ -522,17 +530,20 @@ fn leased_by_name(leased: Leased, names: &Names) -> Leased {
 fn answer_by_name(answer: Answer, names: &Names) -> Answer {
     match answer {
         Answer::Run(row) => Answer::Run(row.map(|row| row_by_name(row, names))),
-        Answer::Runs(rows) => {
-            Answer::Runs(rows.into_iter().map(|row| row_by_name(row, names)).collect())
-        }
+        Answer::Runs(rows) => Answer::Runs(
+            rows.into_iter()
+                .map(|row| row_by_name(row, names))
+                .collect(),
+        ),
         Answer::Holders(all) => {
-            let mut all: Vec<_> = all.into_iter().map(|info| info_by_name(info, names)).collect();
+            let mut all: Vec<_> = all
+                .into_iter()
+                .map(|info| info_by_name(info, names))
+                .collect();
             all.sort_by_key(|info| info.id);
             Answer::Holders(all)
         }
-        Answer::NameHolder(info) => {
-            Answer::NameHolder(info.map(|info| info_by_name(info, names)))
-        }
+        Answer::NameHolder(info) => Answer::NameHolder(info.map(|info| info_by_name(info, names))),
         other => other,
     }
 }

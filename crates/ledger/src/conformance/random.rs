@@ -12,7 +12,7 @@ impl Dice {
         Self(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,7 +22,7 @@ impl Dice {
 
     /// A number below `n`.
     pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
+        self.roll() % n
     }
 
     /// True `n` times in a hundred.
@@ -212,7 +212,9 @@ fn command(dice: &mut Dice) -> Command {
         55..=74 => Command::Lease {
             handle,
             limit: usize::try_from(dice.below(4)).unwrap(),
-            cap: dice.percent(30).then(|| u32::try_from(dice.below(3)).unwrap()),
+            cap: dice
+                .percent(30)
+                .then(|| u32::try_from(dice.below(3)).unwrap()),
             except: dice.percent(15),
             suspects: dice.percent(60),
             early: i64::try_from(dice.below(20)).unwrap(),
@@ -292,5 +294,8 @@ async fn explain<A: Stores, B: Stores>(
         }
     }
     let list: Vec<String> = commands.iter().map(|c| format!("  {c:?}")).collect();
-    format!("seed {seed}: {last}\nwith only these commands:\n{}", list.join("\n"))
+    format!(
+        "seed {seed}: {last}\nwith only these commands:\n{}",
+        list.join("\n")
+    )
 }

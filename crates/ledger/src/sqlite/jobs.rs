@@ -85,9 +85,7 @@ pub(crate) struct Job {
 
 impl Job {
     /// A job and where its answer will arrive.
-    pub(crate) fn new(
-        request: Request,
-    ) -> (Self, oneshot::Receiver<Result<Done, LedgerError>>) {
+    pub(crate) fn new(request: Request) -> (Self, oneshot::Receiver<Result<Done, LedgerError>>) {
         let (reply, answer) = oneshot::channel();
         let job = Self {
             request,
