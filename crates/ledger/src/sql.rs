@@ -243,7 +243,10 @@ fn bind(
                 "parameter {place} has no name; write it as :name"
             )));
         };
-        let found = given.iter().enumerate().find(|(_, (known, _))| **known == *name);
+        let found = given
+            .iter()
+            .enumerate()
+            .find(|(_, (known, _))| **known == *name);
         let Some((number, (_, value))) = found else {
             return Err(Trouble::Statement(format!(
                 "parameter :{name} is not given in bind"
@@ -259,7 +262,10 @@ fn bind(
 
 /// What is given and not used is a mistake.
 fn all_used(given: &[(Arc<str>, Value)], used: &BTreeSet<usize>) -> Result<(), Trouble> {
-    let unused = given.iter().enumerate().find(|(number, _)| !used.contains(number));
+    let unused = given
+        .iter()
+        .enumerate()
+        .find(|(number, _)| !used.contains(number));
     unused.map_or(Ok(()), |(_, (name, _))| {
         Err(Trouble::Statement(format!(
             "bind gives {name}, which the statement does not use"
@@ -309,7 +315,9 @@ impl TaskSql {
         if statements.peek().is_none() {
             return Ok(());
         }
-        self.conn.execute_batch("BEGIN").map_err(Trouble::Database)?;
+        self.conn
+            .execute_batch("BEGIN")
+            .map_err(Trouble::Database)?;
         let done = statements.try_for_each(|group| self.warden.execute(&self.conn, group));
         let done = done.and_then(|()| match self.conn.execute_batch("COMMIT") {
             Ok(()) => Ok(()),
