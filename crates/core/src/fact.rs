@@ -99,6 +99,8 @@ pub enum Request {
     Pause,
     /// Go on: after a pause, or from the step that failed.
     Resume,
+    /// Do it all once more: the first fact of a run of the next generation.
+    Rerun,
 }
 
 /// How a run ended.

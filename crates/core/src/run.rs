@@ -664,6 +664,8 @@ impl RunState {
                 self.forgive_tries();
             }
             Request::Resume => return Err("the run is neither paused nor failed".into()),
+            Request::Rerun if self.seq == 0 => {}
+            Request::Rerun => return Err("only a new run can be a rerun".into()),
         }
         Ok(())
     }

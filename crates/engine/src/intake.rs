@@ -6,6 +6,7 @@ use crate::tasks::{Known, Tasks};
 use oncely_core::Value;
 use oncely_core::action::Called;
 use oncely_core::event::Event;
+use oncely_core::fact::{Fact, Request};
 use oncely_core::ids::{Environment, EventKey, Fence, Generation, RunId, TaskId};
 use oncely_core::ledger::{
     Admission, Guard, Held, Ledger, LedgerError, Op, RunRef, RunRow, Unit, UnitResult,
@@ -33,6 +34,8 @@ pub struct Offer {
     pub depth: u32,
     /// It is recorded and never run.
     pub skip: bool,
+    /// Who asked for a further time round, and why.
+    pub rerun: Option<(String, String)>,
 }
 
 impl Offer {
@@ -48,7 +51,28 @@ impl Offer {
             parent: None,
             depth: 0,
             skip: false,
+            rerun: None,
         }
+    }
+
+    /// The event of a run that ended, once more: the next generation.
+    ///
+    /// # Errors
+    /// When the run has not ended, or its event cannot be read.
+    pub fn again(row: &RunRow, by: &str, reason: &str) -> Result<Self, String> {
+        if !row.status.is_ended() {
+            return Err(format!(
+                "run {} is {}: only a run that has ended is done once more. Nothing was changed.",
+                row.id, row.status
+            ));
+        }
+        let data = serde_json::from_str(&row.event)
+            .map_err(|e| format!("the event of run {} cannot be read: {e}", row.id))?;
+        Ok(Self {
+            generation: Generation(row.generation.0.saturating_add(1)),
+            rerun: Some((by.to_owned(), reason.to_owned())),
+            ..Self::new(row.task.clone(), row.key.clone(), data)
+        })
     }
 
     /// What a `call` step asks for.
@@ -221,13 +245,26 @@ impl Intake {
             },
         };
         let limited = admission.lane.is_some() || known.task.limits.running.is_some();
-        let opened = if offer.skip || limited {
+        let opened = if offer.skip || limited || offer.rerun.is_some() {
             None
         } else {
             open(held(&admission), &known)
         };
         admission.claimed = opened.is_some();
         let mut ops = vec![Op::Admit(admission)];
+        if let Some((by, reason)) = &offer.rerun {
+            let (by, reason) = (by.clone(), reason.clone());
+            let facts = vec![Fact::Requested {
+                what: Request::Rerun,
+                by,
+                reason,
+            }];
+            ops.push(Op::Facts {
+                run: RunRef::New,
+                at,
+                facts,
+            });
+        }
         if let Some(opened) = &opened {
             ops.extend(self.opening(opened, &known, at));
         }

@@ -232,6 +232,7 @@ fn askable(row: &RunRow, state: &RunState, what: Request) -> Result<(), PeopleEr
             row.status
         ),
         Request::Cancel | Request::Pause => return Ok(()),
+        Request::Rerun => format!("run {run} cannot become a rerun: a rerun is a run of its own."),
     };
     Err(PeopleError::Cannot(format!("{why} Nothing was changed.")))
 }

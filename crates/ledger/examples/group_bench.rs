@@ -1,7 +1,7 @@
 //! How many one-step events a second the SQLite store takes from acceptance to done.
 //!
 //! An event is two units: admission, intent and status; then fence, one row of the task's own,
-//! outcome and status. `cargo run --release -p oncely-ledger --example group_bench [FOLDER]`
+//! outcome and status. `cargo run --release -p oncely-ledger --example group_bench [FOLDER [GROUP]]`
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::panic)]
 
 use oncely_core::action::Statement;
@@ -21,29 +21,50 @@ use std::time::{Duration, Instant};
 const SECONDS: Duration = Duration::from_secs(4);
 
 fn main() {
-    let folder = std::env::args().nth(1).unwrap_or_else(|| "target/group_bench".into());
+    let folder = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "target/group_bench".into());
     std::fs::create_dir_all(&folder).unwrap();
     let folder = Path::new(&folder);
     print_machine(folder);
-    println!("single rows    {:>9.0} commits/s  (one insert, one commit, nothing else)", single_rows(folder));
+    println!(
+        "single rows    {:>9.0} commits/s  (one insert, one commit, nothing else)",
+        single_rows(folder)
+    );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_time()
         .build()
         .unwrap();
-    for group in [1, 64, 1000] {
+    let only: Option<usize> = std::env::args().nth(2).and_then(|n| n.parse().ok());
+    for group in [1, 64, 1000]
+        .into_iter()
+        .filter(|n| only.is_none_or(|only| only == *n))
+    {
         runtime.block_on(measure(folder, group));
     }
 }
 
 fn print_machine(folder: &Path) {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find(|l| l.starts_with("model name")).unwrap_or("model name : unknown");
+    let model = cpu
+        .lines()
+        .find(|l| l.starts_with("model name"))
+        .unwrap_or("model name : unknown");
     let cores = cpu.lines().filter(|l| l.starts_with("processor")).count();
-    println!("machine        {} x{cores}", model.split(": ").nth(1).unwrap_or("unknown"));
+    println!(
+        "machine        {} x{cores}",
+        model.split(": ").nth(1).unwrap_or("unknown")
+    );
     println!("folder         {}", folder.display());
-    println!("SQLite         {}, WAL, synchronous=FULL, checkpoints from a second connection", rusqlite::version());
-    println!("event          2 units, 4 facts, 1 row of the task's own; {} s for each line", SECONDS.as_secs());
+    println!(
+        "SQLite         {}, WAL, synchronous=FULL, checkpoints from a second connection",
+        rusqlite::version()
+    );
+    println!(
+        "event          2 units, 4 facts, 1 row of the task's own; {} s for each line",
+        SECONDS.as_secs()
+    );
 }
 
 fn single_rows(folder: &Path) -> f64 {
@@ -51,11 +72,15 @@ fn single_rows(folder: &Path) -> f64 {
     let conn = rusqlite::Connection::open(path).unwrap();
     conn.pragma_update(None, "journal_mode", "wal").unwrap();
     conn.pragma_update(None, "synchronous", "full").unwrap();
-    conn.execute_batch("create table t (a integer primary key, b text)").unwrap();
+    conn.execute_batch("create table t (a integer primary key, b text)")
+        .unwrap();
     let since = Instant::now();
     let mut commits = 0;
     while since.elapsed() < SECONDS / 2 {
-        conn.prepare_cached("insert into t (b) values ('a row of some bytes')").unwrap().execute([]).unwrap();
+        conn.prepare_cached("insert into t (b) values ('a row of some bytes')")
+            .unwrap()
+            .execute([])
+            .unwrap();
         commits += 1;
     }
     f64::from(commits) / since.elapsed().as_secs_f64()
@@ -72,16 +97,32 @@ fn fresh(folder: &Path, name: &str) -> std::path::PathBuf {
 /// Commits units in groups: of `group` units each, the first half admitting and the second ending.
 async fn measure(folder: &Path, group: usize) {
     let path = fresh(folder, &format!("group-{group}.db"));
-    let options = Options { create: true, check_facts: false, ..Options::new("bench") };
+    let options = Options {
+        create: true,
+        check_facts: false,
+        ..Options::new("bench")
+    };
     let ledger = SqliteLedger::open(&path, options).unwrap();
-    let table = statement("create table prediction (event text primary key, label text, score real)", vec![]);
-    ledger.commit(vec![Unit { guards: vec![], ops: vec![Op::Sql(vec![table])] }]).await.unwrap();
+    let table = statement(
+        "create table prediction (event text primary key, label text, score real)",
+        vec![],
+    );
+    ledger
+        .commit(vec![Unit {
+            guards: vec![],
+            ops: vec![Op::Sql(vec![table])],
+        }])
+        .await
+        .unwrap();
     let (mut events, mut commits, mut waits) = (0_usize, 0_usize, Vec::new());
     let since = Instant::now();
     let mut units: Vec<Unit> = Vec::new();
     let mut ready: Vec<(RunId, usize)> = Vec::new();
     let mut next = 0;
+    let ledger = Arc::new(ledger);
+    let mut working = None;
     while since.elapsed() < SECONDS {
+        // The next group is made while the last one is being committed.
         while units.len() < group {
             match ready.pop() {
                 Some((run, event)) => units.push(end(run, event)),
@@ -91,15 +132,26 @@ async fn measure(folder: &Path, group: usize) {
                 }
             }
         }
+        let last_begun = next;
+        let (ledger, group) = (ledger.clone(), std::mem::take(&mut units));
         let sent = Instant::now();
-        let results = ledger.commit(std::mem::take(&mut units)).await.unwrap();
-        waits.push(sent.elapsed());
+        let task =
+            tokio::spawn(async move { (ledger.commit(group).await, sent.elapsed(), last_begun) });
+        let Some(task) = working.replace(task) else {
+            continue;
+        };
+        let (results, wait, last_begun) = task.await.unwrap();
+        let results = results.unwrap();
+        waits.push(wait);
         commits += 1;
-        let first_begun = next - results.iter().filter(|r| matches!(r, UnitResult::Applied(Applied { seq: 2, .. }))).count();
-        let mut begun = first_begun;
+        let is_begun = |r: &UnitResult| matches!(r, UnitResult::Applied(Applied { seq: 2, .. }));
+        let mut begun = last_begun - results.iter().filter(|r| is_begun(r)).count();
         for result in results {
             match result {
-                UnitResult::Applied(Applied { run: Some(run), seq: 2 }) => {
+                UnitResult::Applied(Applied {
+                    run: Some(run),
+                    seq: 2,
+                }) => {
                     ready.push((run, begun));
                     begun += 1;
                 }
@@ -111,23 +163,39 @@ async fn measure(folder: &Path, group: usize) {
     report(group, events, commits, since.elapsed(), waits, &path);
 }
 
-fn report(group: usize, events: usize, commits: usize, took: Duration, mut waits: Vec<Duration>, path: &Path) {
+fn report(
+    group: usize,
+    events: usize,
+    commits: usize,
+    took: Duration,
+    mut waits: Vec<Duration>,
+    path: &Path,
+) {
     #[allow(clippy::cast_precision_loss)]
     let rate = events as f64 / took.as_secs_f64();
     #[allow(clippy::cast_precision_loss)]
     let each = commits as f64 / events.max(1) as f64;
     waits.sort_unstable();
-    let p99 = waits.get(waits.len() * 99 / 100).copied().unwrap_or_default();
+    let p99 = waits
+        .get(waits.len() * 99 / 100)
+        .copied()
+        .unwrap_or_default();
     let worst = waits.last().copied().unwrap_or_default();
-    let size = |ending: &str| std::fs::metadata(format!("{}{ending}", path.display())).map_or(0, |m| m.len() / 1_000_000);
+    let size = |ending: &str| {
+        std::fs::metadata(format!("{}{ending}", path.display())).map_or(0, |m| m.len() / 1_000_000)
+    };
     println!(
         "groups of {group:<4} {rate:>9.0} events/s  {each:.4} commits/event  p99 {p99:.1?}  worst {worst:.1?}  db {} MB  wal {} MB",
-        size(""), size("-wal"),
+        size(""),
+        size("-wal"),
     );
 }
 
 fn statement(text: &str, bind: Vec<(Arc<str>, serde_json::Value)>) -> Statement {
-    Statement { text: text.into(), bind }
+    Statement {
+        text: text.into(),
+        bind,
+    }
 }
 
 fn begin(event: usize) -> Unit {
@@ -137,7 +205,10 @@ fn begin(event: usize) -> Unit {
         key: format!("event-{event}").into(),
         generation: Generation::FIRST,
         trigger: "message",
-        event: format!(r#"{{"id":{event},"age":39,"workclass":"State-gov","education":"Bachelors"}}"#).into(),
+        event: format!(
+            r#"{{"id":{event},"age":39,"workclass":"State-gov","education":"Bachelors"}}"#
+        )
+        .into(),
         lane: None,
         depth: 0,
         parent: None,
@@ -146,12 +217,17 @@ fn begin(event: usize) -> Unit {
         status: RunStatus::Pending,
     };
     let facts = vec![
-        Fact::Began { text: ContentHash([3; 32]), models: BTreeMap::new() },
+        Fact::Began {
+            text: ContentHash([3; 32]),
+            models: BTreeMap::new(),
+        },
         Fact::Intent {
             step: "store".into(),
             attempt: 1,
             fence: Fence(1),
-            call: Some(json!({"text": "insert into prediction values (:event, :label, :score)", "bind": {"event": event, "label": "<=50K", "score": 0.12}})),
+            call: Some(
+                json!({"text": "insert into prediction values (:event, :label, :score)", "bind": {"event": event, "label": "<=50K", "score": 0.12}}),
+            ),
             repeat: Repeat::Safe,
             key: EffectKey("0123456789abcdef0123456789abcdef".into()),
         },
@@ -161,8 +237,17 @@ fn begin(event: usize) -> Unit {
         guards: vec![],
         ops: vec![
             Op::Admit(admission),
-            Op::Facts { run: RunRef::New, at, facts },
-            Op::Run { run: RunRef::New, status: RunStatus::Running, due: Some(at), keep: true },
+            Op::Facts {
+                run: RunRef::New,
+                at,
+                facts,
+            },
+            Op::Run {
+                run: RunRef::New,
+                status: RunStatus::Running,
+                due: Some(at),
+                keep: true,
+            },
         ],
     }
 }
@@ -178,8 +263,17 @@ fn end(run: RunId, event: usize) -> Unit {
         ],
     );
     let facts = vec![
-        Fact::Outcome { step: "store".into(), attempt: 1, outcome: Outcome::Done { output: json!({"rows": 1}) } },
-        Fact::Ended { end: End::Done, reason: String::new() },
+        Fact::Outcome {
+            step: "store".into(),
+            attempt: 1,
+            outcome: Outcome::Done {
+                output: json!({"rows": 1}),
+            },
+        },
+        Fact::Ended {
+            end: End::Done,
+            reason: String::new(),
+        },
     ];
     let id = RunRef::Id(run);
     Unit {
@@ -187,7 +281,12 @@ fn end(run: RunId, event: usize) -> Unit {
         ops: vec![
             Op::Sql(vec![insert]),
             Op::Facts { run: id, at, facts },
-            Op::Run { run: id, status: RunStatus::Done, due: None, keep: false },
+            Op::Run {
+                run: id,
+                status: RunStatus::Done,
+                due: None,
+                keep: false,
+            },
         ],
     }
 }

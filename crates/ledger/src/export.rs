@@ -99,7 +99,14 @@ pub(crate) fn memory(state: &State, out: &mut dyn Write) -> io::Result<()> {
     }
     for (name, found) in &state.names {
         let (holder, fence) = (found.holder, found.fence);
-        put(out, &Line::Name { name, holder, fence })?;
+        put(
+            out,
+            &Line::Name {
+                name,
+                holder,
+                fence,
+            },
+        )?;
     }
     Ok(())
 }
@@ -107,7 +114,14 @@ pub(crate) fn memory(state: &State, out: &mut dyn Write) -> io::Result<()> {
 fn memory_items(state: &State, id: RunId, out: &mut dyn Write) -> io::Result<()> {
     for ((run, step), progress) in state.progress.iter().filter(|((run, _), _)| *run == id) {
         let (run, step) = (*run, step.as_str());
-        put(out, &Line::Progress { run, step, progress })?;
+        put(
+            out,
+            &Line::Progress {
+                run,
+                step,
+                progress,
+            },
+        )?;
     }
     for ((run, step, _), item) in state.set_aside.iter().filter(|((run, _, _), _)| *run == id) {
         let (run, step) = (*run, step.as_str());
@@ -128,10 +142,20 @@ fn memory_items(state: &State, id: RunId, out: &mut dyn Write) -> io::Result<()>
 pub(crate) fn sqlite(conn: &Connection, out: &mut dyn Write) -> io::Result<()> {
     let tx = conn.unchecked_transaction().map_err(io::Error::other)?;
     let name: String = tx
-        .query_row("select value from oncely_meta where name = 'name'", [], |row| row.get(0))
+        .query_row(
+            "select value from oncely_meta where name = 'name'",
+            [],
+            |row| row.get(0),
+        )
         .map_err(io::Error::other)?;
     let (_, version) = schema::version(&tx).map_err(io::Error::other)?;
-    put(out, &Line::Ledger { name: &name, schema: version })?;
+    put(
+        out,
+        &Line::Ledger {
+            name: &name,
+            schema: version,
+        },
+    )?;
     each(&tx, &format!("{RUN} order by r.id"), [], run_row, |run| {
         put(out, &Line::Run(&run))?;
         let facts = rows::facts(&tx, run.id, 0).map_err(io::Error::other)?;
@@ -164,7 +188,14 @@ fn sqlite_items(conn: &Connection, run: RunId, out: &mut dyn Write) -> io::Resul
     let read = |row: &Row<'_>| Ok((step(row)?, progress_row(row, 1)?));
     each(conn, text, [run.0], read, |(step, progress)| {
         let (step, progress) = (step.as_str(), &progress);
-        put(out, &Line::Progress { run, step, progress })
+        put(
+            out,
+            &Line::Progress {
+                run,
+                step,
+                progress,
+            },
+        )
     })?;
     let text = "select step, item, line, input, reason from oncely_set_aside
                 where run = ?1 order by step, item";
@@ -196,6 +227,13 @@ fn sqlite_rest(conn: &Connection, out: &mut dyn Write) -> io::Result<()> {
     let text = "select name, holder, fence from oncely_names order by name";
     each(conn, text, [], read, |(name, holder, fence)| {
         let name = name.as_str();
-        put(out, &Line::Name { name, holder, fence })
+        put(
+            out,
+            &Line::Name {
+                name,
+                holder,
+                fence,
+            },
+        )
     })
 }

@@ -5,9 +5,11 @@
 
 use oncely_core::Value;
 use oncely_core::action::Statement;
+use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
-use rusqlite::{CachedStatement, Connection, ErrorCode, ToSql};
+use rusqlite::{Connection, ErrorCode, ToSql};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -83,10 +85,30 @@ impl Warden {
         let mut text = String::with_capacity(MARK.len() + statement.text.len());
         text.push_str(MARK);
         text.push_str(&statement.text);
-        let mut prepared = conn
-            .prepare_cached(&text)
-            .map_err(|error| self.trouble(error))?;
-        bind(&mut prepared, &statement.bind)?;
+        match conn.prepare_cached(&text) {
+            Ok(mut prepared) => {
+                let used = bind(&mut prepared, &statement.bind)?;
+                self.run(&mut prepared)?;
+                all_used(&statement.bind, &used)
+            }
+            // A text of several statements is prepared one by one: a later one may need what an
+            // earlier one makes. What is really wrong is found again on the way.
+            Err(_) => self.execute_many(conn, statement),
+        }
+    }
+
+    /// A text of several statements, each with the parameters that it names.
+    fn execute_many(&self, conn: &Connection, statement: &Statement) -> Result<(), Trouble> {
+        let mut batch = rusqlite::Batch::new(conn, &statement.text);
+        let mut used = BTreeSet::new();
+        while let Some(mut prepared) = batch.next().map_err(|error| self.trouble(error))? {
+            used.extend(bind(&mut prepared, &statement.bind)?);
+            self.run(&mut prepared)?;
+        }
+        all_used(&statement.bind, &used)
+    }
+
+    fn run(&self, prepared: &mut rusqlite::Statement<'_>) -> Result<(), Trouble> {
         let mut rows = prepared.raw_query();
         while rows.next().map_err(|error| self.trouble(error))?.is_some() {}
         Ok(())
@@ -208,49 +230,47 @@ fn is_allowed(context: &AuthContext<'_>) -> bool {
     }
 }
 
-/// Binds every parameter by its name; each must be given, and each that is given must be used.
+/// Binds every parameter by its name, and says which were used; each must be given.
 fn bind(
-    prepared: &mut CachedStatement<'_>,
+    prepared: &mut rusqlite::Statement<'_>,
     given: &[(Arc<str>, Value)],
-) -> Result<(), Trouble> {
-    let wanted = prepared.parameter_count();
-    let mut used = 0;
-    for place in 1..=wanted {
+) -> Result<BTreeSet<usize>, Trouble> {
+    let mut used = BTreeSet::new();
+    for place in 1..=prepared.parameter_count() {
         let name = prepared.parameter_name(place).map(|name| name.get(1..));
         let Some(Some(name)) = name else {
             return Err(Trouble::Statement(format!(
                 "parameter {place} has no name; write it as :name"
             )));
         };
-        let Some((_, value)) = given.iter().find(|(known, _)| **known == *name) else {
+        let found = given
+            .iter()
+            .enumerate()
+            .find(|(_, (known, _))| **known == *name);
+        let Some((number, (_, value))) = found else {
             return Err(Trouble::Statement(format!(
                 "parameter :{name} is not given in bind"
             )));
         };
-        used += 1;
+        used.insert(number);
         prepared
             .raw_bind_parameter(place, Bound(value))
             .map_err(|error| Trouble::Statement(words(&error)))?;
     }
-    if used == given.len() {
-        return Ok(());
-    }
-    left_over(prepared, given)
+    Ok(used)
 }
 
-fn left_over(
-    prepared: &CachedStatement<'_>,
-    given: &[(Arc<str>, Value)],
-) -> Result<(), Trouble> {
-    let names: Vec<String> = (1..=prepared.parameter_count())
-        .filter_map(|place| Some(prepared.parameter_name(place)?.get(1..)?.to_owned()))
-        .collect();
-    match given.iter().find(|(name, _)| !names.iter().any(|n| **n == **name)) {
-        Some((name, _)) => Err(Trouble::Statement(format!(
+/// What is given and not used is a mistake.
+fn all_used(given: &[(Arc<str>, Value)], used: &BTreeSet<usize>) -> Result<(), Trouble> {
+    let unused = given
+        .iter()
+        .enumerate()
+        .find(|(number, _)| !used.contains(number));
+    unused.map_or(Ok(()), |(_, (name, _))| {
+        Err(Trouble::Statement(format!(
             "bind gives {name}, which the statement does not use"
-        ))),
-        None => Ok(()),
-    }
+        )))
+    })
 }
 
 /// A JSON value as SQLite sees it: lists and objects as their text.
@@ -295,7 +315,9 @@ impl TaskSql {
         if statements.peek().is_none() {
             return Ok(());
         }
-        self.conn.execute_batch("BEGIN").map_err(Trouble::Database)?;
+        self.conn
+            .execute_batch("BEGIN")
+            .map_err(Trouble::Database)?;
         let done = statements.try_for_each(|group| self.warden.execute(&self.conn, group));
         let done = done.and_then(|()| match self.conn.execute_batch("COMMIT") {
             Ok(()) => Ok(()),

@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Settle(Settle),
     /// Go on with a failed or paused run from where it stopped
     Resume(Act),
+    /// Do an ended run once more, on purpose: the next generation, with the task as it is now
+    Rerun(Act),
     /// Hold a run at its next commit
     Pause(Act),
     /// End a run at its next commit

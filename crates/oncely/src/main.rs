@@ -65,6 +65,7 @@ fn dispatch(cli: Cli, voice: Voice) -> Result<Exit, Failure> {
         Command::Reject(args) => commands::people::answer(voice, &flags, args, false),
         Command::Settle(args) => commands::people::settle(voice, &flags, args),
         Command::Resume(args) => commands::people::resume(voice, &flags, args),
+        Command::Rerun(args) => commands::people::rerun(voice, &flags, args),
         Command::Pause(args) => commands::people::pause(voice, &flags, args),
         Command::Cancel(args) => commands::people::cancel(voice, &flags, args),
         Command::Serve(args) => commands::serve::run(voice, &flags, &args),

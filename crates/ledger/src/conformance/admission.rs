@@ -13,13 +13,21 @@ pub async fn a_key_is_admitted_once(stores: &impl Stores) {
     assert_eq!(one(&a, admit("k")).await, UnitResult::Duplicate(run));
     assert_eq!(one(&b, admit("k")).await, UnitResult::Duplicate(run));
     let twice = a.commit(vec![admit("l"), admit("l")]).await.unwrap();
-    assert!(matches!(twice.as_slice(), [UnitResult::Applied(_), UnitResult::Duplicate(_)]));
+    assert!(matches!(
+        twice.as_slice(),
+        [UnitResult::Applied(_), UnitResult::Duplicate(_)]
+    ));
     assert_eq!(all(&b, Filter::default()).await.len(), 2);
 }
 
 pub async fn generation_environment_and_task_tell_runs_apart(stores: &impl Stores) {
     let a = stores.open();
-    let mut others = vec![admission("k"), admission("k"), admission("k"), admission("k")];
+    let mut others = vec![
+        admission("k"),
+        admission("k"),
+        admission("k"),
+        admission("k"),
+    ];
     others[1].generation = Generation(2);
     others[2].environment = "other".into();
     others[3].task = "other".into();
@@ -34,7 +42,9 @@ pub async fn a_duplicate_changes_nothing(stores: &impl Stores) {
     admitted(&a, admit("k")).await;
     let before = stores.export(&a);
     let mut again = admit("k");
-    again.ops.push(Op::Cursor("source".into(), Cursor("9".into())));
+    again
+        .ops
+        .push(Op::Cursor("source".into(), Cursor("9".into())));
     assert!(matches!(one(&a, again).await, UnitResult::Duplicate(_)));
     assert_eq!(stores.export(&a), before);
 }
@@ -53,7 +63,10 @@ pub async fn a_guard_that_does_not_hold_refuses_the_whole_unit(stores: &impl Sto
         Guard::Generation(environment(), TASK.into(), "k".into(), None),
         Guard::Named("name".into(), Fence(1)),
     ] {
-        let ops = vec![Op::Admit(admission("l")), Op::Cursor("c".into(), Cursor("1".into()))];
+        let ops = vec![
+            Op::Admit(admission("l")),
+            Op::Cursor("c".into(), Cursor("1".into())),
+        ];
         let result = one(&a, unit(vec![holds.clone(), fails.clone()], ops)).await;
         assert_eq!(result, UnitResult::Refused(fails));
     }
@@ -71,7 +84,10 @@ pub async fn the_generation_is_raised_by_compare_and_set(stores: &impl Stores) {
     };
     admitted(&a, rerun(None, 1)).await;
     admitted(&a, rerun(Some(1), 2)).await;
-    assert!(matches!(one(&b, rerun(Some(1), 2)).await, UnitResult::Refused(_)));
+    assert!(matches!(
+        one(&b, rerun(Some(1), 2)).await,
+        UnitResult::Refused(_)
+    ));
     admitted(&b, rerun(Some(2), 3)).await;
     let filter = Filter {
         environment: Some(environment()),
@@ -79,7 +95,11 @@ pub async fn the_generation_is_raised_by_compare_and_set(stores: &impl Stores) {
         key: Some("k".into()),
         ..Filter::default()
     };
-    let generations: Vec<u32> = all(&a, filter).await.iter().map(|r| r.generation.0).collect();
+    let generations: Vec<u32> = all(&a, filter)
+        .await
+        .iter()
+        .map(|r| r.generation.0)
+        .collect();
     assert_eq!(generations, [3, 2, 1]);
 }
 
@@ -93,7 +113,10 @@ pub async fn the_cursor_moves_by_compare_and_set(stores: &impl Stores) {
         )
     };
     apply(&a, step(None, "1")).await;
-    assert!(matches!(one(&b, step(None, "2")).await, UnitResult::Refused(_)));
+    assert!(matches!(
+        one(&b, step(None, "2")).await,
+        UnitResult::Refused(_)
+    ));
     apply(&b, step(Some("1"), "2")).await;
     let found = a.read(Query::Cursor("s".into())).await.unwrap();
     assert_eq!(found, Answer::Cursor(Some(Cursor("2".into()))));
@@ -103,24 +126,48 @@ pub async fn an_admitted_run_may_be_held_from_the_start(stores: &impl Stores) {
     let (a, b) = (stores.open(), stores.open());
     let mut held = admission("k");
     held.claimed = true;
-    let run = admitted(&a, unit(vec![], vec![
-        Op::Admit(held),
-        Op::Facts { run: RunRef::New, at: Timestamp(5), facts: vec![began(), intent(Fence(1))] },
-        Op::Run { run: RunRef::New, status: RunStatus::Running, due: Some(Timestamp(0)), keep: true },
-    ]))
+    let run = admitted(
+        &a,
+        unit(
+            vec![],
+            vec![
+                Op::Admit(held),
+                Op::Facts {
+                    run: RunRef::New,
+                    at: Timestamp(5),
+                    facts: vec![began(), intent(Fence(1))],
+                },
+                Op::Run {
+                    run: RunRef::New,
+                    status: RunStatus::Running,
+                    due: Some(Timestamp(0)),
+                    keep: true,
+                },
+            ],
+        ),
+    )
     .await;
     let found = row(&b, run).await;
-    assert_eq!((found.holder, found.fence, found.claims), (Some(a.holder()), Fence(1), 1));
+    assert_eq!(
+        (found.holder, found.fence, found.claims),
+        (Some(a.holder()), Fence(1), 1)
+    );
     assert_eq!((found.status, found.seq), (RunStatus::Running, 2));
     assert!(lease(&b, claim(100)).await.is_empty());
-    let end = unit(vec![Guard::Fence(run, Fence(1))], vec![
-        facts(run, 6, vec![outcome(), ended(oncely_core::fact::End::Done)]),
-        stand(run, RunStatus::Done, None, false),
-    ]);
+    let end = unit(
+        vec![Guard::Fence(run, Fence(1))],
+        vec![
+            facts(run, 6, vec![outcome(), ended(oncely_core::fact::End::Done)]),
+            stand(run, RunStatus::Done, None, false),
+        ],
+    );
     assert!(matches!(one(&b, end.clone()).await, UnitResult::Refused(_)));
     assert_eq!(apply(&a, end).await.seq, 4);
     let found = row(&b, run).await;
-    assert_eq!((found.holder, found.status, found.claims), (None, RunStatus::Done, 0));
+    assert_eq!(
+        (found.holder, found.status, found.claims),
+        (None, RunStatus::Done, 0)
+    );
 }
 
 pub async fn what_was_skipped_is_never_due(stores: &impl Stores) {
@@ -130,7 +177,10 @@ pub async fn what_was_skipped_is_never_due(stores: &impl Stores) {
     let run = admitted(&a, unit(vec![], vec![Op::Admit(skipped)])).await;
     assert_eq!(row(&a, run).await.due, None);
     assert!(lease(&a, claim(i64::MAX)).await.is_empty());
-    assert!(matches!(one(&a, admit("k")).await, UnitResult::Duplicate(_)));
+    assert!(matches!(
+        one(&a, admit("k")).await,
+        UnitResult::Duplicate(_)
+    ));
 }
 
 pub async fn units_answer_in_order(stores: &impl Stores) {
@@ -140,7 +190,9 @@ pub async fn units_answer_in_order(stores: &impl Stores) {
     let results = a.commit(units).await.unwrap();
     assert_eq!(results.len(), n);
     for (i, result) in results.iter().enumerate() {
-        let UnitResult::Applied(applied) = result else { panic!("{result:?}") };
+        let UnitResult::Applied(applied) = result else {
+            panic!("{result:?}")
+        };
         let run = row(&a, applied.run.unwrap()).await;
         assert_eq!(run.key.as_str(), format!("k{i}"));
     }

@@ -18,23 +18,44 @@ pub fn requested(what: Request) -> Fact {
 
 /// Ends a run that is held under fence 1 and has not begun.
 pub fn fail(run: RunId, fence: Fence) -> oncely_core::ledger::Unit {
-    unit(vec![Guard::Fence(run, fence)], vec![
-        facts(run, 9, vec![ended(End::Failed)]),
-        stand(run, RunStatus::Failed, None, false),
-    ])
+    unit(
+        vec![Guard::Fence(run, fence)],
+        vec![
+            facts(run, 9, vec![ended(End::Failed)]),
+            stand(run, RunStatus::Failed, None, false),
+        ],
+    )
 }
 
 pub async fn facts_are_kept_in_order(stores: &impl Stores) {
     let a = stores.open();
     let run = admitted(&a, admit("k")).await;
-    assert_eq!(apply(&a, unit(vec![], vec![facts(run, 1, vec![began(), intent(Fence(1))])])).await.seq, 2);
-    assert_eq!(apply(&a, unit(vec![], vec![facts(run, 2, vec![outcome()])])).await.seq, 3);
+    assert_eq!(
+        apply(
+            &a,
+            unit(vec![], vec![facts(run, 1, vec![began(), intent(Fence(1))])])
+        )
+        .await
+        .seq,
+        2
+    );
+    assert_eq!(
+        apply(&a, unit(vec![], vec![facts(run, 2, vec![outcome()])]))
+            .await
+            .seq,
+        3
+    );
     let kept = recorded(&a, run).await;
     let at: Vec<i64> = kept.iter().map(|r| r.at.0).collect();
     assert_eq!(at, [1, 1, 2]);
-    assert_eq!(kept.into_iter().map(|r| r.fact).collect::<Vec<_>>(), [began(), intent(Fence(1)), outcome()]);
+    assert_eq!(
+        kept.into_iter().map(|r| r.fact).collect::<Vec<_>>(),
+        [began(), intent(Fence(1)), outcome()]
+    );
     for from in 0..5 {
-        let Answer::Facts(rest) = a.read(Query::Facts(run, from)).await.unwrap() else { panic!() };
+        let Answer::Facts(rest) = a.read(Query::Facts(run, from)).await.unwrap() else {
+            panic!()
+        };
         assert_eq!(rest.len() as u64, 3_u64.saturating_sub(from));
     }
 }
@@ -43,8 +64,15 @@ pub async fn facts_that_cannot_follow_are_refused(stores: &impl Stores) {
     let a = stores.open();
     let run = admitted(&a, admit("k")).await;
     let before = stores.export(&a);
-    let why = invalid(&a, unit(vec![], vec![facts(run, 1, vec![began(), outcome()])])).await;
-    assert_eq!(why, "run 1: fact 1 cannot follow the facts before it: step `s` was never begun");
+    let why = invalid(
+        &a,
+        unit(vec![], vec![facts(run, 1, vec![began(), outcome()])]),
+    )
+    .await;
+    assert_eq!(
+        why,
+        "run 1: fact 1 cannot follow the facts before it: step `s` was never begun"
+    );
     assert_eq!(stores.export(&a), before);
 }
 
@@ -53,14 +81,27 @@ pub async fn nothing_follows_the_end_but_the_resume_of_a_failed_run(stores: &imp
     let run = admitted(&a, admit("k")).await;
     let held = lease_one(&a, 5).await;
     apply(&a, fail(run, held.fence)).await;
-    let add = |fact| unit(vec![Guard::RunSeq(run, 1)], vec![facts(run, 10, vec![fact])]);
+    let add = |fact| {
+        unit(
+            vec![Guard::RunSeq(run, 1)],
+            vec![facts(run, 10, vec![fact])],
+        )
+    };
     let why = invalid(&a, add(requested(Request::Cancel))).await;
-    assert_eq!(why, "run 1 is failed: nothing can be added to it. Nothing was changed.");
+    assert_eq!(
+        why,
+        "run 1 is failed: nothing can be added to it. Nothing was changed."
+    );
     let mut resume = add(requested(Request::Resume));
-    resume.ops.push(stand(run, RunStatus::Pending, Some(10), false));
+    resume
+        .ops
+        .push(stand(run, RunStatus::Pending, Some(10), false));
     apply(&a, resume).await;
     let found = row(&a, run).await;
-    assert_eq!((found.status, found.due), (RunStatus::Pending, Some(Timestamp(10))));
+    assert_eq!(
+        (found.status, found.due),
+        (RunStatus::Pending, Some(Timestamp(10)))
+    );
     let held = lease_one(&a, 10).await;
     assert_eq!(held.fence, Fence(2));
 }
@@ -69,11 +110,14 @@ pub async fn others_add_facts_to_a_held_run_without_moving_it(stores: &impl Stor
     let (a, b) = (stores.open(), stores.open());
     let run = admitted(&a, admit("k")).await;
     let held = lease_one(&a, 5).await;
-    let cancel = unit(vec![Guard::RunSeq(run, 0)], vec![
-        facts(run, 6, vec![requested(Request::Cancel)]),
-        stand(run, RunStatus::Waiting, Some(99), false),
-        Op::Wake(run, Timestamp(1)),
-    ]);
+    let cancel = unit(
+        vec![Guard::RunSeq(run, 0)],
+        vec![
+            facts(run, 6, vec![requested(Request::Cancel)]),
+            stand(run, RunStatus::Waiting, Some(99), false),
+            Op::Wake(run, Timestamp(1)),
+        ],
+    );
     assert_eq!(apply(&b, cancel).await.seq, 1);
     let found = row(&b, run).await;
     assert_eq!(found.holder, held.row.holder);
@@ -85,19 +129,37 @@ pub async fn the_holder_sees_that_others_added_facts(stores: &impl Stores) {
     let (a, b) = (stores.open(), stores.open());
     let run = admitted(&a, admit("k")).await;
     let held = lease_one(&a, 5).await;
-    apply(&b, unit(vec![], vec![facts(run, 6, vec![requested(Request::Pause)])])).await;
-    let own = unit(vec![Guard::Fence(run, held.fence)], vec![facts(run, 7, vec![began()])]);
-    assert_eq!(apply(&a, own).await.seq, 2, "one more than the holder wrote");
+    apply(
+        &b,
+        unit(vec![], vec![facts(run, 6, vec![requested(Request::Pause)])]),
+    )
+    .await;
+    let own = unit(
+        vec![Guard::Fence(run, held.fence)],
+        vec![facts(run, 7, vec![began()])],
+    );
+    assert_eq!(
+        apply(&a, own).await.seq,
+        2,
+        "one more than the holder wrote"
+    );
 }
 
 pub async fn an_ended_run_is_released(stores: &impl Stores) {
     let a = stores.open();
     let run = admitted(&a, admit("k")).await;
     let held = lease_one(&a, 5).await;
-    apply(&a, unit(vec![Guard::Fence(run, held.fence)], vec![
-        facts(run, 9, vec![ended(End::Cancelled)]),
-        stand(run, RunStatus::Cancelled, Some(3), true),
-    ])).await;
+    apply(
+        &a,
+        unit(
+            vec![Guard::Fence(run, held.fence)],
+            vec![
+                facts(run, 9, vec![ended(End::Cancelled)]),
+                stand(run, RunStatus::Cancelled, Some(3), true),
+            ],
+        ),
+    )
+    .await;
     let found = row(&a, run).await;
     assert_eq!((found.holder, found.due), (None, None));
     assert!(lease(&a, claim(i64::MAX)).await.is_empty());
@@ -106,9 +168,15 @@ pub async fn an_ended_run_is_released(stores: &impl Stores) {
 pub async fn a_unit_with_an_old_sequence_number_is_refused(stores: &impl Stores) {
     let a = stores.open();
     let run = admitted(&a, admit("k")).await;
-    let begin = unit(vec![Guard::RunSeq(run, 0)], vec![facts(run, 1, vec![began()])]);
+    let begin = unit(
+        vec![Guard::RunSeq(run, 0)],
+        vec![facts(run, 1, vec![began()])],
+    );
     apply(&a, begin.clone()).await;
-    assert_eq!(one(&a, begin).await, UnitResult::Refused(Guard::RunSeq(run, 0)));
+    assert_eq!(
+        one(&a, begin).await,
+        UnitResult::Refused(Guard::RunSeq(run, 0))
+    );
     assert_eq!(recorded(&a, run).await.len(), 1);
 }
 
@@ -123,12 +191,30 @@ pub async fn a_unit_about_nothing_is_invalid_and_others_go_on(stores: &impl Stor
     );
     assert_eq!(first.unwrap().len(), 1);
     assert!(matches!(second, Err(LedgerError::Invalid(_))));
-    assert!(third.unwrap().iter().all(|r| matches!(r, UnitResult::Applied(_))));
-    let why = invalid(&a, unit(vec![], vec![stand(nobody, RunStatus::Done, None, false)])).await;
-    assert_eq!(why, "there is no run 99 in this ledger. Nothing was changed.");
-    let twice = unit(vec![], vec![Op::Admit(admission("n")), Op::Admit(admission("o"))]);
+    assert!(
+        third
+            .unwrap()
+            .iter()
+            .all(|r| matches!(r, UnitResult::Applied(_)))
+    );
+    let why = invalid(
+        &a,
+        unit(vec![], vec![stand(nobody, RunStatus::Done, None, false)]),
+    )
+    .await;
+    assert_eq!(
+        why,
+        "there is no run 99 in this ledger. Nothing was changed."
+    );
+    let twice = unit(
+        vec![],
+        vec![Op::Admit(admission("n")), Op::Admit(admission("o"))],
+    );
     invalid(&a, twice).await;
-    assert_eq!(all(&a, oncely_core::ledger::Filter::default()).await.len(), 3);
+    assert_eq!(
+        all(&a, oncely_core::ledger::Filter::default()).await.len(),
+        3
+    );
 }
 
 pub async fn content_is_kept_once(stores: &impl Stores) {
@@ -138,7 +224,13 @@ pub async fn content_is_kept_once(stores: &impl Stores) {
     for _ in 0..2 {
         apply(&a, unit(vec![], vec![Op::Store(hash, content.clone())])).await;
     }
-    assert_eq!(a.read(Query::Stored(hash)).await.unwrap(), Answer::Stored(Some(content)));
+    assert_eq!(
+        a.read(Query::Stored(hash)).await.unwrap(),
+        Answer::Stored(Some(content))
+    );
     let other = ContentHash::of(b"other");
-    assert_eq!(a.read(Query::Stored(other)).await.unwrap(), Answer::Stored(None));
+    assert_eq!(
+        a.read(Query::Stored(other)).await.unwrap(),
+        Answer::Stored(None)
+    );
 }

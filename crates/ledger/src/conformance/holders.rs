@@ -21,12 +21,14 @@ pub async fn what_the_dead_held_is_free_at_once(stores: &impl Stores) {
         admitted(&a, admit(key)).await;
     }
     let held = lease(&a, claim(9)).await;
-    let waits = unit(vec![Guard::Fence(held[2].row.id, held[2].fence)], vec![
-        stand(held[2].row.id, RunStatus::Waiting, None, true),
-    ]);
-    let works = unit(vec![Guard::Fence(held[1].row.id, held[1].fence)], vec![
-        stand(held[1].row.id, RunStatus::Running, None, true),
-    ]);
+    let waits = unit(
+        vec![Guard::Fence(held[2].row.id, held[2].fence)],
+        vec![stand(held[2].row.id, RunStatus::Waiting, None, true)],
+    );
+    let works = unit(
+        vec![Guard::Fence(held[1].row.id, held[1].fence)],
+        vec![stand(held[1].row.id, RunStatus::Running, None, true)],
+    );
     apply(&a, waits).await;
     apply(&a, works).await;
     a.lease(What::Named("name".into()), claim(9)).await.unwrap();
@@ -36,8 +38,16 @@ pub async fn what_the_dead_held_is_free_at_once(stores: &impl Stores) {
     assert!(holders(&b).await.is_empty());
     let now = stores.clock().now();
     assert_eq!(row(&b, held[0].row.id).await.due, Some(Timestamp(0)));
-    assert_eq!(row(&b, held[1].row.id).await.due, Some(now), "it was being worked on");
-    assert_eq!(row(&b, held[2].row.id).await.due, None, "it waited for an answer");
+    assert_eq!(
+        row(&b, held[1].row.id).await.due,
+        Some(now),
+        "it was being worked on"
+    );
+    assert_eq!(
+        row(&b, held[2].row.id).await.due,
+        None,
+        "it waited for an answer"
+    );
     let again = b.lease(What::Named("name".into()), claim(9)).await.unwrap();
     assert_eq!(again, Leased::Named(Fence(2)));
     assert_eq!(b.renew().await.unwrap(), 0);
@@ -67,15 +77,24 @@ pub async fn a_stopped_holder_loses_its_lease_and_starts_anew(stores: &impl Stor
     let mut held = admission("l");
     held.claimed = true;
     let claimed = unit(vec![], vec![Op::Admit(held)]);
-    assert_eq!(a.commit(vec![claimed.clone()]).await, Err(LedgerError::LeaseLost));
-    assert_eq!(a.lease(What::Runs, claim(9)).await, Err(LedgerError::LeaseLost));
+    assert_eq!(
+        a.commit(vec![claimed.clone()]).await,
+        Err(LedgerError::LeaseLost)
+    );
+    assert_eq!(
+        a.lease(What::Runs, claim(9)).await,
+        Err(LedgerError::LeaseLost)
+    );
     apply(&a, admit("m")).await;
     assert_eq!(a.holder(), old);
     assert_eq!(a.renew().await, Err(LedgerError::LeaseLost));
     assert_ne!(a.holder(), old);
     assert_eq!(a.renew().await, Ok(0));
     assert!(matches!(one(&a, claimed).await, UnitResult::Applied(_)));
-    assert_eq!(holders(&b).await.iter().map(|h| h.id).collect::<Vec<_>>(), [a.holder()]);
+    assert_eq!(
+        holders(&b).await.iter().map(|h| h.id).collect::<Vec<_>>(),
+        [a.holder()]
+    );
 }
 
 pub async fn a_clean_end_frees_everything(stores: &impl Stores) {

@@ -13,7 +13,7 @@ use oncely_core::time::Timestamp;
 pub fn aside(item: u64, reason: &str) -> SetAside {
     SetAside {
         item,
-        line: (item % 2 == 0).then_some(item + 1),
+        line: (item.is_multiple_of(2)).then_some(item + 1),
         input: format!("input {item}"),
         reason: reason.into(),
     }
@@ -29,7 +29,12 @@ pub fn items(run: RunId, step: &str, next: u64, set_aside: Vec<SetAside>) -> Op 
         unseen: 0,
     };
     let step = StepId::from(step);
-    Op::Items { run, step, progress, set_aside }
+    Op::Items {
+        run,
+        step,
+        progress,
+        set_aside,
+    }
 }
 
 pub fn item_outcome(item: u64) -> ItemFact {
@@ -39,7 +44,9 @@ pub fn item_outcome(item: u64) -> ItemFact {
         attempt: 1,
         at: Timestamp(4),
         what: ItemEvent::Outcome {
-            outcome: Outcome::Unknown { error: format!("e{item}") },
+            outcome: Outcome::Unknown {
+                error: format!("e{item}"),
+            },
         },
     }
 }
@@ -63,8 +70,17 @@ pub async fn progress_of_items_is_kept(stores: &impl Stores) {
     assert_eq!(ask().await.unwrap(), Answer::Progress(None));
     let fence = lease_one(&a, 5).await.fence;
     for next in [1000, 2000] {
-        apply(&a, unit(vec![Guard::Fence(run, fence)], vec![items(run, "each", next, vec![])])).await;
-        let Answer::Progress(Some(found)) = ask().await.unwrap() else { panic!() };
+        apply(
+            &a,
+            unit(
+                vec![Guard::Fence(run, fence)],
+                vec![items(run, "each", next, vec![])],
+            ),
+        )
+        .await;
+        let Answer::Progress(Some(found)) = ask().await.unwrap() else {
+            panic!()
+        };
         assert_eq!((found.next, found.offset), (next, next * 10));
     }
     assert_eq!(row(&a, run).await.claims, 0, "moving on is progress");
@@ -75,13 +91,35 @@ pub async fn an_item_is_set_aside_once(stores: &impl Stores) {
     let run = admitted(&a, admit("k")).await;
     let first = items(run, "each", 10, vec![aside(3, "first"), aside(2, "first")]);
     let again = items(run, "each", 20, vec![aside(3, "again"), aside(12, "again")]);
-    apply(&a, unit(vec![], vec![first, again, items(run, "aside", 1, vec![aside(0, "x")])])).await;
+    apply(
+        &a,
+        unit(
+            vec![],
+            vec![first, again, items(run, "aside", 1, vec![aside(0, "x")])],
+        ),
+    )
+    .await;
     let ask = |from, limit| a.read(Query::SetAside(run, from, limit));
-    let Answer::SetAside(found) = ask(0, 100).await.unwrap() else { panic!() };
-    let short: Vec<_> = found.iter().map(|(s, i)| (s.as_str(), i.item, i.reason.as_str())).collect();
-    assert_eq!(short, [("aside", 0, "x"), ("each", 2, "first"), ("each", 3, "first"), ("each", 12, "again")]);
+    let Answer::SetAside(found) = ask(0, 100).await.unwrap() else {
+        panic!()
+    };
+    let short: Vec<_> = found
+        .iter()
+        .map(|(s, i)| (s.as_str(), i.item, i.reason.as_str()))
+        .collect();
+    assert_eq!(
+        short,
+        [
+            ("aside", 0, "x"),
+            ("each", 2, "first"),
+            ("each", 3, "first"),
+            ("each", 12, "again")
+        ]
+    );
     assert_eq!(found[2].1, aside(3, "first"));
-    let Answer::SetAside(page) = ask(1, 2).await.unwrap() else { panic!() };
+    let Answer::SetAside(page) = ask(1, 2).await.unwrap() else {
+        panic!()
+    };
     assert_eq!(page, found[1..3]);
 }
 
@@ -89,13 +127,34 @@ pub async fn facts_of_items_are_found_by_range(stores: &impl Stores) {
     let a = stores.open();
     let run = admitted(&a, admit("k")).await;
     let fence = lease_one(&a, 5).await.fence;
-    let add = |new| unit(vec![Guard::Fence(run, fence)], vec![Op::ItemFacts { run, step: "each".into(), facts: new }]);
+    let add = |new| {
+        unit(
+            vec![Guard::Fence(run, fence)],
+            vec![Op::ItemFacts {
+                run,
+                step: "each".into(),
+                facts: new,
+            }],
+        )
+    };
     apply(&a, add((0..5).map(|i| item_intent(i, fence)).collect())).await;
     assert_eq!(row(&a, run).await.claims, 1, "an intent is no progress");
     apply(&a, add(vec![item_outcome(3), item_outcome(1)])).await;
     assert_eq!(row(&a, run).await.claims, 0);
-    let Answer::ItemFacts(found) = a.read(Query::ItemFacts(run, "each".into(), 1..4)).await.unwrap() else { panic!() };
-    let expected = [item_intent(1, fence), item_outcome(1), item_intent(2, fence), item_intent(3, fence), item_outcome(3)];
+    let Answer::ItemFacts(found) = a
+        .read(Query::ItemFacts(run, "each".into(), 1..4))
+        .await
+        .unwrap()
+    else {
+        panic!()
+    };
+    let expected = [
+        item_intent(1, fence),
+        item_outcome(1),
+        item_intent(2, fence),
+        item_intent(3, fence),
+        item_outcome(3),
+    ];
     assert_eq!(found, expected);
 }
 
@@ -107,10 +166,20 @@ pub async fn files_are_remembered(stores: &impl Stores) {
         task: TASK.into(),
         text: ContentHash::of(path.as_bytes()),
     };
-    apply(&a, unit(vec![], vec![Op::Files(vec![mark("tasks/b", 1), mark("tasks/a", 1)])])).await;
+    apply(
+        &a,
+        unit(
+            vec![],
+            vec![Op::Files(vec![mark("tasks/b", 1), mark("tasks/a", 1)])],
+        ),
+    )
+    .await;
     apply(&a, unit(vec![], vec![Op::Files(vec![mark("tasks/b", 2)])])).await;
     let found = a.read(Query::Files).await.unwrap();
-    assert_eq!(found, Answer::Files(vec![mark("tasks/a", 1), mark("tasks/b", 2)]));
+    assert_eq!(
+        found,
+        Answer::Files(vec![mark("tasks/a", 1), mark("tasks/b", 2)])
+    );
 }
 
 pub async fn the_newest_run_of_each_task_is_known(stores: &impl Stores) {
@@ -120,8 +189,13 @@ pub async fn the_newest_run_of_each_task_is_known(stores: &impl Stores) {
         admission.task = task.into();
         admitted(&a, unit(vec![], vec![Op::Admit(admission)])).await;
     }
-    let Answer::Runs(found) = a.read(Query::Newest(environment())).await.unwrap() else { panic!() };
-    let short: Vec<_> = found.iter().map(|r| (r.task.as_str(), r.key.as_str())).collect();
+    let Answer::Runs(found) = a.read(Query::Newest(environment())).await.unwrap() else {
+        panic!()
+    };
+    let short: Vec<_> = found
+        .iter()
+        .map(|r| (r.task.as_str(), r.key.as_str()))
+        .collect();
     assert_eq!(short, [("a", "2"), ("b", "3")]);
 }
 
@@ -130,16 +204,56 @@ pub async fn runs_are_filtered(stores: &impl Stores) {
     for key in ["a", "b", "c", "d"] {
         admitted(&a, admit(key)).await;
     }
-    apply(&a, unit(vec![], vec![stand(RunId(2), RunStatus::Done, None, false)])).await;
-    let found = |filter| async { all(&a, filter).await.iter().map(|r| r.id.0).collect::<Vec<_>>() };
+    apply(
+        &a,
+        unit(vec![], vec![stand(RunId(2), RunStatus::Done, None, false)]),
+    )
+    .await;
+    let found = |filter| async {
+        all(&a, filter)
+            .await
+            .iter()
+            .map(|r| r.id.0)
+            .collect::<Vec<_>>()
+    };
     let any = Filter::default;
     assert_eq!(found(any()).await, [4, 3, 2, 1]);
     assert_eq!(found(Filter { limit: 2, ..any() }).await, [4, 3]);
-    assert_eq!(found(Filter { before: Some(RunId(3)), ..any() }).await, [2, 1]);
-    assert_eq!(found(Filter { key: Some("c".into()), ..any() }).await, [3]);
-    assert_eq!(found(Filter { task: Some("x".into()), ..any() }).await, [0; 0]);
+    assert_eq!(
+        found(Filter {
+            before: Some(RunId(3)),
+            ..any()
+        })
+        .await,
+        [2, 1]
+    );
+    assert_eq!(
+        found(Filter {
+            key: Some("c".into()),
+            ..any()
+        })
+        .await,
+        [3]
+    );
+    assert_eq!(
+        found(Filter {
+            task: Some("x".into()),
+            ..any()
+        })
+        .await,
+        [0; 0]
+    );
     let states = vec![RunStatus::Done, RunStatus::Failed];
-    assert_eq!(found(Filter { status: states, ..any() }).await, [2]);
-    let Answer::Counts(counts) = a.read(Query::Counts(environment())).await.unwrap() else { panic!() };
+    assert_eq!(
+        found(Filter {
+            status: states,
+            ..any()
+        })
+        .await,
+        [2]
+    );
+    let Answer::Counts(counts) = a.read(Query::Counts(environment())).await.unwrap() else {
+        panic!()
+    };
     assert_eq!(counts, [(RunStatus::Pending, 3), (RunStatus::Done, 1)]);
 }

@@ -42,7 +42,10 @@ pub(crate) fn apply(
         return Ok(UnitResult::SqlFailed(words));
     }
     if runs.values().any(|r| r.row.holder == Some(me.info.id)) {
-        state.holders.entry(me.info.id).or_insert_with(|| me.clone());
+        state
+            .holders
+            .entry(me.info.id)
+            .or_insert_with(|| me.clone());
     }
     let seq = about.and_then(|id| runs.get(&id)).map_or(0, |r| r.row.seq);
     state.runs.extend(runs);
@@ -75,13 +78,23 @@ fn duplicate(state: &State, unit: &Unit) -> Option<RunId> {
     let Some(Op::Admit(a)) = unit.ops.first() else {
         return None;
     };
-    let key = (a.environment.clone(), a.task.clone(), a.key.clone(), a.generation);
+    let key = (
+        a.environment.clone(),
+        a.task.clone(),
+        a.key.clone(),
+        a.generation,
+    );
     state.keys.get(&key).copied()
 }
 
 fn record_key(state: &mut State, unit: &Unit, admitted: Option<RunId>) {
     if let (Some(Op::Admit(a)), Some(run)) = (unit.ops.first(), admitted) {
-        let key = (a.environment.clone(), a.task.clone(), a.key.clone(), a.generation);
+        let key = (
+            a.environment.clone(),
+            a.task.clone(),
+            a.key.clone(),
+            a.generation,
+        );
         state.keys.insert(key, run);
     }
 }

@@ -76,7 +76,14 @@ impl State {
         task: &TaskId,
         key: &EventKey,
     ) -> Option<Generation> {
-        let of = |n| (environment.clone(), task.clone(), key.clone(), Generation(n));
+        let of = |n| {
+            (
+                environment.clone(),
+                task.clone(),
+                key.clone(),
+                Generation(n),
+            )
+        };
         let mut all = self.keys.range(of(0)..=of(u32::MAX));
         all.next_back().map(|((_, _, _, last), _)| *last)
     }

@@ -49,7 +49,9 @@ fn all<T>(
     values: impl rusqlite::Params,
     read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Vec<T>> {
-    conn.prepare_cached(text)?.query_map(values, read)?.collect()
+    conn.prepare_cached(text)?
+        .query_map(values, read)?
+        .collect()
 }
 
 fn runs(conn: &Connection, filter: &Filter) -> rusqlite::Result<Vec<RunRow>> {
@@ -92,7 +94,10 @@ fn in_states(states: &[RunStatus]) -> String {
     if states.is_empty() {
         return String::new();
     }
-    let numbers: Vec<String> = states.iter().map(|s| rows::number(*s).to_string()).collect();
+    let numbers: Vec<String> = states
+        .iter()
+        .map(|s| rows::number(*s).to_string())
+        .collect();
     format!(" and r.status in ({})", numbers.join(", "))
 }
 
@@ -164,7 +169,10 @@ fn set_aside(conn: &Connection, run: RunId, from: u64, limit: usize) -> rusqlite
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let page = params![run.0, limit, signed(from)];
     Ok(Answer::SetAside(all(conn, text, page, |row| {
-        Ok((StepId::from(row.get::<_, String>(0)?), set_aside_row(row, 1)?))
+        Ok((
+            StepId::from(row.get::<_, String>(0)?),
+            set_aside_row(row, 1)?,
+        ))
     })?))
 }
 
@@ -188,7 +196,9 @@ fn item_facts(
                 where run = ?1 and step = ?2 and item >= ?3 and item < ?4 order by item, place";
     let end = signed(range.end.min(i64::MAX.cast_unsigned()));
     let place = params![run.0, step.as_str(), signed(range.start), end];
-    Ok(Answer::ItemFacts(all(conn, text, place, |row| json(row, 0))?))
+    Ok(Answer::ItemFacts(all(conn, text, place, |row| {
+        json(row, 0)
+    })?))
 }
 
 fn cursor(conn: &Connection, source: &str) -> rusqlite::Result<Option<Cursor>> {

@@ -106,7 +106,10 @@ impl Tx<'_> {
             self.conn,
             "insert into oncely_generations (hash, highest) values (?1, ?2)
              on conflict do update set highest = max(highest, excluded.highest)",
-            params![key_hash(&a.environment, &a.task, &a.key, None), a.generation.0],
+            params![
+                key_hash(&a.environment, &a.task, &a.key, None),
+                a.generation.0
+            ],
         )
     }
 }

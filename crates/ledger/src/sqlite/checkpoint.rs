@@ -9,6 +9,9 @@ use std::time::Duration;
 
 /// Bytes of the write-ahead log from which on it is copied back while work goes on.
 const COPY_FROM_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes of the write-ahead log from which on the writer copies it back itself: while it does not
+/// write, the log can be copied to its end and begun anew.
+const WRITER_COPIES_FROM_BYTES: u64 = 64 * 1024 * 1024;
 /// How long nothing was written before the log is cut to nothing.
 const IDLE: Duration = Duration::from_secs(2);
 
@@ -18,6 +21,7 @@ pub(crate) struct Checkpointer {
     sender: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
     path: PathBuf,
+    log: PathBuf,
     synced: bool,
 }
 
@@ -28,12 +32,17 @@ impl Checkpointer {
             sender: None,
             thread: None,
             path: path.to_owned(),
+            log: with_ending(path, "-wal"),
             synced,
         }
     }
 
-    /// Something was committed.
-    pub(crate) fn written(&mut self) {
+    /// Something was committed, and it is still the writer's turn.
+    pub(crate) fn written(&mut self, writer: &Connection) {
+        let bytes = log_bytes(&self.log);
+        if bytes >= WRITER_COPIES_FROM_BYTES {
+            checkpoint(writer, "pragma wal_checkpoint(passive)");
+        }
         if self.sender.is_none() {
             self.start();
         }
@@ -79,7 +88,7 @@ fn work(path: &Path, synced: bool, receiver: &Receiver<()>) {
         match receiver.recv_timeout(IDLE) {
             Ok(()) => {
                 dirty = true;
-                if std::fs::metadata(&log).is_ok_and(|log| log.len() >= COPY_FROM_BYTES) {
+                if log_bytes(&log) >= COPY_FROM_BYTES {
                     checkpoint(&conn, "pragma wal_checkpoint(passive)");
                 }
             }
@@ -98,6 +107,10 @@ fn open(path: &Path, synced: bool) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(path, flags)?;
     conn.pragma_update(None, "synchronous", if synced { "full" } else { "off" })?;
     Ok(conn)
+}
+
+fn log_bytes(log: &Path) -> u64 {
+    std::fs::metadata(log).map_or(0, |log| log.len())
 }
 
 /// Cuts the log to nothing, if no other process is writing just now.

@@ -75,6 +75,8 @@ pub(crate) fn holds_name(
     me: HolderId,
     fence: Fence,
 ) -> rusqlite::Result<bool> {
-    conn.prepare_cached("select 1 from oncely_names where name = ?1 and holder = ?2 and fence = ?3")?
-        .exists(params![name, me.0, fence.0])
+    conn.prepare_cached(
+        "select 1 from oncely_names where name = ?1 and holder = ?2 and fence = ?3",
+    )?
+    .exists(params![name, me.0, fence.0])
 }

@@ -54,9 +54,11 @@ pub(crate) fn new_id(boot: &str) -> HolderId {
         now.tv_nsec
     );
     let hash = blake3::hash(text.as_bytes());
-    let number = hash.as_bytes().iter().take(6).fold(0_i64, |n, byte| {
-        (n << 8) | i64::from(*byte)
-    });
+    let number = hash
+        .as_bytes()
+        .iter()
+        .take(6)
+        .fold(0_i64, |n, byte| (n << 8) | i64::from(*byte));
     HolderId(number + 1)
 }
 

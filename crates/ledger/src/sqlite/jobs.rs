@@ -19,7 +19,11 @@ pub(crate) enum Request {
 /// What the writer answers.
 #[derive(Debug)]
 pub(crate) enum Done {
-    Units(Vec<UnitResult>),
+    /// Results, and the units, so that whoever asked lets go of them and not the writer.
+    Units {
+        results: Vec<UnitResult>,
+        _units: Vec<Unit>,
+    },
     Leased(Leased),
     Freed(u64),
 }
@@ -81,9 +85,7 @@ pub(crate) struct Job {
 
 impl Job {
     /// A job and where its answer will arrive.
-    pub(crate) fn new(
-        request: Request,
-    ) -> (Self, oneshot::Receiver<Result<Done, LedgerError>>) {
+    pub(crate) fn new(request: Request) -> (Self, oneshot::Receiver<Result<Done, LedgerError>>) {
         let (reply, answer) = oneshot::channel();
         let job = Self {
             request,
@@ -133,10 +135,14 @@ impl Job {
 
     /// Answers with what was done, or why not.
     pub(crate) fn answer(self) {
-        let done = match (self.failed, self.leased) {
-            (Some(error), _) => Err(error),
-            (None, Some(leased)) => Ok(Done::Leased(leased)),
-            (None, None) => Ok(Done::Units(self.results)),
+        let done = match (self.failed, self.leased, self.request) {
+            (Some(error), _, _) => Err(error),
+            (None, Some(leased), _) => Ok(Done::Leased(leased)),
+            (None, None, Request::Commit(units)) => {
+                let (results, _units) = (self.results, units);
+                Ok(Done::Units { results, _units })
+            }
+            (None, None, _) => Err(LedgerError::Closed),
         };
         self.reply.send(done).ok();
     }

@@ -47,7 +47,11 @@ fn migrate_by(path: &Path, steps: &[(i32, &str)], to: i32) -> Result<Backup, Led
     if from >= to {
         schema::check(path, from)?;
         let copy = None;
-        return Ok(Backup { copy, from, to: from });
+        return Ok(Backup {
+            copy,
+            from,
+            to: from,
+        });
     }
     let copy = back_up(path, &conn, from)?;
     let mut turn = Turn::open(path)?;
@@ -84,4 +88,53 @@ fn take_steps(
     }
     tx.pragma_update(None, "user_version", to)?;
     tx.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::{Options, SqliteLedger};
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_migration_adds_and_leaves_a_copy_of_what_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let options = Options {
+            create: true,
+            ..Options::new("test")
+        };
+        drop(SqliteLedger::open(&path, options).unwrap());
+        let next = schema::VERSION + 1;
+        let steps = [(next, "create table oncely_more (a)")];
+        let backup = migrate_by(&path, &steps, next).unwrap();
+        let copy = backup.copy.clone().unwrap();
+        assert_eq!((backup.from, backup.to), (schema::VERSION, next));
+        assert_eq!(copy, folder.path().join("ledger.db-before-1000-1"));
+        assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let version = |path| schema::version(&Connection::open(path).unwrap()).unwrap();
+        assert_eq!(version(&copy), (schema::APPLICATION_ID, schema::VERSION));
+        assert_eq!(version(&path), (schema::APPLICATION_ID, next));
+        drop(SqliteLedger::open(&path, Options::new("test")).unwrap());
+        let again = migrate_by(&path, &steps, next).unwrap();
+        assert_eq!(again.copy, None);
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_ledger_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let options = Options {
+            create: true,
+            ..Options::new("test")
+        };
+        drop(SqliteLedger::open(&path, options).unwrap());
+        let next = schema::VERSION + 1;
+        let steps = [(
+            next,
+            "create table oncely_more (a); create table oncely_runs (a)",
+        )];
+        migrate_by(&path, &steps, next).unwrap_err();
+        drop(SqliteLedger::open(&path, Options::new("test")).unwrap());
+    }
 }

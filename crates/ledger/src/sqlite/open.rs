@@ -34,6 +34,8 @@ pub struct Options {
     pub check_facts: bool,
     /// How long the statements of one unit may take.
     pub sql_budget: Duration,
+    /// Most pages of 4 KiB that the file may have; none means as many as the disk holds.
+    pub pages_at_most: Option<u32>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -50,6 +52,7 @@ impl Options {
             wait: Duration::from_secs(10),
             check_facts: cfg!(debug_assertions),
             sql_budget: crate::sql::BUDGET,
+            pages_at_most: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -95,17 +98,26 @@ fn connect(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(options.wait)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
-    conn.pragma_update(None, "synchronous", if options.synced { "full" } else { "off" })?;
+    conn.pragma_update(
+        None,
+        "synchronous",
+        if options.synced { "full" } else { "off" },
+    )?;
     conn.pragma_update(None, "foreign_keys", true)?;
     conn.pragma_update(None, "trusted_schema", false)?;
     conn.pragma_update(None, "temp_store", "memory")?;
     conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    if let Some(pages) = options.pages_at_most {
+        conn.pragma_update(None, "max_page_count", pages)?;
+    }
     Ok(conn)
 }
 
 fn is_empty(conn: &Connection) -> rusqlite::Result<bool> {
-    conn.query_row("select count(*) = 0 from sqlite_schema", [], |row| row.get(0))
+    conn.query_row("select count(*) = 0 from sqlite_schema", [], |row| {
+        row.get(0)
+    })
 }
 
 /// Makes the tables, unless another process has just done so.
@@ -138,4 +150,16 @@ pub(crate) fn name(path: &Path, conn: &Connection) -> Result<String, LedgerError
         |row| row.get(0),
     )
     .map_err(|error| words::database(path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_sqlite_is_refused() {
+        assert_eq!(check_library(3_051_003), Ok(()));
+        let error = check_library(3_051_002).unwrap_err();
+        insta::assert_snapshot!(error, @"this program was built with SQLite 3.51.2, which has known defects; at least 3.51.3 is needed. Nothing was changed. Build it with its own SQLite (the default).");
+    }
 }

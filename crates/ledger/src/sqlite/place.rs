@@ -26,7 +26,14 @@ const NETWORK: [(i64, &str); 13] = [
 const FUSE: i64 = 0x6573_5546;
 /// Kinds of FUSE that reach over a network.
 const NETWORK_FUSE: [&str; 8] = [
-    "sshfs", "rclone", "s3fs", "gcsfuse", "glusterfs", "davfs", "ceph", "goofys",
+    "sshfs",
+    "rclone",
+    "s3fs",
+    "gcsfuse",
+    "glusterfs",
+    "davfs",
+    "ceph",
+    "goofys",
 ];
 
 /// What is at the path: nothing yet, or a file that may be a ledger.
@@ -141,7 +148,10 @@ mod tests {
         for number in [0x6969, 0xff53_4d42, -11_317_950, 0x0102_1997] {
             assert!(network(number, || None).is_some(), "{number:x}");
         }
-        assert_eq!(network(FUSE, || Some("fuse.sshfs".into())).as_deref(), Some("fuse.sshfs"));
+        assert_eq!(
+            network(FUSE, || Some("fuse.sshfs".into())).as_deref(),
+            Some("fuse.sshfs")
+        );
         insta::assert_snapshot!(
             on_network(Path::new("/mnt/team/ledger.db"), "NFS"),
             @"the ledger /mnt/team/ledger.db lies on a network file system (NFS), where file locks and shared memory cannot be relied on. Nothing was changed. Choose a place on a local disk with `ledger` in oncely.toml."

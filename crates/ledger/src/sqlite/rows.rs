@@ -188,7 +188,9 @@ pub(crate) fn facts(conn: &Connection, id: RunId, from: u64) -> rusqlite::Result
         let skip = from.saturating_sub(unsigned(row, 0)?);
         let at = Timestamp(row.get(1)?);
         let body: Vec<Fact> = json(row, 2)?;
-        let wanted = body.into_iter().skip(usize::try_from(skip).unwrap_or(usize::MAX));
+        let wanted = body
+            .into_iter()
+            .skip(usize::try_from(skip).unwrap_or(usize::MAX));
         facts.extend(wanted.map(|fact| Recorded { at, fact }));
     }
     Ok(facts)

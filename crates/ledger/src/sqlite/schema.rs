@@ -72,7 +72,10 @@ create trigger oncely_keys_as_they_are before update on oncely_keys
 /// What the header of a database file says it is.
 pub(crate) fn version(conn: &Connection) -> rusqlite::Result<(i32, i32)> {
     let number = |name| conn.prepare_cached(name)?.query_row([], |row| row.get(0));
-    Ok((number("pragma application_id")?, number("pragma user_version")?))
+    Ok((
+        number("pragma application_id")?,
+        number("pragma user_version")?,
+    ))
 }
 
 /// Whether this program works on a schema of this version.

@@ -19,9 +19,9 @@ use oncely_core::ledger::{
 use oncely_core::time::Clock;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -199,7 +199,7 @@ impl Ledger for SqliteLedger {
                 return Ok(Vec::new());
             }
             match self.ask(Request::Commit(units)).await? {
-                Done::Units(results) => Ok(results),
+                Done::Units { results, .. } => Ok(results),
                 Done::Leased(_) | Done::Freed(_) => Err(LedgerError::Closed),
             }
         })
@@ -209,7 +209,7 @@ impl Ledger for SqliteLedger {
         Box::pin(async move {
             match self.ask(Request::Lease(what, claim)).await? {
                 Done::Leased(leased) => Ok(leased),
-                Done::Units(_) | Done::Freed(_) => Err(LedgerError::Closed),
+                Done::Units { .. } | Done::Freed(_) => Err(LedgerError::Closed),
             }
         })
     }
@@ -218,7 +218,7 @@ impl Ledger for SqliteLedger {
         Box::pin(async move {
             match self.ask(Request::Renew).await? {
                 Done::Freed(freed) => Ok(freed),
-                Done::Leased(_) | Done::Units(_) => Err(LedgerError::Closed),
+                Done::Leased(_) | Done::Units { .. } => Err(LedgerError::Closed),
             }
         })
     }

@@ -95,7 +95,10 @@ impl Work<'_, '_, '_> {
             }
         }
         let unit = self.unit;
-        for op in &unit.ops {
+        let (statements, rest): (Vec<_>, Vec<_>) =
+            unit.ops.iter().partition(|op| matches!(op, Op::Sql(_)));
+        // Statements see nothing of the ledger: they come last, when all else is known to be valid.
+        for op in rest.into_iter().chain(statements) {
             self.op(op)?;
         }
         self.finish()
@@ -179,7 +182,10 @@ impl Work<'_, '_, '_> {
     /// Whether this unit speaks for the run's holder.
     fn is_holder(&self, id: RunId) -> bool {
         let me = Some(self.tx.me.id);
-        let held = self.touched.iter().any(|t| t.id == id && t.run.holder == me);
+        let held = self
+            .touched
+            .iter()
+            .any(|t| t.id == id && t.run.holder == me);
         held && (self.admitted == Some(id) || rules::shows_fence(self.unit, id))
     }
 
@@ -188,7 +194,9 @@ impl Work<'_, '_, '_> {
         let id = RunId(self.tx.next_run);
         let hash = guards::key_hash(&a.environment, &a.task, &a.key, Some(a.generation));
         let fresh = conn
-            .prepare_cached("insert into oncely_keys (hash, run) values (?1, ?2) on conflict do nothing")?
+            .prepare_cached(
+                "insert into oncely_keys (hash, run) values (?1, ?2) on conflict do nothing",
+            )?
             .execute(params![hash, id.0])?;
         if fresh == 0 {
             let known = guards::admitted(conn, &hash)?.unwrap_or_default();

@@ -11,7 +11,7 @@ pub(crate) fn database(path: &Path, error: &rusqlite::Error) -> LedgerError {
     let path = path.display();
     let words = crate::sql::words(error);
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => LedgerError::Full(format!("{path}: {words}")),
+        Some(ErrorCode::DiskFull) => LedgerError::Full(path.to_string()),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => LedgerError::Busy {
             pid: None,
             waited: Duration::ZERO,
@@ -51,7 +51,7 @@ pub(crate) fn file(path: &Path, error: &io::Error) -> LedgerError {
     let shown = path.display();
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            LedgerError::Full(format!("{shown}: {error}"))
+            LedgerError::Full(shown.to_string())
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             LedgerError::Unusable(format!(
@@ -63,5 +63,34 @@ pub(crate) fn file(path: &Path, error: &io::Error) -> LedgerError {
         _ => LedgerError::Unusable(format!(
             "{shown} cannot be used: {error}. Nothing was changed."
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use insta::assert_snapshot;
+
+    fn said(code: i32) -> LedgerError {
+        let failure = rusqlite::ffi::Error::new(code);
+        let error = rusqlite::Error::SqliteFailure(failure, Some("its own words".into()));
+        database(Path::new("/srv/ledger.db"), &error)
+    }
+
+    #[test]
+    fn errors_say_what_where_what_was_kept_and_what_to_do() {
+        use rusqlite::ffi;
+        assert_snapshot!(said(ffi::SQLITE_READONLY), @"the ledger /srv/ledger.db cannot be written to: its own words. Nothing was changed. Make the file and its folder writable for this user, or choose another place with `ledger` in oncely.toml.");
+        assert_snapshot!(said(ffi::SQLITE_FULL), @"the ledger's disk is full: /srv/ledger.db. What was recorded is kept and nothing was started. Free some space; work goes on by itself.");
+        assert_snapshot!(said(ffi::SQLITE_CORRUPT), @"the ledger /srv/ledger.db is damaged: its own words. Nothing was changed. Stop oncely, copy the file, and go on with the last backup.");
+        assert_snapshot!(said(ffi::SQLITE_IOERR), @"the disk below the ledger /srv/ledger.db reports an error: its own words. What was recorded before is kept. Check the disk, then start again.");
+        assert_snapshot!(said(ffi::SQLITE_BUSY), @"the ledger was not free for 0 s. Nothing was changed; try again.");
+    }
+
+    #[test]
+    fn files_beside_the_ledger_have_words_too() {
+        let said = |kind: io::ErrorKind| file(Path::new("/srv/ledger.db-turn"), &kind.into());
+        assert_snapshot!(said(io::ErrorKind::PermissionDenied), @"/srv/ledger.db-turn cannot be written to: permission denied. Nothing was changed. Make the ledger's folder writable for this user, or choose another place with `ledger` in oncely.toml.");
+        assert_snapshot!(said(io::ErrorKind::StorageFull), @"the ledger's disk is full: /srv/ledger.db-turn. What was recorded is kept and nothing was started. Free some space; work goes on by itself.");
     }
 }

@@ -222,11 +222,11 @@ impl Writer {
                     self.renewed = self.shared.clock.boot_millis();
                 }
                 jobs.iter_mut().for_each(Job::commit);
-                self.turn.leave();
                 if self.conn.total_changes() != before {
                     self.shared.changed();
-                    self.checkpointer.written();
+                    self.checkpointer.written(&self.conn);
                 }
+                self.turn.leave();
                 Ok(())
             }
             Err(stop) => {
@@ -297,8 +297,7 @@ impl Writer {
         }
         let gone = self.gone()?;
         let boot_now = self.shared.clock.boot_millis();
-        let late =
-            self.me.registered && wants_renewal(self.renewed, self.me.lease_ms, boot_now);
+        let late = self.me.registered && wants_renewal(self.renewed, self.me.lease_ms, boot_now);
         if gone.is_empty() && !late {
             return Ok(0);
         }
@@ -321,7 +320,8 @@ impl Writer {
         if !gone.is_empty() {
             self.shared.changed();
         }
-        gone.iter().for_each(|id| holders::remove(&self.shared.path, *id));
+        gone.iter()
+            .for_each(|id| holders::remove(&self.shared.path, *id));
         Ok(freed)
     }
 

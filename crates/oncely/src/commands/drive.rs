@@ -152,7 +152,8 @@ pub(crate) fn say(voice: Voice, label: &str, stands: &Stands, environment: &Envi
                 stands.reason()
             ));
             voice.say(format!(
-                "       Look: oncely show {id}   Go on from there: oncely resume {id}"
+                "       Look: oncely show {id}   Go on from there: oncely resume {id}\n       \
+                 With the file as it is now: oncely rerun {id} --reason \"…\""
             ));
         }
         RunStatus::Unknown => {

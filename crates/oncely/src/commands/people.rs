@@ -9,7 +9,7 @@ use crate::output::Voice;
 use crate::project;
 use oncely_core::fact::Request;
 use oncely_core::ids::{ContentHash, RunId};
-use oncely_engine::People;
+use oncely_engine::{Offer, Offered, People};
 use std::sync::Arc;
 
 pub(crate) fn answer(
@@ -60,6 +60,33 @@ pub(crate) fn resume(voice: Voice, flags: &Flags, args: Act) -> Result<Exit, Fai
     request(voice, flags, args, Request::Resume, "oncely resume")
 }
 
+pub(crate) fn rerun(voice: Voice, flags: &Flags, args: Act) -> Result<Exit, Failure> {
+    let house = House::open(flags, "oncely rerun", false)?;
+    if args.reason.trim().is_empty() {
+        return Err(Failure::usage(
+            "a rerun does again what was done before: say why with --reason. Nothing was changed.",
+        ));
+    }
+    house.block_on(async {
+        let id = RunId(args.run);
+        let row = drive::Stands::read(&house, id).await?.row;
+        let offer = Offer::again(&row, &who(args.by), &args.reason).map_err(Failure::usage)?;
+        let loaded = project::load(&house.config)?;
+        let engine = house.engine(loaded.tasks)?;
+        match house.intake(&engine).offer(vec![offer]).await?.pop() {
+            Some(Offered::Admitted(run)) => {
+                voice.say(format!("Run {run} does run {id} once more."));
+                go_on(voice, &house, run, args.detach).await
+            }
+            Some(Offered::Duplicate(run)) => Err(Failure::failed(format!(
+                "run {id} was done once more already, as run {run}. Nothing was started."
+            ))),
+            Some(Offered::Refused(why)) => Err(Failure::failed(why)),
+            None => Err(Failure::failed("the ledger did not say what became of it.")),
+        }
+    })
+}
+
 pub(crate) fn pause(voice: Voice, flags: &Flags, args: Act) -> Result<Exit, Failure> {
     request(voice, flags, args, Request::Pause, "oncely pause")
 }
@@ -85,6 +112,7 @@ fn request(
             Request::Resume => "Resumed",
             Request::Pause => "Asked to hold",
             Request::Cancel => "Asked to end",
+            Request::Rerun => "Asked to do once more",
         };
         voice.say(format!("{asked} run {run}."));
         go_on(voice, &house, run, args.detach).await
