@@ -197,7 +197,7 @@ impl Runner {
             )?;
             return Ok(false);
         }
-        let Some(known) = self.tasks.current(&job.row.task) else {
+        let Some(known) = self.tasks.current_or_read(&job.row.task) else {
             let why = format!(
                 "there is no task `{}` any more. Nothing was done; bring the file back and resume.",
                 job.row.task

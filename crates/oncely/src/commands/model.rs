@@ -178,7 +178,7 @@ fn learn(voice: Voice, shelf: &Shelf, args: &Train) -> Result<Exit, Failure> {
             count(usize::try_from(bad).unwrap_or(usize::MAX), "line")
         ));
     }
-    if rest.len() > 0 {
+    if !rest.is_empty() {
         let evaluation = evaluate(&model, &rest).map_err(|e| Failure::failed(e.to_string()))?;
         model.set_metrics(evaluation.metrics());
         voice.say(format!(
