@@ -454,6 +454,7 @@ impl Runner {
                 facts: job.pending.clone(),
             });
         }
+        ops.extend(uncounted(job, at, todo));
         ops.push(resting_op(run, job, at, todo));
         let guards = vec![
             Guard::Fence(job.row.id, job.fence),
@@ -628,6 +629,15 @@ impl Ending {
             ..self
         }
     }
+}
+
+/// A claim that finds nothing to do yet is no sign of a crash: it is not counted.
+fn uncounted(job: &Job, at: Timestamp, todo: &Todo) -> Option<Op> {
+    let waits = matches!(
+        todo,
+        Todo::Rest(Rest::Waiting { .. } | Rest::Unknown { .. })
+    );
+    (waits && job.pending.is_empty()).then(|| Op::Release(job.row.id, at))
 }
 
 fn resting_op(run: RunRef, job: &Job, at: Timestamp, todo: &Todo) -> Op {
