@@ -57,8 +57,12 @@ impl RunState {
         entry.stage = Stage::Open { fence };
         entry.attempts = attempt;
         entry.tries += 1;
+        if entry.redo {
+            entry.redo_from.get_or_insert(fence);
+        }
         entry.probed = false;
         entry.first_intent.get_or_insert(at);
+        entry.last_intent = Some(at);
         if let Some(call) = call {
             entry.call = Some(call.clone());
         }

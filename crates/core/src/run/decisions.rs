@@ -96,6 +96,7 @@ impl RunState {
                     after_ms: None,
                 };
                 state.redo = true;
+                state.redo_from = None;
             }
         }
         Ok(())

@@ -72,6 +72,8 @@ pub struct StepState {
     pub tries: u32,
     /// When the first attempt was about to be made: a key's window counts from here.
     pub first_intent: Option<Timestamp>,
+    /// When the last attempt was about to be made.
+    pub last_intent: Option<Timestamp>,
     /// The call as it was rendered for the first attempt.
     pub call: Option<Value>,
     /// What was declared about repeating it.
@@ -82,6 +84,9 @@ pub struct StepState {
     pub probed: bool,
     /// It was settled as not done and no attempt has ended since: what is in doubt is done again.
     pub redo: bool,
+    /// The claim of the first attempt since it was settled as not done: what is in doubt from
+    /// earlier claims is done again, what is in doubt since is not.
+    pub redo_from: Option<Fence>,
     /// Nobody knows about some attempt so far, whatever became of later ones.
     pub in_doubt: bool,
     /// The last failure said that trying again may help, and how long to wait.
@@ -111,11 +116,13 @@ impl StepState {
             attempts: 0,
             tries: 0,
             first_intent: None,
+            last_intent: None,
             call: None,
             repeat: None,
             key: None,
             probed: false,
             redo: false,
+            redo_from: None,
             in_doubt: false,
             advice: Advice::NONE,
         }
