@@ -71,6 +71,17 @@ impl House {
         files.get(task).cloned().unwrap_or_else(|| task.to_string())
     }
 
+    /// The id of the task that people call so: by its file's name, with or without the version.
+    pub(crate) fn task_named(&self, name: &str) -> TaskId {
+        let files = self.labels.get_or_init(|| project::labels(&self.config));
+        let same = |label: &str| {
+            let rest = label.trim_start_matches(|c: char| c.is_ascii_digit());
+            label == name || rest.strip_prefix('_') == Some(name)
+        };
+        let found = files.iter().rev().find(|(_, label)| same(label));
+        found.map_or_else(|| TaskId::from(name), |(id, _)| id.clone())
+    }
+
     /// Writes everything in the ledger as JSON lines.
     pub(crate) fn export(&self, out: &mut dyn Write) -> Result<(), Failure> {
         let Some(store) = &self.store else {

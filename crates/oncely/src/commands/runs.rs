@@ -14,7 +14,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Runs) -> Result<Exit, Fail
     let house = House::open(flags, "oncely runs", false)?;
     let filter = Filter {
         environment: Some(house.config.environment.value.clone()),
-        task: args.task.as_deref().map(Into::into),
+        task: args.task.as_deref().map(|name| house.task_named(name)),
         status: status.into_iter().collect(),
         limit: args.limit.clamp(1, Filter::MOST),
         ..Filter::default()

@@ -59,7 +59,8 @@ async fn matching(house: &House, key: &str) -> Result<Vec<RunRow>, Failure> {
             ..Filter::default()
         })
         .await?;
-    let like = |row: &RunRow| row.key.as_str().starts_with(key) || row.task.as_str() == key;
+    let task = house.task_named(key);
+    let like = |row: &RunRow| row.key.as_str().starts_with(key) || row.task == task;
     Ok(all.into_iter().filter(like).take(20).collect())
 }
 
