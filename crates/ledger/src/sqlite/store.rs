@@ -1,7 +1,6 @@
 //! A ledger in a SQLite file: the handle that the engine holds.
 
 use super::batch::Me;
-use super::checkpoint::Checkpointer;
 use super::jobs::{Done, Job, Message, Request};
 use super::open::{self, Options};
 use super::reader::{self, Readers};
@@ -95,7 +94,6 @@ impl SqliteLedger {
             me,
             shared: shared.clone(),
             inbox,
-            checkpointer: Checkpointer::new(path, options.synced),
             tasks: Tasks::default(),
             seen: 0,
             renewed: 0,
