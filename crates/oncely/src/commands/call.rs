@@ -3,7 +3,7 @@
 use super::drive;
 use crate::cli::Call;
 use crate::config::Flags;
-use crate::failure::{Exit, Failure, io};
+use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::Voice;
 use crate::project;
@@ -101,11 +101,18 @@ fn event(path: Option<&Path>) -> Result<Value, Failure> {
             .take(most + 1)
             .read_to_string(&mut text)
     } else {
-        let file = std::fs::File::open(path).map_err(io(path))?;
+        let file = std::fs::File::open(path).map_err(|e| {
+            Failure::usage(format!(
+                "the event {shown} cannot be read: {e}. Nothing was started."
+            ))
+        })?;
         file.take(most + 1).read_to_string(&mut text)
     };
-    let read =
-        read.map_err(|e| Failure::usage(format!("the event {shown} cannot be read: {e}")))?;
+    let read = read.map_err(|e| {
+        Failure::usage(format!(
+            "the event {shown} cannot be read: {e}. Nothing was started."
+        ))
+    })?;
     if read as u64 > most {
         return Err(Failure::usage(format!(
             "the event {shown} has more than {most} bytes. Nothing was started. Put the content \
