@@ -3,7 +3,7 @@
 use super::drive;
 use crate::cli::Call;
 use crate::config::Flags;
-use crate::failure::{Exit, Failure, io};
+use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::Voice;
 use crate::project;
@@ -93,26 +93,33 @@ fn event(path: Option<&Path>) -> Result<Value, Failure> {
         return Ok(serde_json::json!({}));
     };
     let shown = path.display();
-    let mut text = String::new();
+    let mut text = Vec::new();
     let most = limits::EVENT_BYTES as u64;
     let read = if path == Path::new("-") {
         std::io::stdin()
             .lock()
             .take(most + 1)
-            .read_to_string(&mut text)
+            .read_to_end(&mut text)
     } else {
-        let file = std::fs::File::open(path).map_err(io(path))?;
-        file.take(most + 1).read_to_string(&mut text)
+        let file = std::fs::File::open(path).map_err(|e| {
+            Failure::usage(format!(
+                "the event {shown} cannot be read: {e}. Nothing was started."
+            ))
+        })?;
+        file.take(most + 1).read_to_end(&mut text)
     };
-    let read =
-        read.map_err(|e| Failure::usage(format!("the event {shown} cannot be read: {e}")))?;
+    let read = read.map_err(|e| {
+        Failure::usage(format!(
+            "the event {shown} cannot be read: {e}. Nothing was started."
+        ))
+    })?;
     if read as u64 > most {
         return Err(Failure::usage(format!(
             "the event {shown} has more than {most} bytes. Nothing was started. Put the content \
              into a file of its own and let the event name it."
         )));
     }
-    let value: Value = serde_json::from_str(&text).map_err(|e| {
+    let value: Value = serde_json::from_slice(&text).map_err(|e| {
         Failure::usage(format!(
             "the event {shown} is not JSON: {e}. Nothing was started."
         ))
