@@ -141,23 +141,40 @@ impl Slots {
         }
     }
 
+    fn of_task(&self, task: &TaskId) -> Arc<Semaphore> {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = tasks
+            .entry(task.clone())
+            .or_insert_with(|| Arc::new(Semaphore::new(self.per_task)));
+        Arc::clone(slots)
+    }
+
+    /// A place, if there is one at once.
+    pub(crate) fn place_now(&self, task: &TaskId) -> Option<Place> {
+        let first = self.of_task(task).try_acquire_owned().ok()?;
+        let second = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        Some(Place(first, second))
+    }
+
     /// Waits for a place among the steps of the task, then among all.
     pub(crate) async fn place(&self, task: &TaskId) -> Result<Place, LedgerError> {
-        let of_task = {
-            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-            let slots = tasks
-                .entry(task.clone())
-                .or_insert_with(|| Arc::new(Semaphore::new(self.per_task)));
-            Arc::clone(slots)
-        };
         let closed = |_| LedgerError::Closed;
-        let first = of_task.acquire_owned().await.map_err(closed)?;
+        let first = self.of_task(task).acquire_owned().await.map_err(closed)?;
         let second = Arc::clone(&self.all)
             .acquire_owned()
             .await
             .map_err(closed)?;
         Ok(Place(first, second))
     }
+}
+
+/// Whether the ledger will answer again by itself: space is made, others finish, and who lost its
+/// lease has a new one as soon as it renews.
+pub(crate) fn passes(error: &LedgerError) -> bool {
+    matches!(
+        error,
+        LedgerError::Full(_) | LedgerError::Busy { .. } | LedgerError::LeaseLost
+    )
 }
 
 /// Drives the runs of one environment.
@@ -329,9 +346,7 @@ impl Engine {
             match self.claim_due().await {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(error @ (LedgerError::Full(_) | LedgerError::Busy { .. })) => {
-                    tracing::warn!("{error}");
-                }
+                Err(error) if passes(&error) => tracing::warn!("{error}"),
                 Err(error) => return Err(error),
             }
             let due = self.time_to_next().await?;
@@ -397,14 +412,16 @@ impl Engine {
 
     fn spawn(self: &Arc<Self>, held: Held) {
         let suspect = held.claims > 1;
-        let (run, fence) = (held.row.id, held.fence);
+        let (run, fence, claims) = (held.row.id, held.fence, held.claims);
         self.held.fetch_add(1, Ordering::SeqCst);
         if suspect {
             self.suspect.store(true, Ordering::SeqCst);
         }
         let engine = Arc::clone(self);
         tokio::spawn(async move {
-            engine.watched(run, fence, engine.runner.drive(held)).await;
+            engine
+                .watched(run, fence, claims, engine.runner.drive(held))
+                .await;
             if suspect {
                 engine.suspect.store(false, Ordering::SeqCst);
             }
@@ -418,7 +435,7 @@ impl Engine {
         let engine = Arc::clone(self);
         tokio::spawn(async move {
             engine
-                .watched(run, fence, engine.runner.drive_opened(opened))
+                .watched(run, fence, 1, engine.runner.drive_opened(opened))
                 .await;
             engine.left();
         });
@@ -429,11 +446,13 @@ impl Engine {
         self.ended.notify_waiters();
     }
 
-    /// Drives a run; when that breaks, the run is given back and the claim stays counted.
+    /// Drives a run; when that breaks, the run is given back and the claim stays counted. One that
+    /// breaks each time is looked at less and less often.
     async fn watched(
         &self,
         run: RunId,
         fence: oncely_core::ids::Fence,
+        claims: u32,
         drive: impl Future<Output = Result<Rest, LedgerError>>,
     ) -> Option<Rest> {
         let error = match AssertUnwindSafe(drive).catch_unwind().await {
@@ -442,7 +461,7 @@ impl Engine {
             Err(_) => "the engine's code panicked".to_owned(),
         };
         tracing::error!(%run, "{error}");
-        let due = self.clock.now().plus_millis(1000);
+        let due = self.clock.now().plus_millis(pause_ms(claims));
         let give_back = Unit {
             guards: vec![Guard::Fence(run, fence)],
             ops: vec![Op::Run {
@@ -478,9 +497,16 @@ impl Engine {
             return Ok(None);
         };
         self.held.fetch_add(1, Ordering::SeqCst);
-        let fence = held.fence;
-        let rest = self.watched(run, fence, self.runner.drive(held)).await;
+        let (fence, claims) = (held.fence, held.claims);
+        let rest = self
+            .watched(run, fence, claims, self.runner.drive(held))
+            .await;
         self.left();
         Ok(rest)
     }
+}
+
+/// How long a run is left alone after driving it broke: a second, and twice as long each time.
+fn pause_ms(claims: u32) -> i64 {
+    1000_i64 << claims.saturating_sub(1).min(12)
 }

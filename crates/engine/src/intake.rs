@@ -218,7 +218,7 @@ impl Intake {
     fn prepare(&self, offer: &Offer, at: Timestamp, open: Opener<'_>) -> Result<Prepared, String> {
         let known = self
             .tasks
-            .current(&offer.task)
+            .current_or_read(&offer.task)
             .ok_or_else(|| format!("there is no task `{}`. Nothing was started.", offer.task))?;
         let event = Event {
             key: offer.key.clone(),

@@ -1,5 +1,6 @@
 //! One run that this process holds: its state, and what is waiting to be committed.
 
+use crate::dispatch::Place;
 use oncely_core::Value;
 use oncely_core::action::{Call, Site};
 use oncely_core::decide::{DEFAULT_TIMEOUT, Now, Subject, context};
@@ -50,6 +51,8 @@ pub(crate) struct Job {
     pub(crate) pending: Vec<Fact>,
     /// Facts of the run that are committed.
     pub(crate) committed: u64,
+    /// The place that its next attempt has among the steps that act.
+    pub(crate) place: Option<Place>,
 }
 
 impl Job {
@@ -68,6 +71,7 @@ impl Job {
             event,
             run,
             pending: Vec::new(),
+            place: None,
         })
     }
 

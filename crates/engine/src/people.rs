@@ -56,6 +56,9 @@ pub struct People {
     clock: Arc<dyn Clock>,
 }
 
+/// From a run as it stands: the answer to the person, and the fact to be recorded.
+type Decide<'d, T> = &'d (dyn Fn(&RunRow, &RunState) -> Result<(T, Fact), PeopleError> + Sync);
+
 /// How often an act is tried again when the run changed meanwhile.
 const TRIES: u32 = 20;
 
@@ -151,11 +154,7 @@ impl People {
         self.act(run, &decide).await
     }
 
-    async fn act<T>(
-        &self,
-        run: RunId,
-        decide: &(dyn Fn(&RunRow, &RunState) -> Result<(T, Fact), PeopleError> + Sync),
-    ) -> Result<T, PeopleError> {
+    async fn act<T>(&self, run: RunId, decide: Decide<'_, T>) -> Result<T, PeopleError> {
         for _ in 0..TRIES {
             let ask = Ask(&*self.ledger);
             let row = ask.run(run).await?.ok_or(PeopleError::NoRun(run))?;

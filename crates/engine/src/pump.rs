@@ -1,7 +1,7 @@
 //! Carries events from a source to the intake, and the verdicts back.
 
 use crate::ask::Ask;
-use crate::dispatch::Engine;
+use crate::dispatch::{Engine, passes};
 use crate::intake::{Offer, Offered, Seen};
 use oncely_core::ids::TaskId;
 use oncely_core::ledger::LedgerError;
@@ -48,6 +48,7 @@ pub async fn pump(
         task,
         name,
         notices,
+        said: None,
     };
     while !stop.is_stopping() {
         let wait = pump.round(&mut *source).await?;
@@ -65,16 +66,21 @@ struct Pump {
     task: TaskId,
     name: String,
     notices: Notices,
+    /// What is wrong with the source as a whole and has been said.
+    said: Option<String>,
 }
 
 impl Pump {
     /// Polls once; says how long to wait.
     async fn round(&mut self, source: &mut dyn Source) -> Result<Duration, LedgerError> {
-        let cursor = Ask(self.engine.ledger()).cursor(self.name.clone()).await?;
+        let cursor = match Ask(self.engine.ledger()).cursor(self.name.clone()).await {
+            Ok(cursor) => cursor,
+            Err(error) => return self.later(error),
+        };
         let batch = match source.poll(cursor.as_ref(), ROOM).await {
             Ok(batch) => batch,
             Err(error) => {
-                self.problem(&self.name, error.message.clone());
+                self.trouble(error.message);
                 return Ok(error.again_after);
             }
         };
@@ -84,16 +90,30 @@ impl Pump {
         let more = batch.more;
         let verdicts = match self.take(source.existing(), batch, cursor).await {
             Ok(verdicts) => verdicts,
-            Err(error @ (LedgerError::Full(_) | LedgerError::Busy { .. })) => {
-                self.problem(&self.name, error.to_string());
-                return Ok(Duration::from_secs(1));
-            }
-            Err(error) => return Err(error),
+            Err(error) => return self.later(error),
         };
-        if let Err(error) = source.acknowledge(verdicts).await {
-            self.problem(&self.name, error.message);
+        match source.acknowledge(verdicts).await {
+            Ok(()) => self.said = None,
+            Err(error) => self.trouble(error.message),
         }
         Ok(if more { Duration::ZERO } else { LOOK_EVERY })
+    }
+
+    /// What passes by itself is waited for; what was not taken is offered again.
+    fn later(&mut self, error: LedgerError) -> Result<Duration, LedgerError> {
+        if !passes(&error) {
+            return Err(error);
+        }
+        self.trouble(error.to_string());
+        Ok(Duration::from_secs(1))
+    }
+
+    /// Says what is wrong with the source as a whole, once for as long as it lasts.
+    fn trouble(&mut self, message: String) {
+        if self.said.as_ref() != Some(&message) {
+            self.problem(&self.name, message.clone());
+            self.said = Some(message);
+        }
     }
 
     async fn take(

@@ -1,7 +1,7 @@
 //! Takes one held run forward: decide, commit, act, commit the outcome with the next intent.
 
 use crate::ask::Ask;
-use crate::dispatch::{Slots, Stop};
+use crate::dispatch::{Place, Slots, Stop};
 use crate::intake::{Intake, Offer};
 use crate::items;
 use crate::job::{Job, Rest, status_of, timeout};
@@ -35,11 +35,22 @@ pub(crate) struct Runner {
     pub(crate) root: std::path::PathBuf,
 }
 
+/// How much longer than its time an attempt may take whose action does not end it by itself.
+const FORGETFUL: Duration = Duration::from_secs(10);
+
+/// When the attempt that began then is over for certain: until then it may be on its way.
+pub(crate) fn over(begun: Timestamp, call: &Call) -> Timestamp {
+    begun + call.timeout + FORGETFUL
+}
+
 /// What is to be done with a run once what is pending is committed.
 #[derive(Debug, Clone)]
 pub(crate) enum Todo {
     /// Make the step's open attempt.
     Act(StepId),
+    /// Wait for a place to act, and decide anew: what nobody could repeat is not announced before
+    /// it can be done, so that no crash leaves it in doubt for nothing.
+    Queue,
     /// Leave it.
     Rest(Rest),
 }
@@ -89,15 +100,29 @@ impl Runner {
         loop {
             let step = match todo {
                 Todo::Rest(rest) => return Ok(rest),
+                Todo::Queue => {
+                    job.place = self.queue(&job).await?;
+                    (task, todo) = self.advance(&mut job, task, None).await?;
+                    continue;
+                }
                 Todo::Act(step) => step,
             };
-            match self.attempt(&job, task.as_deref(), &step).await? {
+            match self.attempt(&mut job, task.as_deref(), &step).await? {
                 Attempted::Ended(ending) => {
                     (task, todo) = self.advance(&mut job, task, Some(ending)).await?;
                 }
                 Attempted::Lost => return Ok(Rest::Lost),
                 Attempted::Released => return self.release(&job).await,
             }
+        }
+    }
+
+    /// Waits for a place to act; none when the process is to stop.
+    async fn queue(&self, job: &Job) -> Result<Option<Place>, LedgerError> {
+        tokio::select! {
+            biased;
+            () = self.stop.stopped() => Ok(None),
+            place = self.slots.place(&job.row.task) => place.map(Some),
         }
     }
 
@@ -197,7 +222,7 @@ impl Runner {
             )?;
             return Ok(false);
         }
-        let Some(known) = self.tasks.current(&job.row.task) else {
+        let Some(known) = self.tasks.current_or_read(&job.row.task) else {
             let why = format!(
                 "there is no task `{}` any more. Nothing was done; bring the file back and resume.",
                 job.row.task
@@ -253,10 +278,26 @@ impl Runner {
             return Ok(None);
         }
         match self.intent(job, task, step, attempt, at) {
+            Ok(intent) if !self.has_place(job, &intent) => return Ok(Some(Todo::Queue)),
             Ok(intent) => job.add(at, intent)?,
             Err(why) => job.add(at, end(End::Failed, &format!("step `{step}`: {why}")))?,
         }
         Ok(None)
+    }
+
+    /// Whether this intent may be committed: what must not be repeated needs its place first.
+    fn has_place(&self, job: &mut Job, intent: &Fact) -> bool {
+        let asks = matches!(
+            intent,
+            Fact::Intent {
+                repeat: Repeat::AskFirst,
+                ..
+            }
+        );
+        if asks && job.place.is_none() {
+            job.place = self.slots.place_now(&job.row.task);
+        }
+        !asks || job.place.is_some()
     }
 
     fn intent(
@@ -347,7 +388,7 @@ impl Runner {
         let call = found.and_then(|s| job.call(s, &self.ledger.name()));
         let answer = match (found.map(|s| &s.work), &call) {
             (Some(Work::Action(spec)), Some(call)) => match self.action(spec.kind) {
-                Ok(action) => action.probe(call).await,
+                Ok(_) => self.look_up(spec.kind, call).await,
                 Err(error) => Probe::CannotTell(error),
             },
             _ => Probe::CannotTell("this kind of step has nobody to ask".into()),
@@ -373,7 +414,8 @@ impl Runner {
             }
             Probe::DidNotHappen => {
                 // The request could still be on its way until its time is over.
-                let over = call.map_or(at, |c| c.first_intent + c.timeout);
+                let begun = job.state.steps.get(step).and_then(|s| s.last_intent);
+                let over = call.map_or(at, |c| over(begun.unwrap_or(at), &c));
                 if over > at {
                     let why = format!("step `{step}` is looked up again");
                     return Ok(Some(Todo::Rest(Rest::Waiting {
@@ -454,6 +496,7 @@ impl Runner {
                 facts: job.pending.clone(),
             });
         }
+        ops.extend(uncounted(job, at, todo));
         ops.push(resting_op(run, job, at, todo));
         let guards = vec![
             Guard::Fence(job.row.id, job.fence),
@@ -491,7 +534,7 @@ impl Runner {
     /// Makes the open attempt of a step.
     async fn attempt(
         &self,
-        job: &Job,
+        job: &mut Job,
         task: Option<&Task>,
         step: &StepId,
     ) -> Result<Attempted, LedgerError> {
@@ -504,7 +547,14 @@ impl Runner {
                 job.row.id
             )));
         };
-        let _place = self.slots.place(&job.row.task).await?;
+        let place = match job.place.take() {
+            Some(place) => Some(place),
+            None => self.queue(job).await?,
+        };
+        if place.is_none() {
+            // It is safe or has a key: whoever claims the run next makes the attempt.
+            return Ok(Attempted::Released);
+        }
         let (result, ops) = match &found.work {
             Work::Action(spec) => (self.act(spec.kind, &call).await, Vec::new()),
             Work::Each(each) => match items::run(self, job, found, each, &call).await? {
@@ -518,11 +568,30 @@ impl Runner {
         Ok(Attempted::Ended(ending))
     }
 
+    /// Asks the other side: a probe that panics, or takes longer than the call may, could not tell.
+    pub(crate) async fn look_up(&self, kind: ActionKind, call: &Call) -> Probe {
+        let action = match self.action(kind) {
+            Ok(action) => action,
+            Err(error) => return Probe::CannotTell(error),
+        };
+        let asking = AssertUnwindSafe(async { action.probe(call).await }).catch_unwind();
+        tokio::select! {
+            answer = tokio::time::timeout(call.timeout, asking) => match answer {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(panic)) => Probe::CannotTell(format!(
+                    "the code that asks panicked: {}", panic_text(&*panic)
+                )),
+                Err(_) => Probe::CannotTell("the other side did not answer in time".into()),
+            },
+            () = self.stop.aborted() => Probe::CannotTell("the process was told to stop".into()),
+        }
+    }
+
     /// Performs a call: panics are caught, and its time is bounded even when the action forgets it.
     pub(crate) async fn act(&self, kind: ActionKind, call: &Call) -> Result<Done, Failure> {
         let action = self.action(kind).map_err(Failure::permanent)?;
-        let work = AssertUnwindSafe(action.run(call)).catch_unwind();
-        let bound = call.timeout + Duration::from_secs(10);
+        let work = AssertUnwindSafe(async { action.run(call).await }).catch_unwind();
+        let bound = call.timeout + FORGETFUL;
         tokio::select! {
             ended = tokio::time::timeout(bound, work) => match ended {
                 Ok(Ok(result)) => result,
@@ -630,9 +699,18 @@ impl Ending {
     }
 }
 
+/// A claim that finds nothing to do yet is no sign of a crash: it is not counted.
+fn uncounted(job: &Job, at: Timestamp, todo: &Todo) -> Option<Op> {
+    let waits = matches!(
+        todo,
+        Todo::Rest(Rest::Waiting { .. } | Rest::Unknown { .. })
+    );
+    (waits && job.pending.is_empty()).then(|| Op::Release(job.row.id, at))
+}
+
 fn resting_op(run: RunRef, job: &Job, at: Timestamp, todo: &Todo) -> Op {
     let (status, due, keep) = match todo {
-        Todo::Act(_) => (RunStatus::Running, None, true),
+        Todo::Act(_) | Todo::Queue => (RunStatus::Running, None, true),
         Todo::Rest(Rest::Ended(status)) => (*status, None, false),
         Todo::Rest(Rest::Waiting { until, .. }) => (RunStatus::Waiting, *until, false),
         Todo::Rest(Rest::Unknown { .. }) => (RunStatus::Unknown, None, false),

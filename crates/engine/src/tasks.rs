@@ -46,7 +46,11 @@ pub struct Tasks {
     current: RwLock<BTreeMap<TaskId, Known>>,
     pinned: RwLock<BTreeMap<ContentHash, Arc<Task>>>,
     stored: Mutex<HashSet<ContentHash>>,
+    again: Option<ReadAgain>,
 }
+
+/// Reads the task folder anew.
+type ReadAgain = Box<dyn Fn() -> Vec<Known> + Send + Sync>;
 
 impl Tasks {
     /// These tasks.
@@ -55,6 +59,14 @@ impl Tasks {
         let tasks_now = Self::default();
         tasks_now.replace(tasks);
         tasks_now
+    }
+
+    /// How to read the tasks anew when one is asked for that is not known: its file may have come
+    /// since.
+    #[must_use]
+    pub fn or_read(mut self, again: impl Fn() -> Vec<Known> + Send + Sync + 'static) -> Self {
+        self.again = Some(Box::new(again));
+        self
     }
 
     /// Takes these tasks as the current ones; runs in flight keep theirs.
@@ -68,6 +80,16 @@ impl Tasks {
     pub fn current(&self, id: &TaskId) -> Option<Known> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.get(id).cloned()
+    }
+
+    /// The current task of this id, whose file may have come since the tasks were last read.
+    #[must_use]
+    pub(crate) fn current_or_read(&self, id: &TaskId) -> Option<Known> {
+        if let Some(known) = self.current(id) {
+            return Some(known);
+        }
+        self.replace(self.again.as_ref()?());
+        self.current(id)
     }
 
     /// Every current task.

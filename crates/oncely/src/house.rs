@@ -94,7 +94,9 @@ impl House {
             grace: self.config.grace.value,
             ..EngineConfig::new(environment, self.config.root.clone())
         };
-        let tasks = Arc::new(Tasks::new(tasks));
+        let folder = self.config.clone();
+        let again = move || project::load(&folder).map(|l| l.tasks).unwrap_or_default();
+        let tasks = Arc::new(Tasks::new(tasks).or_read(again));
         Ok(Engine::new(
             self.shared_ledger(),
             actions,
@@ -114,17 +116,16 @@ impl House {
         use tokio::signal::unix::{SignalKind, signal};
         for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
             let stop = stop.clone();
+            let grace = self.config.grace.value;
             self.runtime.spawn(async move {
                 let Ok(mut signals) = signal(kind) else {
                     return;
                 };
-                while signals.recv().await.is_some() {
-                    // A second signal is for those who do not want to wait.
-                    if stop.is_stopping() {
-                        stop.abort();
-                    }
-                    stop.stop();
-                }
+                signals.recv().await;
+                stop.stop();
+                // A second signal is for those who do not want to wait.
+                let _ = tokio::time::timeout(grace, signals.recv()).await;
+                stop.abort();
             });
         }
     }

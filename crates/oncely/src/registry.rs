@@ -105,12 +105,12 @@ fn databases(config: &Config) -> BTreeMap<String, Database> {
     named.chain(std::iter::once(own)).collect()
 }
 
+/// A source and the name of its cursor.
+type Named = (String, Box<dyn Source>);
+
 /// The source that watches a task's trigger, with the name of its cursor; none where events come by
 /// hand.
-pub(crate) fn source(
-    house: &House,
-    task: &Task,
-) -> Result<Option<(String, Box<dyn Source>)>, Failure> {
+pub(crate) fn source(house: &House, task: &Task) -> Result<Option<Named>, Failure> {
     let Trigger::Object(object) = &task.on else {
         return Ok(None);
     };

@@ -135,7 +135,9 @@ impl Folder {
 fn watch(folder: &Path, doorbell: &Arc<Doorbell>) -> Option<notify::RecommendedWatcher> {
     let doorbell = Arc::clone(doorbell);
     let told = move |event: notify::Result<notify::Event>| {
-        if let Ok(event) = event {
+        if let Ok(event) = event
+            && may_matter(&event.kind)
+        {
             if is_whole(&event.kind) {
                 let mut whole = doorbell
                     .whole
@@ -156,6 +158,15 @@ fn watch(folder: &Path, doorbell: &Arc<Doorbell>) -> Option<notify::RecommendedW
             );
             None
         }
+    }
+}
+
+/// Looking at a folder opens it, and being told of that would mean looking again, for ever.
+fn may_matter(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::Access(_) => is_whole(kind),
+        EventKind::Remove(_) => false,
+        _ => true,
     }
 }
 

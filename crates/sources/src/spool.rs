@@ -1,9 +1,11 @@
 //! Copies of what runs will read, by content: a run never reads the watched path again.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// A folder of content, private to the user.
 #[derive(Debug, Clone)]
@@ -57,6 +59,24 @@ impl Spool {
         kept
     }
 
+    /// Removes content that is older than `age` and not needed; says how much.
+    ///
+    /// # Errors
+    /// When the folder cannot be read. What is removed by another process meanwhile is no error.
+    pub fn tidy(&self, needed: &BTreeSet<String>, age: Duration) -> io::Result<u64> {
+        if !self.folder.is_dir() {
+            return Ok(0);
+        }
+        let mut removed = 0;
+        for folder in fs::read_dir(&self.folder)? {
+            let folder = folder?.path();
+            if folder.is_dir() {
+                removed += tidy_folder(&folder, needed, age)?;
+            }
+        }
+        Ok(removed)
+    }
+
     fn copy(&self, reader: &mut dyn Read, temporary: &Path) -> io::Result<Spooled> {
         let mut file = private_file(temporary)?;
         let (hash, size) = pour(reader, &mut file)?;
@@ -66,12 +86,31 @@ impl Spool {
         let path = folder.join(&hash);
         if path.metadata().is_ok_and(|m| m.len() == size) {
             fs::remove_file(temporary)?;
+            // It counts as new: whoever keeps it again needs it from now on.
+            File::options()
+                .write(true)
+                .open(&path)?
+                .set_modified(SystemTime::now())?;
         } else {
             fs::rename(temporary, &path)?;
             File::open(&folder)?.sync_all()?;
         }
         Ok(Spooled { hash, size, path })
     }
+}
+
+fn tidy_folder(folder: &Path, needed: &BTreeSet<String>, age: Duration) -> io::Result<u64> {
+    let mut removed = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let touched = entry.metadata().and_then(|m| m.modified());
+        let is_old = touched.is_ok_and(|at| at.elapsed().is_ok_and(|since| since >= age));
+        if is_old && !needed.contains(&name) && fs::remove_file(entry.path()).is_ok() {
+            removed += 1;
+        }
+    }
+    Ok(removed)
 }
 
 fn pour(reader: &mut dyn Read, file: &mut File) -> io::Result<(String, u64)> {

@@ -1,7 +1,7 @@
 //! Answers to questions, each from one read transaction.
 
 use super::guards;
-use super::rows::{self, RUN, json, run_row, signed, status, unsigned};
+use super::rows::{self, RUN, RUN_OF_TASK, json, run_row, signed, status, unsigned};
 use oncely_core::ids::{ContentHash, Environment, EventKey, Generation, RunId, StepId, TaskId};
 use oncely_core::items::{Progress, SetAside};
 use oncely_core::ledger::{Answer, FileMark, Filter, Query, RunRow};
@@ -12,6 +12,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use std::ops::Range;
 use std::sync::Arc;
+
+// In a `cross join` SQLite keeps the order of the tables: runs come first, by the index that is
+// meant, and the few tasks are looked up.
 
 /// Answers a question.
 pub(crate) fn answer(conn: &Connection, query: &Query) -> rusqlite::Result<Answer> {
@@ -60,14 +63,16 @@ fn runs(conn: &Connection, filter: &Filter) -> rusqlite::Result<Vec<RunRow>> {
     {
         return runs_of_key(conn, filter, environment, task, key);
     }
-    let mut text = format!("{RUN} where true");
+    // With a task the index on tasks is used; without one runs are walked from the newest.
+    let start = filter.task.as_ref().map_or(RUN, |_| RUN_OF_TASK);
+    let mut text = format!("{start} where true");
     let mut values: Vec<Value> = Vec::new();
     let mut also = |term: &str, value: Value| {
         values.push(value);
         text.push_str(&format!(" and {term} ?{}", values.len()));
     };
     if let Some(environment) = &filter.environment {
-        also("t.environment =", environment.to_string().into());
+        also("+t.environment =", environment.to_string().into());
     }
     if let Some(task) = &filter.task {
         also("t.task =", task.to_string().into());
@@ -209,7 +214,7 @@ fn cursor(conn: &Connection, source: &str) -> rusqlite::Result<Option<Cursor>> {
 
 fn counts(conn: &Connection, environment: &Environment) -> rusqlite::Result<Vec<(RunStatus, u64)>> {
     let text = "select r.status, count(*) from oncely_runs r
-                join oncely_tasks t on t.id = r.task where t.environment = ?1 group by r.status";
+                cross join oncely_tasks t on t.id = r.task where t.environment = ?1 group by r.status";
     let mut counts = all(conn, text, [environment.as_str()], |row| {
         Ok((status(row, 0)?, unsigned(row, 1)?))
     })?;
@@ -219,7 +224,7 @@ fn counts(conn: &Connection, environment: &Environment) -> rusqlite::Result<Vec<
 
 fn next_due(conn: &Connection, environment: &Environment) -> rusqlite::Result<Option<Timestamp>> {
     conn.prepare_cached(
-        "select r.due from oncely_runs r join oncely_tasks t on t.id = r.task
+        "select r.due from oncely_runs r cross join oncely_tasks t on t.id = r.task
          where r.holder is null and r.due is not null and t.environment = ?1
          order by r.due limit 1",
     )?
@@ -237,4 +242,51 @@ fn files(conn: &Connection) -> rusqlite::Result<Vec<FileMark>> {
             text: ContentHash(row.get(5)?),
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(text: &str) -> String {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(crate::sqlite::TABLES).unwrap();
+        let text = format!("explain query plan {text}");
+        let mut statement = conn.prepare(&text).unwrap();
+        let steps = statement
+            .query_map([], |row| row.get::<_, String>(3))
+            .unwrap();
+        steps.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn questions_that_are_asked_often_use_their_index() {
+        let due = "select r.due from oncely_runs r cross join oncely_tasks t on t.id = r.task
+            where r.holder is null and r.due is not null and t.environment = 'x'
+            order by r.due limit 1";
+        assert!(
+            plan(due).starts_with("SEARCH r USING INDEX oncely_runs_due"),
+            "{}",
+            plan(due)
+        );
+        assert!(!plan(due).contains("TEMP B-TREE"));
+        let listed =
+            format!("{RUN} where true and +t.environment = 'x' order by r.id desc limit 9");
+        assert!(plan(&listed).starts_with("SCAN r; "), "{}", plan(&listed));
+        let of_task =
+            format!("{RUN_OF_TASK} where true and t.task = 'x' order by r.id desc limit 9");
+        assert!(
+            plan(&of_task).contains("oncely_runs_task"),
+            "{}",
+            plan(&of_task)
+        );
+        let held = "select id from oncely_runs where holder = 1";
+        assert!(plan(held).contains("oncely_runs_held"), "{}", plan(held));
+        let lane = "select id from oncely_runs
+            where lane = 'x' and lane is not null and status < 4 order by id";
+        assert_eq!(
+            plan(lane),
+            "SEARCH oncely_runs USING COVERING INDEX oncely_runs_lane (lane=?)"
+        );
+    }
 }

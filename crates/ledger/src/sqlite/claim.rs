@@ -165,7 +165,10 @@ impl Choice<'_, '_, '_> {
 /// How many runs of a task are held, by whomever.
 fn held(tx: &Tx<'_>, task: i64) -> rusqlite::Result<u32> {
     tx.conn
-        .prepare_cached("select count(*) from oncely_runs where holder is not null and task = ?1")?
+        .prepare_cached(
+            "select count(*) from oncely_runs indexed by oncely_runs_held
+             where holder is not null and task = ?1",
+        )?
         .query_row([task], |row| row.get(0))
 }
 

@@ -138,11 +138,26 @@ impl Standing {
     }
 }
 
-/// The columns of a whole run, for [`run_row`].
-pub(crate) const RUN: &str = "select r.id, t.environment, t.task, a.key, a.generation,
-    a.trigger_name, a.event, r.status, r.seq, a.admitted, r.changed, r.due, r.holder, r.fence,
-    r.claims, r.lane, a.depth, a.parent
-    from oncely_runs r join oncely_admissions a on a.run = r.id join oncely_tasks t on t.id = r.task";
+macro_rules! run_columns {
+    () => {
+        "select r.id, t.environment, t.task, a.key, a.generation, a.trigger_name, a.event, r.status,
+         r.seq, a.admitted, r.changed, r.due, r.holder, r.fence, r.claims, r.lane, a.depth, a.parent"
+    };
+}
+
+/// Whole runs for [`run_row`], found by what is said of them.
+pub(crate) const RUN: &str = concat!(
+    run_columns!(),
+    " from oncely_runs r join oncely_admissions a on a.run = r.id
+      join oncely_tasks t on t.id = r.task"
+);
+
+/// Whole runs for [`run_row`], found by their task: SQLite keeps the order of a cross join.
+pub(crate) const RUN_OF_TASK: &str = concat!(
+    run_columns!(),
+    " from oncely_tasks t cross join oncely_runs r on r.task = t.id
+      join oncely_admissions a on a.run = r.id"
+);
 
 /// A whole run.
 pub(crate) fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
@@ -262,6 +277,28 @@ impl Tasks {
                         Ok((environment.into(), task.into()))
                     })?;
                 Ok(empty.insert(name))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    /// A call that is repeated after a crash has the same bytes: its numbers must come back exactly.
+    #[test]
+    fn numbers_come_back_as_they_were() {
+        let mut bits = 0x3ff0_0000_0000_0000_u64;
+        for _ in 0..200_000 {
+            bits = bits
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let number = f64::from_bits(bits);
+            if number.is_finite() {
+                let text = json!(number).to_string();
+                let back: Value = serde_json::from_str(&text).unwrap();
+                assert_eq!(back.to_string(), text);
             }
         }
     }

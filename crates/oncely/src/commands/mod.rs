@@ -19,4 +19,6 @@ pub(crate) mod schema;
 pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod status;
+mod tidy;
+mod watching;
 pub(crate) mod why;

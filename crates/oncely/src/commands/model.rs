@@ -6,6 +6,7 @@ use crate::failure::{Exit, Failure, io};
 use crate::output::{Voice, count, suggestion, table, thousands};
 use crate::registry;
 use indicatif::{ProgressBar, ProgressStyle};
+use oncely_core::Value;
 use oncely_core::records::{Item, Records};
 use oncely_core::task::Format;
 use oncely_model::{
@@ -177,7 +178,7 @@ fn learn(voice: Voice, shelf: &Shelf, args: &Train) -> Result<Exit, Failure> {
             count(usize::try_from(bad).unwrap_or(usize::MAX), "line")
         ));
     }
-    if rest.len() > 0 {
+    if !rest.is_empty() {
         let evaluation = evaluate(&model, &rest).map_err(|e| Failure::failed(e.to_string()))?;
         model.set_metrics(evaluation.metrics());
         voice.say(format!(
@@ -257,7 +258,7 @@ fn measure(voice: Voice, shelf: &Shelf, args: &Evaluate) -> Result<Exit, Failure
     let cut = (table.len() as f64 * args.skip) as usize;
     let (_, table) = table.split_at(cut);
     let evaluation = evaluate(&model, &table).map_err(|e| Failure::failed(e.to_string()))?;
-    let value: serde_json::Value = serde_json::from_str(&evaluation.to_json()).unwrap_or_default();
+    let value: Value = serde_json::from_str(&evaluation.to_json()).unwrap_or_default();
     voice.record(&value);
     voice.say(format!(
         "{} rows: {}",
@@ -276,23 +277,17 @@ fn measure(voice: Voice, shelf: &Shelf, args: &Evaluate) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
-fn confusion(voice: Voice, value: &serde_json::Value) {
-    let Some(confusion) = value.get("confusion") else {
+/// How often each answer was said for each truth.
+fn confusion(voice: Voice, evaluation: &Value) {
+    let labels = evaluation.get("labels").and_then(Value::as_array);
+    let counts = evaluation.get("confusion").and_then(Value::as_array);
+    let (Some(labels), Some(counts)) = (labels, counts) else {
         return;
     };
-    let labels: Vec<String> = confusion
-        .get("labels")
-        .and_then(|l| l.as_array())
-        .map(|l| {
-            l.iter()
-                .filter_map(|v| v.as_str().map(str::to_owned))
-                .collect()
-        })
-        .unwrap_or_default();
-    let counts = confusion.get("counts").and_then(|c| c.as_array());
-    let (Some(counts), false) = (counts, labels.is_empty()) else {
-        return;
-    };
+    let labels: Vec<String> = labels
+        .iter()
+        .map(|l| l.as_str().unwrap_or_default().to_owned())
+        .collect();
     let mut headings = vec!["truth \\ said"];
     headings.extend(labels.iter().map(String::as_str));
     let rows: Vec<Vec<String>> = labels
@@ -301,13 +296,15 @@ fn confusion(voice: Voice, value: &serde_json::Value) {
         .map(|(label, row)| {
             let cells = row
                 .as_array()
-                .map(|r| r.iter().map(ToString::to_string).collect::<Vec<_>>());
-            std::iter::once(label.clone())
-                .chain(cells.unwrap_or_default())
-                .collect()
+                .into_iter()
+                .flatten()
+                .map(ToString::to_string);
+            std::iter::once(label.clone()).chain(cells).collect()
         })
         .collect();
-    voice.say(table(&headings, &rows));
+    if !rows.is_empty() {
+        voice.say(table(&headings, &rows));
+    }
 }
 
 fn write_scores(path: &Path, evaluation: &Evaluation) -> Result<(), Failure> {

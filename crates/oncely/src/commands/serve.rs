@@ -1,33 +1,34 @@
 //! `oncely serve`: watches the sources and does what is due until told to stop.
 
+use super::watching::Watching;
 use crate::cli::Serve;
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::{Voice, count};
 use crate::project;
-use crate::registry;
-use oncely_core::ids::TaskId;
-use oncely_engine::{Engine, Known, Notice, Notices, pump};
+use oncely_engine::Engine;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How often the task folder is looked at for changes.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often copies that nobody needs any more are removed.
+const TIDY_EVERY: Duration = Duration::from_secs(3600);
 
 pub(crate) fn run(voice: Voice, flags: &Flags, args: &Serve) -> Result<Exit, Failure> {
     let house = House::open(flags, "oncely serve", true)?;
     let loaded = project::load(&house.config)?;
-    if !loaded.problems.is_empty() {
-        let text = project::render(&loaded.problems, voice.colour);
-        voice.say(format!(
-            "{text}\n\nThe other tasks go on; these start nothing before they are mended.\n"
-        ));
-    }
     house.block_on(async {
         let engine = house.engine(loaded.tasks.clone())?;
         house.stop_on_signals(&engine.stopper());
-        let watched = watch(voice, &house, &engine, &loaded.tasks)?;
+        let mut watching = Watching::new(voice, &house, &engine);
+        watching.take(&loaded);
         let tasks = count(loaded.tasks.len(), "task");
-        let sources = count(watched, "folder");
-        voice.record(&serde_json::json!({ "serving": loaded.tasks.len(), "sources": watched, "pid": std::process::id() }));
+        let sources = count(watching.sources(), "folder");
+        voice.record(&serde_json::json!({
+            "serving": loaded.tasks.len(), "sources": watching.sources(), "pid": std::process::id(),
+        }));
         voice.say(format!(
             "Serving {tasks} in {}, watching {sources}. Stop with Ctrl-C.",
             house.config.environment.value
@@ -35,69 +36,27 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Serve) -> Result<Exit, Fai
         if args.until_idle {
             tokio::spawn(stop_when_idle(Arc::clone(&engine)));
         }
-        engine.serve().await?;
+        tokio::select! {
+            served = engine.serve() => served?,
+            () = look_after(&house, watching) => {}
+        }
         voice.say("Stopped. What was not finished goes on at the next start.");
         Ok(Exit::Done)
     })
 }
 
-fn watch(
-    voice: Voice,
-    house: &House,
-    engine: &Arc<Engine>,
-    tasks: &[Known],
-) -> Result<usize, Failure> {
-    let notices: Notices = Arc::new(move |notice| say(voice, notice));
-    let mut watched = 0;
-    for known in tasks {
-        if !super::run::concerns(&known.task, &house.config.environment.value) {
-            continue;
-        }
-        let Some((name, source)) = registry::source(house, &known.task)? else {
-            continue;
-        };
-        watched += 1;
-        let task = known.task.id.clone();
-        let pumping = pump(
-            Arc::clone(engine),
-            task.clone(),
-            name,
-            source,
-            Arc::clone(&notices),
-        );
-        let notices = Arc::clone(&notices);
-        tokio::spawn(async move {
-            if let Err(error) = pumping.await {
-                stopped_watching(&notices, task, &error.to_string());
+/// Takes in task files that are new or changed, and removes copies that nobody needs any more.
+async fn look_after(house: &House, mut watching: Watching<'_>) {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    let mut tidies = tokio::time::interval(TIDY_EVERY);
+    loop {
+        tokio::select! {
+            _ = looks.tick() => watching.look(),
+            _ = tidies.tick() => {
+                if let Err(failure) = super::tidy::spool(house).await {
+                    tracing::warn!("{}", failure.message);
+                }
             }
-        });
-    }
-    Ok(watched)
-}
-
-fn stopped_watching(notices: &Notices, task: TaskId, error: &str) {
-    let problem = oncely_core::source::Problem {
-        about: task.to_string(),
-        message: error.to_owned(),
-    };
-    notices(Notice::Problem(task, problem));
-}
-
-fn say(voice: Voice, notice: Notice) {
-    match notice {
-        Notice::Admitted(task, key) => {
-            voice.record(&serde_json::json!({ "admitted": key, "task": task }));
-            voice.say(format!("{task}: {key} arrived"));
-        }
-        Notice::Duplicate(task, key) => {
-            voice.record(&serde_json::json!({ "duplicate": key, "task": task }));
-            voice.say(format!("{task}: {key} was here before, nothing is started"));
-        }
-        Notice::Problem(task, problem) => {
-            voice.record(&serde_json::json!({
-                "problem": problem.message, "about": problem.about, "task": task,
-            }));
-            voice.say(format!("{task}: {}: {}", problem.about, problem.message));
         }
     }
 }

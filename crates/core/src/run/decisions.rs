@@ -1,0 +1,115 @@
+//! Facts about decisions: conditions, people, settlements.
+
+use super::fold::{Folded, RunState};
+use super::step::{Stage, StepState};
+use crate::fact::{BY_PROBE, BY_RULE, Settlement};
+use crate::ids::{ContentHash, StepId};
+use crate::time::Timestamp;
+
+impl RunState {
+    pub(super) fn judge(
+        &mut self,
+        at: Timestamp,
+        step: &StepId,
+        held: bool,
+        message: &str,
+        again_at: Option<Timestamp>,
+    ) -> Folded {
+        let since = match self.steps.get(step).map(|s| &s.stage) {
+            None => at,
+            Some(Stage::Judged { since, .. }) => *since,
+            Some(_) => return Err(format!("step `{step}` is not waiting for its condition")),
+        };
+        let stage = match (held, again_at) {
+            (true, _) => Stage::Done,
+            (false, Some(again_at)) => Stage::Judged { since, again_at },
+            (false, None) => Stage::Refused {
+                why: message.to_owned(),
+            },
+        };
+        self.steps.insert(step.clone(), StepState::new(stage));
+        if held {
+            self.outputs
+                .insert(step.to_string(), serde_json::json!({ "held": true }));
+        }
+        Ok(())
+    }
+
+    /// No answer by the time a question expires counts as no, also while nobody was looking.
+    pub(super) fn in_time(&self, at: Timestamp, step: &StepId) -> Folded {
+        match self.steps.get(step).map(|s| &s.stage) {
+            Some(Stage::Asked {
+                expires: Some(moment),
+                ..
+            }) if *moment <= at => Err(format!("the question of step `{step}` has expired")),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn answer(
+        &mut self,
+        step: &StepId,
+        approved: bool,
+        by: &str,
+        note: &str,
+        hash: ContentHash,
+    ) -> Folded {
+        let Some(Stage::Asked { hash: asked, .. }) = self.steps.get(step).map(|s| &s.stage) else {
+            return Err(format!("step `{step}` is not waiting for an answer"));
+        };
+        if *asked != hash {
+            return Err(format!("the answer to step `{step}` is to another text"));
+        }
+        let stage = if approved {
+            let output = serde_json::json!({ "approved": true, "by": by, "note": note });
+            self.outputs.insert(step.to_string(), output);
+            Stage::Done
+        } else {
+            Stage::Refused {
+                why: format!("rejected by {by}: {note}"),
+            }
+        };
+        self.steps.insert(step.clone(), StepState::new(stage));
+        Ok(())
+    }
+
+    pub(super) fn settle(
+        &mut self,
+        at: Timestamp,
+        step: &StepId,
+        attempt: u32,
+        settlement: &Settlement,
+        reason: &str,
+    ) -> Folded {
+        let state = self.unknown_attempt(step, attempt)?;
+        state.in_doubt = false;
+        match settlement {
+            Settlement::Happened { output } => {
+                state.stage = Stage::Done;
+                self.outputs.insert(step.to_string(), output.clone());
+            }
+            Settlement::DidNotHappen => {
+                state.stage = Stage::Failed {
+                    at,
+                    error: format!("settled as not done: {reason}"),
+                    again: true,
+                    after_ms: None,
+                };
+                state.redo = true;
+                state.redo_from = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// A person who settles tells the step to go on, with all its tries. A rule or a probe does
+    /// not: else a step that ends unknown each time would be tried for ever, and at once.
+    pub(super) fn told_to_go_on(&mut self, step: &StepId, by: &str) {
+        if let Some(state) = self.steps.get_mut(step)
+            && by != BY_RULE
+            && by != BY_PROBE
+        {
+            state.tries = 0;
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The fold: each fact changes the state, or cannot follow.
+
+use super::step::{Advice, Stage, StepState};
+use crate::Value;
+use crate::fact::{End, Fact, Recorded, Request};
+use crate::ids::{ContentHash, StepId};
+use crate::time::Timestamp;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A fact that cannot follow the facts before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Illegal {
+    /// The fact's number, from 0.
+    pub seq: u64,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl fmt::Display for Illegal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "fact {} cannot follow the facts before it: {}",
+            self.seq, self.why
+        )
+    }
+}
+
+impl std::error::Error for Illegal {}
+
+/// The state of a run: the fold of its facts.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RunState {
+    /// Facts folded so far.
+    pub seq: u64,
+    /// The text that it is pinned to, once it has begun.
+    pub text: Option<ContentHash>,
+    /// Models by name, with their checksums.
+    pub models: BTreeMap<String, String>,
+    /// Steps that something has happened to.
+    pub steps: BTreeMap<StepId, StepState>,
+    /// Outputs of done steps, by step: what templates read under `steps`.
+    pub outputs: serde_json::Map<String, Value>,
+    /// A person asked to end it.
+    pub cancel: bool,
+    /// A person asked to hold it.
+    pub paused: bool,
+    /// How and why it ended.
+    pub ended: Option<(End, String)>,
+}
+
+/// Whether a fact may follow; else why not.
+pub(super) type Folded = Result<(), String>;
+
+impl RunState {
+    /// Folds recorded facts.
+    ///
+    /// # Errors
+    /// When a fact cannot follow those before it.
+    pub fn fold<'a>(facts: impl IntoIterator<Item = &'a Recorded>) -> Result<Self, Illegal> {
+        let mut state = Self::default();
+        for recorded in facts {
+            state.apply(recorded.at, &recorded.fact)?;
+        }
+        Ok(state)
+    }
+
+    /// Adds one fact. When it is illegal the state is left as it was.
+    ///
+    /// # Errors
+    /// When the fact cannot follow those before it.
+    pub fn apply(&mut self, at: Timestamp, fact: &Fact) -> Result<(), Illegal> {
+        self.transition(at, fact)
+            .map_err(|why| Illegal { seq: self.seq, why })?;
+        self.seq += 1;
+        Ok(())
+    }
+
+    /// Whether an intent is committed whose outcome is not.
+    #[must_use]
+    pub fn open_step(&self) -> Option<&StepId> {
+        self.steps
+            .iter()
+            .find(|(_, s)| matches!(s.stage, Stage::Open { .. }))
+            .map(|(id, _)| id)
+    }
+
+    fn transition(&mut self, at: Timestamp, fact: &Fact) -> Folded {
+        if self.ended.is_some() {
+            return self.after_end(fact);
+        }
+        if self.text.is_none() && !may_come_before_began(fact) {
+            return Err("the run has not begun".into());
+        }
+        match fact {
+            Fact::Began { text, models } => self.begin(*text, models),
+            Fact::Skipped { step, .. } => self.fresh(step, StepState::new(Stage::Skipped)),
+            Fact::Intent {
+                step,
+                attempt,
+                fence,
+                call,
+                repeat,
+                key,
+            } => self.intend(at, step, *attempt, *fence, call.as_ref(), *repeat, key),
+            Fact::Interrupted { step, attempt } => self.interrupt(at, step, *attempt),
+            Fact::Outcome {
+                step,
+                attempt,
+                outcome,
+            } => self.outcome(at, step, *attempt, outcome),
+            Fact::Probed { step, attempt, .. } => self.probe(step, *attempt),
+            Fact::Judged {
+                step,
+                held,
+                message,
+                again_at,
+            } => self.judge(at, step, *held, message, *again_at),
+            Fact::Asked {
+                step,
+                text,
+                hash,
+                expires,
+            } => {
+                let stage = Stage::Asked {
+                    text: text.clone(),
+                    hash: *hash,
+                    expires: *expires,
+                };
+                self.fresh(step, StepState::new(stage))
+            }
+            Fact::Answered {
+                step,
+                approved,
+                by,
+                note,
+                hash,
+            } => {
+                self.in_time(at, step)?;
+                self.answer(step, *approved, by, note, *hash)
+            }
+            Fact::Settled {
+                step,
+                attempt,
+                settlement,
+                by,
+                reason,
+            } => {
+                self.settle(at, step, *attempt, settlement, reason)?;
+                self.told_to_go_on(step, by);
+                Ok(())
+            }
+            Fact::Requested { what, .. } => self.request(*what),
+            Fact::Ended { end, reason } => self.end(*end, reason),
+        }
+    }
+
+    fn begin(&mut self, text: ContentHash, models: &BTreeMap<String, String>) -> Folded {
+        if self.text.is_some() {
+            return Err("the run has begun already".into());
+        }
+        self.text = Some(text);
+        self.models.clone_from(models);
+        Ok(())
+    }
+
+    /// Only a resume may follow the end, and only that of a run that failed.
+    fn after_end(&mut self, fact: &Fact) -> Folded {
+        match (fact, &self.ended) {
+            (
+                Fact::Requested {
+                    what: Request::Resume,
+                    ..
+                },
+                Some((End::Failed, _)),
+            ) => {
+                self.ended = None;
+                self.cancel = false;
+                self.paused = false;
+                self.reopen_failed();
+                Ok(())
+            }
+            _ => Err("the run has ended".into()),
+        }
+    }
+
+    /// A person told it to go on: the retry policy counts anew.
+    fn forgive_tries(&mut self) {
+        for step in self.steps.values_mut() {
+            if matches!(step.stage, Stage::Failed { again: true, .. }) {
+                step.tries = 0;
+            }
+        }
+    }
+
+    /// Conditions are judged and people are asked anew; what failed or was given up in doubt has
+    /// all its tries again.
+    fn reopen_failed(&mut self) {
+        self.steps.retain(|_, s| {
+            !matches!(
+                s.stage,
+                Stage::Refused { .. } | Stage::Judged { .. } | Stage::Asked { .. }
+            )
+        });
+        for step in self.steps.values_mut() {
+            match &mut step.stage {
+                Stage::Failed {
+                    again, after_ms, ..
+                } => {
+                    *again = true;
+                    *after_ms = None;
+                }
+                Stage::Unknown { .. } => {}
+                _ => continue,
+            }
+            step.advice = Advice::NONE;
+            step.tries = 0;
+        }
+    }
+
+    fn request(&mut self, what: Request) -> Folded {
+        match what {
+            Request::Cancel => self.cancel = true,
+            Request::Pause => self.paused = true,
+            Request::Resume if self.paused => {
+                self.paused = false;
+                self.forgive_tries();
+            }
+            Request::Resume => return Err("the run is neither paused nor failed".into()),
+            Request::Rerun if self.seq == 0 => {}
+            Request::Rerun => return Err("only a new run can be a rerun".into()),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, end: End, reason: &str) -> Folded {
+        if let Some(open) = self.open_step() {
+            return Err(format!("step `{open}` is still open"));
+        }
+        self.ended = Some((end, reason.to_owned()));
+        Ok(())
+    }
+}
+
+/// Before it begins a run can be asked something, or end: skipped, cancelled, or unreadable.
+fn may_come_before_began(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::Began { .. } | Fact::Requested { .. } | Fact::Ended { .. }
+    )
+}

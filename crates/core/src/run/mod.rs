@@ -1,0 +1,13 @@
+//! A run as the fold of its facts. An illegal transition is an error, never a panic.
+
+mod attempts;
+mod decisions;
+mod doubt;
+mod fold;
+mod status;
+mod step;
+
+pub(crate) use doubt::repeat_is_harmless;
+pub use fold::{Illegal, RunState};
+pub use status::RunStatus;
+pub use step::{Advice, Stage, StepState};

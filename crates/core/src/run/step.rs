@@ -1,0 +1,130 @@
+//! Where a step stands.
+
+use crate::Value;
+use crate::effect::EffectKey;
+use crate::fact::Repeat;
+use crate::ids::{ContentHash, Fence};
+use crate::time::Timestamp;
+
+/// Where a step stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stage {
+    /// An intent is committed, its outcome is not.
+    Open {
+        /// The claim under which it was made.
+        fence: Fence,
+    },
+    /// The last attempt is known not to have happened.
+    Failed {
+        /// When.
+        at: Timestamp,
+        /// What went wrong.
+        error: String,
+        /// Whether trying again may help.
+        again: bool,
+        /// Milliseconds that the other side asked to wait.
+        after_ms: Option<i64>,
+    },
+    /// Nobody knows about the last attempt.
+    Unknown {
+        /// When it became so.
+        at: Timestamp,
+        /// Why.
+        error: String,
+        /// Its process went away, rather than seeing it go wrong.
+        crashed: bool,
+    },
+    /// A condition did not hold yet.
+    Judged {
+        /// When it was first judged.
+        since: Timestamp,
+        /// When it is judged again.
+        again_at: Timestamp,
+    },
+    /// A person was asked.
+    Asked {
+        /// The text.
+        text: String,
+        /// Its hash.
+        hash: ContentHash,
+        /// When the question expires.
+        expires: Option<Timestamp>,
+    },
+    /// It is done.
+    Done,
+    /// It was passed over.
+    Skipped,
+    /// It failed for good without an attempt: a condition or a person said no.
+    Refused {
+        /// Why.
+        why: String,
+    },
+}
+
+/// A step that something has happened to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepState {
+    /// Where it stands.
+    pub stage: Stage,
+    /// Attempts made, in all.
+    pub attempts: u32,
+    /// Attempts made since it was last told to go on; what the retry policy counts.
+    pub tries: u32,
+    /// When the first attempt was about to be made: a key's window counts from here.
+    pub first_intent: Option<Timestamp>,
+    /// When the last attempt was about to be made.
+    pub last_intent: Option<Timestamp>,
+    /// The call as it was rendered for the first attempt.
+    pub call: Option<Value>,
+    /// What was declared about repeating it.
+    pub repeat: Option<Repeat>,
+    /// The effect key.
+    pub key: Option<EffectKey>,
+    /// A probe has been tried for the attempt that is unknown.
+    pub probed: bool,
+    /// It was settled as not done and no attempt has ended since: what is in doubt is done again.
+    pub redo: bool,
+    /// The claim of the first attempt since it was settled as not done: what is in doubt from
+    /// earlier claims is done again, what is in doubt since is not.
+    pub redo_from: Option<Fence>,
+    /// Nobody knows about some attempt so far, whatever became of later ones.
+    pub in_doubt: bool,
+    /// The last failure said that trying again may help, and how long to wait.
+    pub advice: Advice,
+}
+
+/// What a failure says about the next try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Advice {
+    /// Whether trying again may help.
+    pub again: bool,
+    /// Milliseconds that the other side asked to wait.
+    pub after_ms: Option<i64>,
+}
+
+impl Advice {
+    pub(super) const NONE: Self = Self {
+        again: true,
+        after_ms: None,
+    };
+}
+
+impl StepState {
+    pub(super) fn new(stage: Stage) -> Self {
+        Self {
+            stage,
+            attempts: 0,
+            tries: 0,
+            first_intent: None,
+            last_intent: None,
+            call: None,
+            repeat: None,
+            key: None,
+            probed: false,
+            redo: false,
+            redo_from: None,
+            in_doubt: false,
+            advice: Advice::NONE,
+        }
+    }
+}
