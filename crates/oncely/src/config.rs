@@ -1,6 +1,7 @@
 //! What the operator said: `oncely.toml`, over it environment variables, over them flags.
 
 use crate::failure::Failure;
+use crate::output::suggestion;
 use oncely_core::ids::Environment;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -235,6 +236,19 @@ fn read(path: &Path) -> Result<File, Failure> {
             )));
         }
     };
-    toml::from_str(&text)
-        .map_err(|error| Failure::usage(format!("{}:\n{error}Nothing was run.", path.display())))
+    toml::from_str(&text).map_err(|error| {
+        let near = near(error.message()).unwrap_or_default();
+        Failure::usage(format!(
+            "{}:\n{error}{near}Nothing was run.",
+            path.display()
+        ))
+    })
+}
+
+/// What was meant by a key that is none: the reader names both, each between backticks.
+fn near(message: &str) -> Option<String> {
+    let rest = message.strip_prefix("unknown field ")?;
+    let mut names = rest.split('`').skip(1).step_by(2);
+    let wrong = names.next()?;
+    Some(format!("{}\n", suggestion(wrong, names).trim_start()))
 }

@@ -72,12 +72,11 @@ impl House {
     }
 
     /// Writes everything in the ledger as JSON lines.
-    pub(crate) fn export(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        let Some(store) = &self.store else {
-            return Ok(());
-        };
-        let written = store.export(out);
-        written.map_err(|e| Failure::failed(format!("the ledger was not written out whole: {e}")))
+    pub(crate) fn export(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        match &self.store {
+            Some(store) => store.export(out),
+            None => Ok(()),
+        }
     }
 
     /// Runs a command's asynchronous part.
