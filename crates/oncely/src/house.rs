@@ -148,6 +148,7 @@ fn open_ledger(
     }
     let options = Options {
         create,
+        lease: config.lease.value,
         ..Options::new(role)
     };
     let store = SqliteLedger::open(path, options).map_err(|e| Failure::usage(e.to_string()))?;

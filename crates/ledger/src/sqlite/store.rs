@@ -109,7 +109,7 @@ impl SqliteLedger {
         })
     }
 
-    /// Writes everything as JSON lines, from one consistent state. Each line has a `line` that says
+    /// Writes everything as JSON lines, from one consistent state. Each line has a `kind` that says
     /// what it is: `ledger`, `run` (with its event), `fact`, `progress`, `set_aside`, `item_fact`,
     /// `cursor`, `name`. Runs come in the order of their numbers, each followed by what belongs to
     /// it.
