@@ -14,6 +14,7 @@ mod job;
 mod people;
 mod pump;
 mod runner;
+mod sabotage;
 mod tasks;
 
 pub use ask::Ask;

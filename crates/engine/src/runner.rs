@@ -5,6 +5,7 @@ use crate::dispatch::{Place, Slots, Stop};
 use crate::intake::{Intake, Offer};
 use crate::items;
 use crate::job::{Job, Rest, status_of, timeout};
+use crate::sabotage;
 use crate::tasks::{Actions, Known, Tasks};
 use futures_util::FutureExt;
 use oncely_core::action::{Action, Call, Called, Done, Failure, Pin, Probe};
@@ -459,6 +460,9 @@ impl Runner {
         ending: Option<&Ending>,
         todo: &Todo,
     ) -> Result<Flushed, LedgerError> {
+        if sabotage::acts_first() && matches!(todo, Todo::Act(_)) {
+            return Ok(Flushed::Done);
+        }
         let units = self.units(job, at, task, ending, todo);
         let results = self.commit_patiently(units).await?;
         Ok(match results.into_iter().last() {
@@ -865,7 +869,7 @@ impl Runner {
     /// the admission's commit; none when that cannot be known before.
     pub(crate) fn open(&self, held: Held, known: &Known) -> Option<Opened> {
         let first = known.task.steps.first()?;
-        if reads_run_id(first) || self.stop.is_stopping() {
+        if reads_run_id(first) || self.stop.is_stopping() || sabotage::acts_first() {
             return None;
         }
         let at = held.row.admitted;

@@ -58,7 +58,7 @@ fn print_machine(folder: &Path) {
     );
     println!("folder         {}", folder.display());
     println!(
-        "SQLite         {}, WAL, synchronous=FULL, checkpoints from a second connection",
+        "SQLite         {}, WAL, synchronous=FULL, a checkpoint every 4000 pages",
         rusqlite::version()
     );
     println!(

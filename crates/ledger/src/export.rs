@@ -1,9 +1,9 @@
 //! Everything in a ledger as JSON lines, for backups, for people, and for checkers that share no
 //! code with it.
 //!
-//! Each line is an object with a `line` that says what it is:
+//! Each line is an object with a `kind` that says what it is:
 //!
-//! | `line` | what follows |
+//! | `kind` | what follows |
 //! | --- | --- |
 //! | `ledger` | `name`, `schema`: always first |
 //! | `run` | the row of a run, its event as text included |
@@ -30,7 +30,7 @@ use serde::Serialize;
 use std::io::{self, Write};
 
 #[derive(Serialize)]
-#[serde(tag = "line", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case")]
 enum Line<'a> {
     Ledger {
         name: &'a str,

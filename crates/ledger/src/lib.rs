@@ -13,6 +13,7 @@ pub mod conformance;
 mod export;
 mod memory;
 mod rules;
+mod sabotage;
 mod sql;
 mod sqlite;
 

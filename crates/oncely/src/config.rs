@@ -1,7 +1,9 @@
 //! What the operator said: `oncely.toml`, over it environment variables, over them flags.
 
 use crate::failure::Failure;
+use crate::output::suggestion;
 use oncely_core::ids::Environment;
+use oncely_core::ledger::LEASE;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,6 +11,12 @@ use std::time::Duration;
 
 /// The name of the file at the root of a project.
 pub(crate) const FILE: &str = "oncely.toml";
+
+/// How long steps may go on once the process was told to stop.
+const GRACE: Duration = Duration::from_secs(20);
+/// A lease is renewed when a third of it has gone, and that is looked at four times a second.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+const LONGEST_LEASE: Duration = Duration::from_secs(3600);
 
 /// A value and where it came from, for `oncely doctor`.
 #[derive(Debug, Clone)]
@@ -30,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) acting: Sourced<usize>,
     pub(crate) acting_per_task: Sourced<usize>,
     pub(crate) grace: Sourced<Duration>,
+    pub(crate) lease: Sourced<Duration>,
     pub(crate) secrets: Option<PathBuf>,
 }
 
@@ -82,6 +91,7 @@ struct Limits {
     acting: Option<usize>,
     acting_per_task: Option<usize>,
     grace: Option<String>,
+    lease: Option<String>,
 }
 
 impl Config {
@@ -109,7 +119,8 @@ impl Config {
                 Sourced { value, from }
             }
         };
-        let grace = grace(file.limits.grace.as_deref())?;
+        let grace = duration("grace", file.limits.grace.as_deref(), GRACE)?;
+        let lease = duration("lease", file.limits.lease.as_deref(), LEASE)?;
         Ok(Self {
             environment,
             ledger: Sourced {
@@ -147,6 +158,10 @@ impl Config {
                 from: from_file(file.limits.grace.is_some()),
                 value: grace,
             },
+            lease: Sourced {
+                from: from_file(file.limits.lease.is_some()),
+                value: lease.clamp(SHORTEST_LEASE, LONGEST_LEASE),
+            },
             secrets: secrets_folder(file.secrets, &root),
             root,
         })
@@ -177,13 +192,13 @@ fn environment(flags: &Flags, file: Option<&str>) -> Sourced<Environment> {
     }
 }
 
-fn grace(text: Option<&str>) -> Result<Duration, Failure> {
+fn duration(name: &str, text: Option<&str>, usual: Duration) -> Result<Duration, Failure> {
     let Some(text) = text else {
-        return Ok(Duration::from_secs(20));
+        return Ok(usual);
     };
     let millis = oncely_core::task::parse_duration(text).ok_or_else(|| {
         Failure::usage(format!(
-            "{FILE}: limits.grace = {text:?} is not a duration. Write it like \"20s\" or \"2m\"."
+            "{FILE}: limits.{name} = {text:?} is not a duration. Write it like \"20s\" or \"2m\"."
         ))
     })?;
     Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
@@ -235,6 +250,19 @@ fn read(path: &Path) -> Result<File, Failure> {
             )));
         }
     };
-    toml::from_str(&text)
-        .map_err(|error| Failure::usage(format!("{}:\n{error}Nothing was run.", path.display())))
+    toml::from_str(&text).map_err(|error| {
+        let near = near(error.message()).unwrap_or_default();
+        Failure::usage(format!(
+            "{}:\n{error}{near}Nothing was run.",
+            path.display()
+        ))
+    })
+}
+
+/// What was meant by a key that is none: the reader names both, each between backticks.
+fn near(message: &str) -> Option<String> {
+    let rest = message.strip_prefix("unknown field ")?;
+    let mut names = rest.split('`').skip(1).step_by(2);
+    let wrong = names.next()?;
+    Some(format!("{}\n", suggestion(wrong, names).trim_start()))
 }

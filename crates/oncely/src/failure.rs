@@ -79,7 +79,11 @@ impl From<LedgerError> for Failure {
 
 impl From<oncely_engine::PeopleError> for Failure {
     fn from(error: oncely_engine::PeopleError) -> Self {
-        Self::failed(error.to_string())
+        let message = error.to_string();
+        match error {
+            oncely_engine::PeopleError::NoRun(_) => Self::usage(message),
+            _ => Self::failed(message),
+        }
     }
 }
 

@@ -83,12 +83,11 @@ impl House {
     }
 
     /// Writes everything in the ledger as JSON lines.
-    pub(crate) fn export(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        let Some(store) = &self.store else {
-            return Ok(());
-        };
-        let written = store.export(out);
-        written.map_err(|e| Failure::failed(format!("the ledger was not written out whole: {e}")))
+    pub(crate) fn export(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        match &self.store {
+            Some(store) => store.export(out),
+            None => Ok(()),
+        }
     }
 
     /// Runs a command's asynchronous part.
@@ -160,6 +159,7 @@ fn open_ledger(
     }
     let options = Options {
         create,
+        lease: config.lease.value,
         ..Options::new(role)
     };
     let store = SqliteLedger::open(path, options).map_err(|e| Failure::usage(e.to_string()))?;

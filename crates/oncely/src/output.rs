@@ -78,7 +78,7 @@ impl Voice {
 }
 
 /// A reader that went away (`oncely runs | head`) is no reason to complain.
-fn print_line(line: &str) {
+pub(crate) fn print_line(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}");
 }
@@ -169,12 +169,21 @@ pub(crate) fn thousands(number: u64) -> String {
     text
 }
 
+/// From 0 to 1; two letters of a short word that changed places are no great difference.
+fn likeness(wrong: &str, right: &str) -> f64 {
+    let whole = strsim::jaro_winkler(wrong, right);
+    match strsim::osa_distance(wrong, right) {
+        0 | 1 if wrong.len() > 2 => whole.max(0.9),
+        _ => whole,
+    }
+}
+
 /// ` Did you mean …?` when something is close, else what there is.
 pub(crate) fn suggestion<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> String {
     let right: Vec<&str> = right.into_iter().collect();
     let near = right
         .iter()
-        .map(|name| (strsim::jaro_winkler(wrong, name), *name))
+        .map(|name| (likeness(wrong, name), *name))
         .max_by(|a, b| a.0.total_cmp(&b.0));
     match near {
         Some((likeness, name)) if likeness > 0.75 => format!(" Did you mean `{name}`?"),

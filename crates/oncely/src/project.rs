@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use oncely_core::ids::TaskId;
 use oncely_core::ledger::FileMark;
 use oncely_core::limits;
-use oncely_core::task::{Bundle, Diagnostic, Task, is_task_file, load_all, read_text};
+use oncely_core::task::{Bundle, Diagnostic, Problem, Task, is_task_file, load_all, read_text};
 use oncely_engine::Known;
 use std::collections::BTreeMap;
 use std::fs;
@@ -44,14 +44,8 @@ pub(crate) fn files(config: &Config) -> Result<Vec<TaskFile>, Failure> {
     for entry in entries {
         let entry = entry.map_err(crate::failure::io(&folder))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if let Ok(metadata) = fs::metadata(entry.path())
-            && metadata.is_file()
-            && !name.starts_with('.')
-        {
-            let file = task_file(config, &name, &metadata);
-            if is_task_file(&file.path, file.executable) {
-                files.push(file);
-            }
+        if !name.starts_with('.') {
+            files.extend(listed(config, &name, fs::metadata(entry.path())));
         }
         if files.len() > limits::TASK_FILES {
             let most = limits::TASK_FILES;
@@ -65,14 +59,38 @@ pub(crate) fn files(config: &Config) -> Result<Vec<TaskFile>, Failure> {
     Ok(files)
 }
 
-fn task_file(config: &Config, name: &str, metadata: &fs::Metadata) -> TaskFile {
+/// An entry of the task folder, if it is a task file. One that cannot be looked at, such as a link
+/// to nowhere, is listed by its name, so that it is not passed over in silence.
+fn listed(
+    config: &Config,
+    name: &str,
+    metadata: std::io::Result<fs::Metadata>,
+) -> Option<TaskFile> {
+    let file = match metadata {
+        Ok(metadata) if !metadata.is_file() => return None,
+        Ok(metadata) => task_file(config, name, &metadata),
+        Err(_) => TaskFile {
+            path: path(config, name),
+            stat: (0, 0, 0),
+            executable: false,
+        },
+    };
+    is_task_file(&file.path, file.executable).then_some(file)
+}
+
+/// Relative to the project's root.
+fn path(config: &Config, name: &str) -> String {
     let folder = config.tasks.value.to_string_lossy();
+    format!("{}/{name}", folder.trim_end_matches('/'))
+}
+
+fn task_file(config: &Config, name: &str, metadata: &fs::Metadata) -> TaskFile {
     let nanos = metadata
         .mtime()
         .saturating_mul(1_000_000_000)
         .saturating_add(metadata.mtime_nsec());
     TaskFile {
-        path: format!("{}/{name}", folder.trim_end_matches('/')),
+        path: path(config, name),
         stat: (metadata.len(), nanos, metadata.ino()),
         executable: metadata.permissions().mode() & 0o111 != 0,
     }
@@ -123,7 +141,11 @@ fn mark(task: &Task, stat: (u64, i64, u64)) -> FileMark {
 }
 
 fn bundle(config: &Config, file: &TaskFile) -> Result<Bundle, Diagnostic> {
-    let bytes = fs::read(config.root.join(&file.path)).unwrap_or_default();
+    let unreadable = |error: std::io::Error| {
+        let problem = Problem::new(format!("this file cannot be read: {error}"));
+        Diagnostic::new(&file.path, "", 0..0, problem)
+    };
+    let bytes = fs::read(config.root.join(&file.path)).map_err(unreadable)?;
     let text = read_text(&file.path, &bytes)?;
     let is_script = !file.path.ends_with(".toml");
     Ok(Bundle {

@@ -71,6 +71,8 @@ struct Looker {
     config: FolderConfig,
     matcher: GlobMatcher,
     doorbell: Arc<Doorbell>,
+    /// Files that were there at the first look of a new task, and have not been taken since.
+    before: Option<HashSet<PathBuf>>,
     /// Files that were dealt with, as they were then.
     seen: HashMap<PathBuf, Stat>,
     /// Files that may still be written, and since when they have looked like this.
@@ -108,6 +110,7 @@ impl Folder {
             config,
             matcher,
             doorbell: Arc::clone(&doorbell),
+            before: None,
             seen: HashMap::new(),
             unsettled: HashMap::new(),
             offered: HashMap::new(),
@@ -218,6 +221,9 @@ impl Source for Folder {
         let mut looker = self.looker.lock().unwrap_or_else(PoisonError::into_inner);
         for (receipt, _) in verdicts {
             if let Some((path, stat)) = looker.offered.remove(&receipt) {
+                if let Some(before) = &mut looker.before {
+                    before.remove(&path);
+                }
                 looker.seen.insert(path, stat);
             }
         }
@@ -242,16 +248,22 @@ impl Looker {
         let mut files = Vec::new();
         self.walk(&root, &root, 0, &mut files, &mut batch.problems);
         files.sort();
+        if first && self.before.is_none() {
+            self.before = Some(files.iter().cloned().collect());
+        }
         self.forget_missing(&files);
+        let mut waits = false;
         for path in files {
             if batch.events.len() >= room.events {
                 batch.more = true;
                 break;
             }
-            match self.file(&root, &path, first) {
+            let existing = first && self.was_before(&path);
+            match self.file(&root, &path, existing) {
                 Ok(Some(Found::Event(event))) => batch.events.push(*event),
+                Ok(Some(Found::NotYet)) => waits |= existing,
                 Ok(Some(Found::Problem(message))) => self.say(&path, message, &mut batch.problems),
-                Ok(Some(Found::NotYet) | None) => {}
+                Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     let message = format!(
@@ -261,10 +273,15 @@ impl Looker {
                 }
             }
         }
-        if first && !batch.more {
+        if first && !batch.more && !waits {
             batch.cursor = Some(Cursor("listed".into()));
         }
         Ok(batch)
+    }
+
+    /// Whether the file was there at the first look, and has not been taken since.
+    fn was_before(&self, path: &Path) -> bool {
+        self.before.as_ref().is_some_and(|b| b.contains(path))
     }
 
     fn root(&self) -> Result<PathBuf, SourceError> {
@@ -339,6 +356,9 @@ impl Looker {
         let there: HashSet<&PathBuf> = files.iter().collect();
         self.seen.retain(|path, _| there.contains(path));
         self.unsettled.retain(|path, _| there.contains(path));
+        if let Some(before) = &mut self.before {
+            before.retain(|path| there.contains(path));
+        }
         self.said
             .retain(|path, _| there.contains(path) || path.is_symlink());
     }
@@ -354,7 +374,7 @@ impl Looker {
         }
     }
 
-    fn file(&mut self, root: &Path, path: &Path, first: bool) -> io::Result<Option<Found>> {
+    fn file(&mut self, root: &Path, path: &Path, existing: bool) -> io::Result<Option<Found>> {
         let stat = stat_of(&fs::metadata(path)?);
         if self.seen.get(path) == Some(&stat) {
             return Ok(None);
@@ -377,7 +397,7 @@ impl Looker {
             return Ok(Some(Found::NotYet));
         }
         self.unsettled.remove(path);
-        let event = self.event(name, path, stat, &spooled, first);
+        let event = self.event(name, path, stat, &spooled, existing);
         Ok(Some(Found::Event(Box::new(event))))
     }
 
@@ -409,7 +429,7 @@ impl Looker {
         path: &Path,
         stat: Stat,
         spooled: &Spooled,
-        first: bool,
+        existing: bool,
     ) -> Sourced {
         let short = spooled.hash.get(..32).unwrap_or(&spooled.hash);
         let key = format!("{name}#{short}");
@@ -434,7 +454,7 @@ impl Looker {
         Sourced {
             event,
             receipt,
-            existing: first,
+            existing,
         }
     }
 

@@ -1,2 +1,111 @@
-//! Placeholder entry.
-fn main() {}
+//! `oncely-trial`: tries to break the promises, and measures.
+
+use clap::{Args, Parser, Subcommand};
+use oncely_trial::crash::{self, Crash, Report, Trouble};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Tries to break oncely's promises, and measures it.
+#[derive(Debug, Parser)]
+#[command(name = "oncely-trial", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Kill the real binary at random moments and compare what everybody wrote down
+    Crash(CrashArgs),
+}
+
+#[derive(Debug, Args)]
+struct CrashArgs {
+    /// How many servers are killed
+    #[arg(long, default_value_t = 50)]
+    kills: u32,
+    /// What chance begins with
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The binary; default: `oncely` beside this one
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    /// Switch a promise off: intent, unique, mark, fence. Needs a binary built with the feature
+    /// `sabotage`
+    #[arg(long, value_name = "PROMISE")]
+    sabotage: Option<String>,
+    /// Exit 0 when a promise is broken, and 1 when none is
+    #[arg(long)]
+    expect_broken: bool,
+    /// Keep the project in this empty folder
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Crash(args) => crash(&args),
+    };
+    done.unwrap_or_else(|trouble| {
+        eprintln!("oncely-trial: {trouble}");
+        ExitCode::from(2)
+    })
+}
+
+fn crash(args: &CrashArgs) -> Result<ExitCode, Trouble> {
+    let report = crash::run(&Crash {
+        kills: args.kills,
+        seed: args.seed,
+        binary: binary(args.binary.clone())?,
+        sabotage: args.sabotage.clone(),
+        folder: args.folder.clone(),
+        talk: !args.json,
+    })?;
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        say(&report);
+    }
+    let as_expected = report.broken.is_empty() != args.expect_broken;
+    Ok(ExitCode::from(u8::from(!as_expected)))
+}
+
+fn binary(given: Option<PathBuf>) -> Result<PathBuf, Trouble> {
+    let path = match given {
+        Some(path) => path,
+        None => std::env::current_exe()?.with_file_name("oncely"),
+    };
+    path.canonicalize().map_err(|e| {
+        Trouble(format!(
+            "{}: {e}. `cargo build -p oncely` makes it.",
+            path.display()
+        ))
+    })
+}
+
+fn say(report: &Report) {
+    let w = &report.windows;
+    println!(
+        "{} kills in {:.0} s ({} servers stopped beyond their lease): {} files and events, {} rows, {} requests and \
+         lines.",
+        report.kills, report.seconds, report.stopped, report.sent, report.rows, report.effects
+    );
+    println!(
+        "In flight at the kills: {}. Kills between intent and effect: {}, effect and outcome: {}, \
+         mark and ledger: {}.",
+        w.in_flight, w.intent_to_effect, w.effect_to_outcome, report.mark_to_ledger
+    );
+    println!(
+        "Unknown: {}. Quarantined and resumed: {}.",
+        report.unknown, w.quarantined
+    );
+    for (promise, what, times) in &report.broken {
+        println!("BROKEN: {promise}: {what} ({times} places)");
+    }
+    if report.broken.is_empty() {
+        println!("Every promise held.");
+    }
+}

@@ -11,7 +11,7 @@ use oncely_core::records::Scratch;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// A range that was read and computed, and not yet written.
 struct Chunk {
@@ -34,8 +34,9 @@ struct RowOrigin {
 
 /// What the writing thread tells the ledger's side.
 enum Report {
-    /// A range is committed; these items are to be copied to the ledger before the next.
-    Range(Progress, Vec<SetAside>),
+    /// A range is committed; these items are to be copied to the ledger before the next, which waits
+    /// for the word that they are: its mark forgets them.
+    Range(Progress, Vec<SetAside>, oneshot::Sender<()>),
     /// Everything is.
     All(Progress),
     /// It was told to stop at this place.
@@ -93,12 +94,16 @@ async fn listen(
             }
         };
         match report {
-            Some(Report::Range(to, set_aside)) => {
+            Some(Report::Range(to, set_aside, recorded)) => {
                 progress = to;
                 match work.tell(vec![work.items_op(&progress, set_aside)]).await? {
-                    Told::Recorded => {}
+                    Told::Recorded => {
+                        // The writer waits for it unless it has ended.
+                        let _ = recorded.send(());
+                    }
                     Told::Lost => return Ok(Over::Lost),
                     Told::Asked => {
+                        let _ = recorded.send(());
                         asked = true;
                         halt.store(true, Ordering::Release);
                     }
@@ -223,11 +228,13 @@ impl Writer {
         Report::All(progress)
     }
 
-    /// The channel holds one report: the next range waits until the ledger has taken this one.
+    /// Tells of progress. Items set aside are in the ledger when this returns: a crash after the
+    /// next range finds only that range's items in the mark.
     fn report(&self, progress: Progress, set_aside: Vec<SetAside>) -> bool {
-        self.reports
-            .blocking_send(Report::Range(progress, set_aside))
-            .is_ok()
+        let waits = !set_aside.is_empty();
+        let (recorded, word) = oneshot::channel();
+        let report = Report::Range(progress, set_aside, recorded);
+        self.reports.blocking_send(report).is_ok() && (!waits || word.blocking_recv().is_ok())
     }
 }
 

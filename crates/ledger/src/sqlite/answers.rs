@@ -286,7 +286,7 @@ mod tests {
             where lane = 'x' and lane is not null and status < 4 order by id";
         assert_eq!(
             plan(lane),
-            "SEARCH oncely_runs USING COVERING INDEX oncely_runs_lane (lane=?)"
+            "SEARCH oncely_runs USING INDEX oncely_runs_lane (lane=?)"
         );
     }
 }

@@ -3,6 +3,7 @@
 //! A lock that is free says that its process has died, at once and for certain. The lease serves
 //! only those who were stopped.
 
+use super::place::with_ending;
 use super::words;
 use crate::clock::is_over;
 use oncely_core::ids::HolderId;
@@ -33,9 +34,7 @@ pub(crate) struct HolderRow {
 
 /// Where the holder files of a ledger are.
 pub(crate) fn folder(ledger: &Path) -> PathBuf {
-    let mut path = ledger.as_os_str().to_owned();
-    path.push("-holders");
-    path.into()
+    with_ending(ledger, "-holders")
 }
 
 fn file(ledger: &Path, id: i64) -> PathBuf {

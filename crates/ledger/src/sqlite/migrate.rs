@@ -1,7 +1,6 @@
 //! Brings an older ledger to the schema of this program, after a backup.
 
-use super::checkpoint::with_ending;
-use super::place::{self, Found};
+use super::place::{self, Found, with_ending};
 use super::turn::Turn;
 use super::{schema, words};
 use oncely_core::ledger::LedgerError;

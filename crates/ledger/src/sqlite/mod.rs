@@ -3,7 +3,6 @@
 pub(crate) mod answers;
 mod apply;
 mod batch;
-mod checkpoint;
 mod claim;
 mod guards;
 mod holders;

@@ -118,6 +118,13 @@ fn mounted_as(folder: &Path) -> Option<String> {
     best.map(|(_, kind)| kind)
 }
 
+/// A file beside the ledger.
+pub(crate) fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
+}
+
 /// Makes an empty file that only this user may read.
 pub(crate) fn make_private(path: &Path) -> Result<(), LedgerError> {
     OpenOptions::new()

@@ -1,7 +1,6 @@
 //! A ledger in a SQLite file: the handle that the engine holds.
 
 use super::batch::Me;
-use super::checkpoint::Checkpointer;
 use super::jobs::{Done, Job, Message, Request};
 use super::open::{self, Options};
 use super::reader::{self, Readers};
@@ -95,7 +94,6 @@ impl SqliteLedger {
             me,
             shared: shared.clone(),
             inbox,
-            checkpointer: Checkpointer::new(path, options.synced),
             tasks: Tasks::default(),
             seen: 0,
             renewed: 0,
@@ -111,7 +109,7 @@ impl SqliteLedger {
         })
     }
 
-    /// Writes everything as JSON lines, from one consistent state. Each line has a `line` that says
+    /// Writes everything as JSON lines, from one consistent state. Each line has a `kind` that says
     /// what it is: `ledger`, `run` (with its event), `fact`, `progress`, `set_aside`, `item_fact`,
     /// `cursor`, `name`. Runs come in the order of their numbers, each followed by what belongs to
     /// it.

@@ -3,6 +3,7 @@
 //! The file names the process that is inside a transaction, so that one which was stopped there
 //! can be named to those who wait.
 
+use super::place::with_ending;
 use super::words;
 use oncely_core::ledger::LedgerError;
 use rustix::fs::{FlockOperation, flock};
@@ -20,9 +21,7 @@ pub(crate) struct Turn {
 
 /// Where the turnstile of a ledger is.
 pub(crate) fn path(ledger: &Path) -> PathBuf {
-    let mut path = ledger.as_os_str().to_owned();
-    path.push("-turn");
-    path.into()
+    with_ending(ledger, "-turn")
 }
 
 impl Turn {
@@ -55,12 +54,6 @@ impl Turn {
         }
         self.inside = true;
         Ok(())
-    }
-
-    /// Takes the turn if nobody has it.
-    pub(crate) fn try_enter(&mut self) -> bool {
-        self.inside = flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_ok();
-        self.inside
     }
 
     /// Says who is inside a transaction; only a hint, so that failing to write it is nothing.

@@ -11,6 +11,7 @@ pub(crate) fn database(path: &Path, error: &rusqlite::Error) -> LedgerError {
     let path = path.display();
     let words = crate::sql::words(error);
     match error.sqlite_error_code() {
+        _ if no_room(error) => LedgerError::Full(path.to_string()),
         Some(ErrorCode::DiskFull) => LedgerError::Full(path.to_string()),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => LedgerError::Busy {
             pid: None,
@@ -36,6 +37,13 @@ pub(crate) fn database(path: &Path, error: &rusqlite::Error) -> LedgerError {
             "the ledger {path} cannot be used: {words}. What was recorded before is kept."
         )),
     }
+}
+
+/// The index of the log cannot be made or grown: SQLite has no better words for a full disk there.
+fn no_room(error: &rusqlite::Error) -> bool {
+    error
+        .sqlite_error()
+        .is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }
 
 /// It is something else.
@@ -82,6 +90,7 @@ mod tests {
         use rusqlite::ffi;
         assert_snapshot!(said(ffi::SQLITE_READONLY), @"the ledger /srv/ledger.db cannot be written to: its own words. Nothing was changed. Make the file and its folder writable for this user, or choose another place with `ledger` in oncely.toml.");
         assert_snapshot!(said(ffi::SQLITE_FULL), @"the ledger's disk is full: /srv/ledger.db. What was recorded is kept and nothing was started. Free some space; work goes on by itself.");
+        assert_snapshot!(said(ffi::SQLITE_IOERR_SHMSIZE), @"the ledger's disk is full: /srv/ledger.db. What was recorded is kept and nothing was started. Free some space; work goes on by itself.");
         assert_snapshot!(said(ffi::SQLITE_CORRUPT), @"the ledger /srv/ledger.db is damaged: its own words. Nothing was changed. Stop oncely, copy the file, and go on with the last backup.");
         assert_snapshot!(said(ffi::SQLITE_IOERR), @"the disk below the ledger /srv/ledger.db reports an error: its own words. What was recorded before is kept. Check the disk, then start again.");
         assert_snapshot!(said(ffi::SQLITE_BUSY), @"the ledger was not free for 0 s. Nothing was changed; try again.");

@@ -2,7 +2,6 @@
 //! commits, and answers all. The group grows with the load; no timer is needed.
 
 use super::batch::{Me, Stop, Tx};
-use super::checkpoint::Checkpointer;
 use super::jobs::{Job, Message, Request};
 use super::rows::Tasks;
 use super::store::Shared;
@@ -33,7 +32,6 @@ pub(crate) struct Writer {
     pub(crate) me: Me,
     pub(crate) shared: Arc<Shared>,
     pub(crate) inbox: Receiver<Message>,
-    pub(crate) checkpointer: Checkpointer,
     pub(crate) tasks: Tasks,
     /// What the database said of changes when it was last asked.
     pub(crate) seen: i64,
@@ -224,7 +222,6 @@ impl Writer {
                 jobs.iter_mut().for_each(Job::commit);
                 if self.conn.total_changes() != before {
                     self.shared.changed();
-                    self.checkpointer.written(&self.conn);
                 }
                 self.turn.leave();
                 Ok(())

@@ -93,20 +93,20 @@ fn event(path: Option<&Path>) -> Result<Value, Failure> {
         return Ok(serde_json::json!({}));
     };
     let shown = path.display();
-    let mut text = String::new();
+    let mut text = Vec::new();
     let most = limits::EVENT_BYTES as u64;
     let read = if path == Path::new("-") {
         std::io::stdin()
             .lock()
             .take(most + 1)
-            .read_to_string(&mut text)
+            .read_to_end(&mut text)
     } else {
         let file = std::fs::File::open(path).map_err(|e| {
             Failure::usage(format!(
                 "the event {shown} cannot be read: {e}. Nothing was started."
             ))
         })?;
-        file.take(most + 1).read_to_string(&mut text)
+        file.take(most + 1).read_to_end(&mut text)
     };
     let read = read.map_err(|e| {
         Failure::usage(format!(
@@ -119,7 +119,7 @@ fn event(path: Option<&Path>) -> Result<Value, Failure> {
              into a file of its own and let the event name it."
         )));
     }
-    let value: Value = serde_json::from_str(&text).map_err(|e| {
+    let value: Value = serde_json::from_slice(&text).map_err(|e| {
         Failure::usage(format!(
             "the event {shown} is not JSON: {e}. Nothing was started."
         ))

@@ -6,9 +6,9 @@ use clap::CommandFactory;
 use std::io::Write;
 
 pub(crate) fn run(shell: clap_complete::Shell) -> Result<Exit, Failure> {
-    let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "oncely", &mut text);
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "oncely", &mut script);
     // A reader that went away is no reason to complain.
-    let _ = std::io::stdout().write_all(&text);
+    let _ = std::io::stdout().lock().write_all(&script);
     Ok(Exit::Done)
 }

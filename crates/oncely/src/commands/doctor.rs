@@ -62,6 +62,7 @@ impl Report {
             allowed.join(", ")
         };
         let grace = format!("{} s", config.grace.value.as_secs());
+        let lease = format!("{} s", config.lease.value.as_secs());
         let rows = [
             (
                 "environment",
@@ -90,6 +91,7 @@ impl Report {
                 &config.acting_per_task.from,
             ),
             ("grace", grace, &config.grace.from),
+            ("lease", lease, &config.lease.from),
         ];
         for (name, value, from) in rows {
             self.fine(name, &format!("{value}  ({from})"));

@@ -108,7 +108,11 @@ pub(crate) async fn to_rest(
         if stop.is_stopping() {
             return Stands::read(house, run).await;
         }
-        let rest = engine.drive_one(run).await?;
+        let rest = if is_early(house, run).await? {
+            None
+        } else {
+            engine.drive_one(run).await?
+        };
         let stands = Stands::read(house, run).await?;
         let row = &stands.row;
         let over = row.status.is_ended() || row.status == RunStatus::Unknown;
@@ -127,6 +131,14 @@ pub(crate) async fn to_rest(
             () = stop.stopped() => {}
         }
     }
+}
+
+/// Whether a run waits for a moment that has not come. Every claim without progress is counted, so
+/// that one made too early would speak against the run.
+async fn is_early(house: &House, run: RunId) -> Result<bool, Failure> {
+    let row = Ask(house.ledger()).run(run).await?;
+    let now = house.clock.now();
+    Ok(row.is_some_and(|row| row.holder.is_none() && row.due.is_some_and(|due| due > now)))
 }
 
 /// Says how a run stands, with the command that goes on.

@@ -5,16 +5,21 @@ use crate::config::{Config, Flags};
 use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::Voice;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 pub(crate) fn run(voice: Voice, flags: &Flags, args: &LedgerCommand) -> Result<Exit, Failure> {
     match args {
         LedgerCommand::Export => {
             let house = House::open(flags, "oncely ledger export", false)?;
             let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-            house.export(&mut out)?;
-            out.flush()
-                .map_err(|e| Failure::failed(format!("the export was cut off: {e}")))?;
+            let written = house.export(&mut out).and_then(|()| out.flush());
+            match written {
+                // A reader that went away (`| head`) has what it wanted.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+                written => written.map_err(|e| {
+                    Failure::failed(format!("the ledger was not written out whole: {e}"))
+                })?,
+            }
         }
         LedgerCommand::Migrate => {
             let config = Config::load(flags)?;

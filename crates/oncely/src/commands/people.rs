@@ -126,6 +126,7 @@ fn people(house: &House) -> People {
 /// With no server alive the command carries the run on itself.
 async fn go_on(voice: Voice, house: &House, run: RunId, detach: bool) -> Result<Exit, Failure> {
     if detach {
+        voice.record(&serde_json::json!({ "run": run, "detached": true }));
         return Ok(Exit::Done);
     }
     let loaded = project::load(&house.config)?;

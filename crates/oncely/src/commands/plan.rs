@@ -37,6 +37,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Plan) -> Result<Exit, Fail
         tell(voice, wanted.known, wanted.late, &rows);
     }
     let done = wanted.len() - left.len();
+    voice.record(&serde_json::json!({ "would_run": left.len(), "done_before": done }));
     if left.is_empty() {
         let before = if done == 0 {
             String::new()

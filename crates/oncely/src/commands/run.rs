@@ -6,7 +6,7 @@ use crate::config::{Config, Flags};
 use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::{Voice, count};
-use crate::project;
+use crate::project::{self, TaskFile};
 use oncely_core::ids::{Environment, TaskId};
 use oncely_core::ledger::{Change, Claim, FileMark, Leased, LedgerError, Op, RunRow, Unit, What};
 use oncely_core::run::RunStatus;
@@ -276,11 +276,15 @@ pub(crate) async fn newest(
 /// How many tasks are done, when every task file is as it was last read and nothing is left to do.
 /// Unchanged files are known by their size, time and number, and are not read again.
 async fn nothing_new(house: &House) -> Result<Option<usize>, Failure> {
-    let marks = Ask(house.ledger()).files().await?;
-    let marks: BTreeMap<&str, &FileMark> = marks.iter().map(|m| (m.path.as_str(), m)).collect();
+    let kept = Ask(house.ledger()).files().await?;
+    let marks: BTreeMap<&str, &FileMark> = kept.iter().map(|m| (m.path.as_str(), m)).collect();
+    let files = project::files(&house.config)?;
+    if !gone(&marks, &files).is_empty() {
+        return Ok(None);
+    }
     let rows = newest(house, &house.config.environment.value).await?;
     let mut done = 0;
-    for file in project::files(&house.config)? {
+    for file in files {
         let unchanged = marks
             .get(file.path.as_str())
             .filter(|mark| mark.stat == file.stat);
@@ -298,8 +302,25 @@ async fn nothing_new(house: &House) -> Result<Option<usize>, Failure> {
     Ok(Some(done))
 }
 
+/// What is remembered of a file that is not there any more.
+const GONE: (u64, i64, u64) = (0, 0, 0);
+
+/// Files that were there when they were last looked at, and are not now.
+fn gone<'m>(marks: &BTreeMap<&str, &'m FileMark>, files: &[TaskFile]) -> Vec<&'m FileMark> {
+    let there: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let missing = |mark: &&&FileMark| mark.stat != GONE && !there.contains(mark.path.as_str());
+    marks.values().filter(missing).copied().collect()
+}
+
 /// Remembers what the task files look like now.
-async fn remember(house: &House, marks: Vec<FileMark>) -> Result<(), Failure> {
+async fn remember(house: &House, mut marks: Vec<FileMark>) -> Result<(), Failure> {
+    let kept = Ask(house.ledger()).files().await?;
+    let kept: BTreeMap<&str, &FileMark> = kept.iter().map(|m| (m.path.as_str(), m)).collect();
+    let gone = gone(&kept, &project::files(&house.config)?);
+    marks.extend(gone.into_iter().map(|mark| FileMark {
+        stat: GONE,
+        ..mark.clone()
+    }));
     let ops = vec![Op::Files(marks)];
     house
         .ledger()

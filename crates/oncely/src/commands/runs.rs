@@ -5,6 +5,8 @@ use crate::config::Flags;
 use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::{Voice, moment, rfc3339, suggestion, table};
+use crate::project;
+use oncely_core::ids::TaskId;
 use oncely_core::ledger::{Filter, RunRow};
 use oncely_core::run::RunStatus;
 use oncely_engine::Ask;
@@ -12,9 +14,10 @@ use oncely_engine::Ask;
 pub(crate) fn run(voice: Voice, flags: &Flags, args: &Runs) -> Result<Exit, Failure> {
     let status = args.state.as_deref().map(status).transpose()?;
     let house = House::open(flags, "oncely runs", false)?;
+    let task = args.task.as_deref().map(|name| task(&house, name));
     let filter = Filter {
         environment: Some(house.config.environment.value.clone()),
-        task: args.task.as_deref().map(|name| house.task_named(name)),
+        task: task.transpose()?,
         status: status.into_iter().collect(),
         limit: args.limit.clamp(1, Filter::MOST),
         ..Filter::default()
@@ -42,6 +45,24 @@ fn status(name: &str) -> Result<RunStatus, Failure> {
             "there is no state `{name}`.{}",
             suggestion(name, names)
         ))
+    })
+}
+
+/// The task that people know by this name: it has a file, or ran here once.
+fn task(house: &House, name: &str) -> Result<TaskId, Failure> {
+    let environment = house.config.environment.value.clone();
+    let ran = house.block_on(async { Ask(house.ledger()).newest(environment).await })?;
+    let ran = ran.into_iter().map(|row| row.task);
+    let mut known = project::labels(&house.config);
+    for id in ran {
+        known.entry(id.clone()).or_insert_with(|| id.to_string());
+    }
+    let found = known
+        .iter()
+        .find(|(id, label)| id.as_str() == name || *label == name);
+    found.map(|(id, _)| id.clone()).ok_or_else(|| {
+        let near = suggestion(name, known.values().map(String::as_str));
+        Failure::usage(format!("there is no task `{name}`.{near}"))
     })
 }
 

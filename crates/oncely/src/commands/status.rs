@@ -82,7 +82,8 @@ async fn line(
     voice.record(&serde_json::json!({
         "task": task.id, "file": task.path, "state": row.status, "run": row.id,
         "last_run": rfc3339(row.changed), "millis": stands.took(),
-        "needs_person": stands.waits_for_person() || row.status == RunStatus::Unknown,
+        "needs_person": stands.waits_for_person()
+            || matches!(row.status, RunStatus::Unknown | RunStatus::Failed),
     }));
     let took = if row.status.is_ended() {
         span(stands.took())
@@ -144,5 +145,47 @@ async fn people(voice: Voice, house: &House) -> Result<(), Failure> {
             ));
         }
     }
+    failed(voice, house).await
+}
+
+/// Failed runs that are shown to people; `oncely runs --state failed` has them all.
+const SHOWN: usize = 10;
+
+/// What failed and was not done once more since, with the commands that go on.
+async fn failed(voice: Voice, house: &House) -> Result<(), Failure> {
+    let filter = Filter {
+        environment: Some(house.config.environment.value.clone()),
+        status: vec![RunStatus::Failed],
+        limit: SHOWN + 1,
+        ..Filter::default()
+    };
+    let rows = Ask(house.ledger()).runs(filter).await?;
+    for row in rows.iter().take(SHOWN) {
+        if is_superseded(house, row).await? {
+            continue;
+        }
+        let stands = Stands::read(house, row.id).await?;
+        let (id, task) = (row.id, house.label(&row.task));
+        voice.say(format!(
+            "\nRun {id} of {task} failed: {}\n  oncely show {id}   then: oncely resume {id}   or: oncely rerun {id} --reason \"…\"",
+            stands.reason()
+        ));
+    }
+    if rows.len() > SHOWN {
+        voice.say("\nMore runs failed: oncely runs --state failed");
+    }
     Ok(())
+}
+
+/// Whether there is a later generation of the same task and key.
+async fn is_superseded(house: &House, row: &RunRow) -> Result<bool, Failure> {
+    let filter = Filter {
+        environment: Some(row.environment.clone()),
+        task: Some(row.task.clone()),
+        key: Some(row.key.clone()),
+        limit: 1,
+        ..Filter::default()
+    };
+    let newest = Ask(house.ledger()).runs(filter).await?;
+    Ok(newest.iter().any(|other| other.generation > row.generation))
 }

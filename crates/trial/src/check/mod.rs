@@ -1,0 +1,15 @@
+//! The checker: compares what was sent, what the other sides wrote down themselves, and the
+//! ledger's export. It shares no code with the ledger, the engine or the core: JSON and counting.
+
+mod attempts;
+mod evidence;
+mod export;
+mod promises;
+mod rules;
+mod windows;
+
+pub use evidence::{Evidence, Line, Request, Row, Sent};
+pub use export::Export;
+pub use promises::{Broken, Promise};
+pub use rules::check;
+pub use windows::{Windows, windows};

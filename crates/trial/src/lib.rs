@@ -1,0 +1,9 @@
+//! Development only: the crash test, its checker, and the benchmarks.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)
+)]
+
+pub mod check;
+pub mod crash;
+pub mod dice;
