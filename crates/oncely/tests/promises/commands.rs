@@ -206,7 +206,7 @@ fn show_and_logs_tell_a_run_in_order() {
       [time]  ended: done
 
     Outputs
-      act: {"code":0,"stdout":"hello\n","stderr":"","millis":24}
+      act: {"code":0,"stdout":"hello\n","stderr":"","millis":[millis]}
     $ oncely logs
     [time]  run 1 greet  began with text d09dfdbaca63
     [time]  run 1 greet  `act` about to act
