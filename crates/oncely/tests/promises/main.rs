@@ -1,0 +1,13 @@
+//! What the binary promises, checked on the real program in projects of their own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod bad_input;
+mod commands;
+mod demo;
+mod disk;
+mod first_minutes;
+mod models;
+mod people;
+mod processes;
+mod project;
+mod serving;

@@ -1,0 +1,159 @@
+//! `oncely serve`: how it ends, and what it leaves.
+
+use crate::project::{Project, wait};
+use std::time::{Duration, Instant};
+
+/// Whether a process is there and not just waiting to be buried.
+fn lives(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z")
+}
+
+#[test]
+fn sigterm_lets_a_short_step_finish() {
+    let project = Project::new();
+    project.call_task(
+        "greet",
+        "echo $$ > began; until test -e go; do sleep 0.01; done; echo done > out",
+    );
+    let server = project.serve(&[]);
+    project
+        .run(&["call", "greet", "--key", "1", "--detach"])
+        .says(0, &[]);
+    project.wait_lines("began", 1);
+    let root = project.root.clone();
+    let stopping = std::thread::spawn(move || server.stop());
+    std::fs::write(root.join("go"), "").unwrap();
+    assert_eq!(stopping.join().unwrap().code, 0);
+    assert_eq!(project.text("out"), "done\n");
+}
+
+#[test]
+fn sigterm_ends_within_the_grace_time_and_parks_what_is_not_finished() {
+    let project = Project::new();
+    project.write("oncely.toml", "[limits]\ngrace = \"500ms\"\n");
+    project.call_task("slow", "echo $$ > began; sleep 60");
+    project.call_task("later", "true");
+    let server = project.serve(&[]);
+    project
+        .run(&["call", "slow", "--key", "1", "--detach"])
+        .says(0, &[]);
+    project.wait_lines("began", 1);
+    let at = Instant::now();
+    let ended = server.stop();
+    let took = at.elapsed();
+    println!(
+        "stopped {} ms after SIGTERM with a grace time of 500 ms",
+        took.as_millis()
+    );
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert!(took < Duration::from_secs(5), "it took {took:?}");
+    let program = project.text("began");
+    wait("the step's program to end", || !lives(program.trim()));
+    project
+        .run(&["status"])
+        .says(0, &["slow", "oncely settle 1"]);
+}
+
+#[test]
+fn sigkill_of_the_worker_ends_the_steps_program() {
+    let project = Project::new();
+    project.call_task("slow", "sleep 300 & echo $! > child; echo $$ > began; wait");
+    let mut server = project.serve(&[]);
+    project
+        .run(&["call", "slow", "--key", "1", "--detach"])
+        .says(0, &[]);
+    let program = project.wait_lines("began", 1);
+    let child = project.wait_lines("child", 1);
+    assert!(lives(program.trim()) && lives(child.trim()));
+    server.kill();
+    wait("the step's program to end", || !lives(program.trim()));
+    wait("its child to end", || !lives(child.trim()));
+    project.run(&["serve", "--until-idle"]).says(0, &[]);
+    project
+        .run(&["status"])
+        .says(0, &["unknown", "oncely settle 1"]);
+}
+
+#[test]
+fn a_file_that_lands_is_worked_once_and_the_same_file_again_is_a_duplicate() {
+    let project = Project::new();
+    project.write(
+        "tasks/look.toml",
+        "[on.object]\nsource = \"folder:inbox\"\nmatch = \"*.csv\"\nexisting = \"skip\"\n\n[[step]]\nid = \"a\"\ncommand = [\"cp\", \"{{ event.path }}\", \"copy\"]\n",
+    );
+    project.write("inbox/old.csv", "old\n");
+    let mut server = project.serve(&[]);
+    // What was there before is skipped, and that is recorded.
+    server.hear("admitted");
+    project.write("inbox/new.csv", "one\n");
+    server.hear("admitted");
+    project.wait_text("copy", |text| text == "one\n");
+    project.write("inbox/new.csv", "one\n");
+    server.hear("duplicate");
+    project.write("inbox/new.csv", "two\n");
+    server.hear("admitted");
+    project.wait_text("copy", |text| text == "two\n");
+    assert_eq!(server.stop().code, 0);
+    assert_eq!(
+        project
+            .json(&["runs"])
+            .iter()
+            .filter(|r| r["state"] == "done")
+            .count(),
+        2
+    );
+}
+
+#[test]
+fn a_bad_task_file_beside_the_others_stops_none_of_them() {
+    let project = Project::new();
+    project.write("tasks/wrong.toml", "title = 7\n");
+    project.call_task("good", "echo x > out");
+    let server = project.serve(&[]);
+    project
+        .run(&["call", "good", "--key", "1", "--detach"])
+        .says(0, &[]);
+    project.wait_lines("out", 1);
+    assert_eq!(server.stop().code, 0);
+}
+
+#[test]
+fn files_that_were_there_before_the_task_are_asked_about_skipped_or_run() {
+    for (existing, done, skipped) in [("run", 2, 0), ("skip", 1, 1)] {
+        let project = Project::new();
+        project.write("inbox/old.csv", "old\n");
+        project.write(
+            "tasks/look.toml",
+            look(&format!("existing = \"{existing}\"\n")),
+        );
+        let mut server = project.serve(&[]);
+        server.hear("admitted");
+        project.write("inbox/new.csv", "new\n");
+        server.hear("admitted");
+        wait("both to be dealt with", || {
+            let of = |state| project.json(&["runs", "--state", state]).len();
+            (of("done"), of("skipped")) == (done, skipped)
+        });
+        assert_eq!(server.stop().code, 0);
+    }
+    let project = Project::new();
+    project.write("inbox/old.csv", "old\n");
+    project.write("tasks/look.toml", look(""));
+    let mut server = project.serve(&[]);
+    let said = server.hear("problem");
+    assert!(
+        said["problem"]
+            .as_str()
+            .unwrap()
+            .contains("existing = \"skip\""),
+        "{said}"
+    );
+    assert_eq!(project.json(&["runs"]).len(), 0);
+}
+
+fn look(existing: &str) -> String {
+    format!(
+        "[on.object]\nsource = \"folder:inbox\"\nmatch = \"*.csv\"\n{existing}\n[[step]]\nid = \"a\"\ncommand = \"true\"\n"
+    )
+}
