@@ -11,7 +11,7 @@ use oncely_core::records::Scratch;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// A range that was read and computed, and not yet written.
 struct Chunk {
@@ -34,8 +34,9 @@ struct RowOrigin {
 
 /// What the writing thread tells the ledger's side.
 enum Report {
-    /// A range is committed; these items are to be copied to the ledger before the next.
-    Range(Progress, Vec<SetAside>),
+    /// A range is committed; these items are to be copied to the ledger before the next, and the
+    /// writer waits for the word that they are.
+    Range(Progress, Vec<SetAside>, oneshot::Sender<()>),
     /// Everything is.
     All(Progress),
     /// It was told to stop at this place.
@@ -93,7 +94,7 @@ async fn listen(
             }
         };
         match report {
-            Some(Report::Range(to, set_aside)) => {
+            Some(Report::Range(to, set_aside, kept)) => {
                 progress = to;
                 match work.tell(vec![work.items_op(&progress, set_aside)]).await? {
                     Told::Recorded => {}
@@ -103,6 +104,8 @@ async fn listen(
                         halt.store(true, Ordering::Release);
                     }
                 }
+                // The writer is gone only when it has its own reason to end.
+                let _ = kept.send(());
             }
             Some(Report::All(to)) => return Ok(work.done(&to)),
             Some(Report::Stopped) if asked => return Ok(work.held(&progress)),
@@ -149,6 +152,8 @@ impl Writer {
         let halt = Arc::clone(&self.halt);
         let width = sink.columns().len();
         std::thread::scope(|scope| {
+            // It goes when this ends, so that the reader does not wait for room for ever.
+            let ready = ready;
             let start = from.clone();
             scope.spawn(move || {
                 let scratch = Scratch::default();
@@ -223,11 +228,11 @@ impl Writer {
         Report::All(progress)
     }
 
-    /// The channel holds one report: the next range waits until the ledger has taken this one.
+    /// Ends when the ledger has it: the mark keeps the items of one range only.
     fn report(&self, progress: Progress, set_aside: Vec<SetAside>) -> bool {
-        self.reports
-            .blocking_send(Report::Range(progress, set_aside))
-            .is_ok()
+        let (kept, ledger_has_it) = oneshot::channel();
+        let report = Report::Range(progress, set_aside, kept);
+        self.reports.blocking_send(report).is_ok() && ledger_has_it.blocking_recv().is_ok()
     }
 }
 
