@@ -108,6 +108,8 @@ async fn listen(
                         halt.store(true, Ordering::Release);
                     }
                 }
+                // The writer is gone only when it has its own reason to end.
+                let _ = kept.send(());
             }
             Some(Report::All(to)) => return Ok(work.done(&to)),
             Some(Report::Stopped) if asked => return Ok(work.held(&progress)),
@@ -154,6 +156,8 @@ impl Writer {
         let halt = Arc::clone(&self.halt);
         let width = sink.columns().len();
         std::thread::scope(|scope| {
+            // It goes when this ends, so that the reader does not wait for room for ever.
+            let ready = ready;
             let start = from.clone();
             scope.spawn(move || {
                 let scratch = Scratch::default();
