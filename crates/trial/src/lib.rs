@@ -4,6 +4,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)
 )]
 
+pub mod bench;
 pub mod check;
 pub mod crash;
 pub mod dice;

@@ -1,6 +1,7 @@
 //! `oncely-trial`: tries to break the promises, and measures.
 
 use clap::{Args, Parser, Subcommand};
+use oncely_trial::bench;
 use oncely_trial::crash::{self, Crash, Report, Trouble};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,6 +18,21 @@ struct Cli {
 enum Command {
     /// Kill the real binary at random moments and compare what everybody wrote down
     Crash(CrashArgs),
+    /// Measure, beside what it is measured against; exit 1 when a bound does not hold
+    Bench(BenchArgs),
+}
+
+#[derive(Debug, Args)]
+struct BenchArgs {
+    /// What is measured
+    #[arg(value_enum)]
+    what: bench::What,
+    /// The binary; default: `oncely` beside this one
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -48,6 +64,7 @@ struct CrashArgs {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Crash(args) => crash(&args),
+        Command::Bench(args) => measure(&args),
     };
     done.unwrap_or_else(|trouble| {
         eprintln!("oncely-trial: {trouble}");
@@ -71,6 +88,17 @@ fn crash(args: &CrashArgs) -> Result<ExitCode, Trouble> {
     }
     let as_expected = report.broken.is_empty() != args.expect_broken;
     Ok(ExitCode::from(u8::from(!as_expected)))
+}
+
+fn measure(args: &BenchArgs) -> Result<ExitCode, Trouble> {
+    let measured = bench::run(args.what, &binary(args.binary.clone())?)?;
+    if args.json {
+        println!("{}", serde_json::to_string(&measured)?);
+    } else {
+        measured.iter().for_each(|m| println!("{}", bench::say(m)));
+    }
+    let holds = measured.iter().all(bench::Measured::holds);
+    Ok(ExitCode::from(u8::from(!holds)))
 }
 
 fn binary(given: Option<PathBuf>) -> Result<PathBuf, Trouble> {

@@ -552,7 +552,7 @@ fn lines(export: &str, names: &Names) -> Vec<serde_json::Value> {
     let mut all: Vec<serde_json::Value> = Vec::new();
     for line in export.lines() {
         let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
-        if line["line"] == "ledger" {
+        if line["kind"] == "ledger" {
             line["name"] = json!("same");
         }
         if let Some(holder) = line["holder"].as_i64() {

@@ -157,6 +157,13 @@ impl Told {
                 open.interrupted = item.is_some() && was == "unknown";
                 open.was = Some(was);
             }
+            // A claim that finds an item in doubt, and is cut off before it moves on, has the next
+            // one find it in doubt again.
+            Some(open)
+                if item.is_some()
+                    && open.number == attempt
+                    && was == "unknown"
+                    && open.was.as_deref() == Some("unknown") => {}
             _ => self.stale.push(format!(
                 "step `{step}`{}: an outcome of attempt {attempt}, which was not open",
                 of_item(item)

@@ -89,6 +89,10 @@ impl Feed {
             let records = self.dice.between(50, 20_000);
             self.drop_file("inbox", records)?;
         }
+        if self.dice.once_in(5) {
+            let records = self.dice.between(1_000, 8_000);
+            self.drop_file("slow", records)?;
+        }
         if self.dice.once_in(4) {
             self.send_again().await?;
         }
@@ -140,11 +144,11 @@ impl Feed {
         Ok(())
     }
 
-    /// Drops a file, whole, with one broken record in a hundred.
+    /// Drops a file, whole; an odd number of records has one broken record in a hundred.
     pub(crate) fn drop_file(&mut self, folder: &str, records: u64) -> Result<(), Trouble> {
         let task = if folder == "inbox" { "rows" } else { "slow" };
         let id = format!("{task}-{}.csv", self.sent.len() + self.doubtful.len());
-        let broken = (1..=records).filter(|n| n % 100 == 50).count() as u64;
+        let broken = (1..=records).filter(|n| is_broken(*n, records)).count() as u64;
         self.sent.push(Sent {
             task: task.to_owned(),
             id: id.clone(),
@@ -158,7 +162,7 @@ impl Feed {
         let mut text = String::from("n,word\n");
         for n in 1..=records {
             // A record with a cell too many is set aside.
-            let more = if n % 100 == 50 { ",broken" } else { "" };
+            let more = if is_broken(n, records) { ",broken" } else { "" };
             let _ = writeln!(text, "{n},word{}{more}", n % 7);
         }
         let temporary = self.oncely.root.join(format!(".{name}"));
@@ -234,6 +238,11 @@ impl Feed {
         }
         Ok(())
     }
+}
+
+/// Files without broken records tell the ledger of their progress less often.
+fn is_broken(n: u64, records: u64) -> bool {
+    records % 2 == 1 && n % 100 == 50
 }
 
 fn data(sent: &Sent) -> serde_json::Value {

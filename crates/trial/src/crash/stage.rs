@@ -95,7 +95,7 @@ id = "paper"
 id = "log"
 @RETRY@
   [step.command]
-  shell        = 'printf "log %s %s %s\n" "$ONCELY_KEY" "$ONCELY_ATTEMPT" "$ONCELY_EVENT_KEY" >> commands.log; sleep 0.02'
+  shell        = 'sleep 0.02; printf "log %s %s %s\n" "$ONCELY_KEY" "$ONCELY_ATTEMPT" "$ONCELY_EVENT_KEY" >> commands.log; sleep 0.02'
   key_honoured = "24h"
 "#,
     ),
@@ -120,7 +120,7 @@ key = "event.id"
 [[step]]
 id = "note"
   [step.command]
-  shell = 'sleep 0.01; printf "note %s %s %s\n" "$ONCELY_KEY" "$ONCELY_ATTEMPT" "$ONCELY_EVENT_KEY" >> commands.log; sleep 0.03'
+  shell = 'sleep 0.04; printf "note %s %s %s\n" "$ONCELY_KEY" "$ONCELY_ATTEMPT" "$ONCELY_EVENT_KEY" >> commands.log; sleep 0.03'
 "#,
     ),
     (

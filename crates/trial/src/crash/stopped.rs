@@ -29,7 +29,8 @@ pub(super) async fn round(play: &mut Play<'_>) -> Result<(), Trouble> {
     let mut first = Server::start(&play.oncely)?;
     first.serving()?;
     // A server that sees a file arrive need not wait for it to settle.
-    play.feed.drop_file("slow", RECORDS)?;
+    let odd = play.dice.between(0, 1);
+    play.feed.drop_file("slow", RECORDS + odd)?;
     let file = play
         .feed
         .sent

@@ -1,0 +1,153 @@
+//! Events a second from acceptance to done, for a one-step task whose row shares the ledger's
+//! commit: in batches, and one a call from many callers.
+
+use super::measure::{Bound, Measured};
+use super::rig::{Rig, folder, median, runtime};
+use crate::crash::Trouble;
+use oncely_core::ids::Environment;
+use oncely_core::run::RunStatus;
+use oncely_engine::{Ask, Engine, Offer};
+use rusqlite::{Connection, params};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Events of a batch.
+const BATCH: usize = 1000;
+/// Batches that are measured.
+const BATCHES: usize = 100;
+/// Callers at the same time.
+const CALLERS: usize = 64;
+/// Events of each caller.
+const EACH: usize = 200;
+/// Commits of one row that are measured.
+const SINGLES: usize = 500;
+/// Commits that an event needs: its admission with the intent, its outcome with the row.
+const COMMITS: f64 = 2.0;
+/// Times that both are measured, in turn.
+const TURNS: usize = 3;
+
+const TASK: &str = r#"title = "A row in the commit of its own record"
+[on.call]
+key = "event.id"
+[[step]]
+id  = "count"
+  [step.sql]
+  db   = "ledger"
+  text = "insert into tallies (id) values (:id)"
+  bind = { id = "{{ event.id }}" }
+"#;
+
+fn rig(root: &Path) -> Result<Rig, Trouble> {
+    let rig = Rig::new(root, "tally", TASK)?;
+    Connection::open(root.join("ledger.db"))?.execute_batch("create table tallies (id integer)")?;
+    Ok(rig)
+}
+
+fn offer(id: usize) -> Offer {
+    let data = serde_json::json!({ "id": id });
+    Offer::new("tally".into(), id.to_string().into(), data)
+}
+
+async fn all_done(rig: &Rig, events: usize) -> Result<(), Trouble> {
+    let counts = Ask(&*rig.ledger).counts(Environment::from("bench")).await?;
+    match counts.as_slice() {
+        [(RunStatus::Done, done)] if *done == events as u64 => Ok(()),
+        other => Err(Trouble(format!("{other:?} where {events} were to be done"))),
+    }
+}
+
+/// Batches of a thousand.
+pub(crate) fn batched() -> Result<Measured, Trouble> {
+    let mut rates = Vec::new();
+    for _ in 0..TURNS {
+        let place = folder()?;
+        let rig = rig(place.path())?;
+        rates.push(runtime()?.block_on(batches(&rig))?);
+    }
+    let settings = format!("{BATCHES} batches of {BATCH}, synchronous full, median of {TURNS}");
+    let rate = Bound::plain("accepted to done", median(rates), "events/s").at_least(30_000.0);
+    Ok(Measured::new("events", settings, vec![rate]))
+}
+
+#[allow(clippy::cast_precision_loss)]
+async fn batches(rig: &Rig) -> Result<f64, Trouble> {
+    let begun = Instant::now();
+    for batch in 0..BATCHES {
+        let offers = (0..BATCH).map(|n| offer(batch * BATCH + n)).collect();
+        rig.engine.offer(offers, None).await?;
+        // The next batch is taken while this one is done, and no more than there is room for.
+        while rig.engine.holding() > BATCH {
+            tokio::task::yield_now().await;
+        }
+    }
+    rig.engine.idle().await;
+    let seconds = begun.elapsed().as_secs_f64();
+    all_done(rig, BATCH * BATCHES).await?;
+    Ok((BATCH * BATCHES) as f64 / seconds)
+}
+
+/// One event a call from many callers, in turn with single commits.
+pub(crate) fn callers() -> Result<Measured, Trouble> {
+    let (mut ours, mut single) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        let place = folder()?;
+        let rig = rig(place.path())?;
+        ours.push(runtime()?.block_on(calls(&rig))?);
+        single.push(singles(place.path())?);
+    }
+    let (ours, single) = (median(ours), median(single));
+    #[allow(clippy::cast_precision_loss)]
+    let least = 0.5 * CALLERS as f64 * single / COMMITS;
+    let settings = format!("{CALLERS} callers, {EACH} events each, medians of {TURNS} turns");
+    Ok(Measured::new(
+        "callers",
+        settings,
+        vec![
+            Bound::plain("accepted to done", ours, "events/s").at_least(least),
+            Bound::plain("single commits", single, "commits/s"),
+            Bound::plain("of 64 single commits / 2", 50.0 * ours / least, "%").at_least(50.0),
+        ],
+    ))
+}
+
+#[allow(clippy::cast_precision_loss)]
+async fn calls(rig: &Rig) -> Result<f64, Trouble> {
+    let begun = Instant::now();
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|caller| tokio::spawn(call(Arc::clone(&rig.engine), caller)))
+        .collect();
+    for caller in callers {
+        caller
+            .await
+            .map_err(|e| Trouble(format!("a caller ended: {e}")))??;
+    }
+    rig.engine.idle().await;
+    let seconds = begun.elapsed().as_secs_f64();
+    all_done(rig, CALLERS * EACH).await?;
+    Ok((CALLERS * EACH) as f64 / seconds)
+}
+
+async fn call(engine: Arc<Engine>, caller: usize) -> Result<(), Trouble> {
+    for n in 0..EACH {
+        engine.offer(vec![offer(caller * EACH + n)], None).await?;
+        while engine.holding() > BATCH {
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(())
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn singles(root: &Path) -> Result<f64, Trouble> {
+    let database = Connection::open(root.join("single.db"))?;
+    database.pragma_update(None, "journal_mode", "wal")?;
+    database.pragma_update(None, "synchronous", "full")?;
+    database.execute_batch("create table tallies (id integer)")?;
+    let mut insert = database.prepare("insert into tallies (id) values (?1)")?;
+    let begun = Instant::now();
+    for n in 0..SINGLES {
+        insert.execute(params![n as i64])?;
+    }
+    Ok(SINGLES as f64 / begun.elapsed().as_secs_f64())
+}

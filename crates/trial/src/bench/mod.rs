@@ -1,0 +1,56 @@
+//! The measurements, each beside what it is measured against, with settings and machine.
+
+mod events;
+mod machine;
+mod measure;
+mod memory;
+mod pending;
+mod records;
+mod rig;
+
+pub use measure::{Bound, Measured, say};
+
+use crate::crash::Trouble;
+use std::path::Path;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum What {
+    /// Records a second from file to committed row
+    Records,
+    /// Peak memory of the process tree for a large file
+    Memory,
+    /// Events a second from acceptance to done, in batches
+    Events,
+    /// Events a second, one a call from 64 callers
+    Callers,
+    /// `oncely run` with nothing to do
+    Run,
+    /// Everything
+    All,
+}
+
+/// Measures.
+///
+/// # Errors
+/// When a measurement cannot be made. A bound that does not hold is a result.
+pub fn run(what: What, binary: &Path) -> Result<Vec<Measured>, Trouble> {
+    let mut all = Vec::new();
+    let wanted = |this| what == this || what == What::All;
+    if wanted(What::Records) {
+        all.push(records::run()?);
+    }
+    if wanted(What::Events) {
+        all.push(events::batched()?);
+    }
+    if wanted(What::Callers) {
+        all.push(events::callers()?);
+    }
+    if wanted(What::Run) {
+        all.push(pending::run(binary)?);
+    }
+    if wanted(What::Memory) {
+        all.push(memory::run(binary)?);
+    }
+    Ok(all)
+}

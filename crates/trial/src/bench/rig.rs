@@ -1,0 +1,95 @@
+//! An engine in this process, wired as the binary wires it.
+
+use crate::crash::Trouble;
+use oncely_actions::{Database, Sql, SqlConfig};
+use oncely_core::action::Action;
+use oncely_core::ledger::Ledger;
+use oncely_core::task::{ActionKind, Bundle};
+use oncely_engine::{Actions, Engine, EngineConfig, Known, Tasks};
+use oncely_ledger::{Options, SqliteLedger, SystemClock};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+struct OnlySql(Arc<dyn Action>);
+
+impl Actions for OnlySql {
+    fn get(&self, kind: ActionKind) -> Option<Arc<dyn Action>> {
+        (kind == ActionKind::Sql).then(|| Arc::clone(&self.0))
+    }
+}
+
+/// A project in a folder, its engine and its ledger.
+pub(crate) struct Rig {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) ledger: Arc<SqliteLedger>,
+}
+
+impl Rig {
+    /// Opens a ledger in the folder and makes an engine that knows one task.
+    pub(crate) fn new(root: &Path, task: &str, text: &str) -> Result<Self, Trouble> {
+        let options = Options {
+            create: true,
+            ..Options::new("oncely-trial bench")
+        };
+        let ledger = Arc::new(SqliteLedger::open(&root.join("ledger.db"), options)?);
+        let databases = BTreeMap::from([
+            ("ledger".to_owned(), Database::Ledger),
+            (
+                "results".to_owned(),
+                Database::Sqlite(root.join("results.db")),
+            ),
+        ]);
+        let sql = Sql::new(SqlConfig {
+            databases,
+            sabotage_mark: false,
+        });
+        let bundle = Bundle {
+            path: format!("tasks/{task}.toml"),
+            text: text.to_owned(),
+            executable: false,
+            files: BTreeMap::new(),
+        };
+        let known = Known::read(bundle).map_err(Trouble)?;
+        let engine = Engine::new(
+            Arc::clone(&ledger) as Arc<dyn Ledger>,
+            Arc::new(OnlySql(Arc::new(sql))),
+            Arc::new(Tasks::new([known])),
+            Arc::new(SystemClock),
+            EngineConfig::new("bench".into(), root.to_owned()),
+        );
+        Ok(Self { engine, ledger })
+    }
+
+    /// Commits of the ledger so far that changed something.
+    pub(crate) async fn commits(&self) -> u64 {
+        // The count is never so large, so that this answers at once.
+        self.ledger
+            .watch(oncely_core::ledger::Change(u64::MAX))
+            .await
+            .0
+    }
+}
+
+/// A runtime as the binary has it.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.clamp(2, 8))
+        .enable_all()
+        .build()?)
+}
+
+/// A temporary folder on the disk that is measured: where the working folder is.
+pub(crate) fn folder() -> Result<tempfile::TempDir, Trouble> {
+    let here = std::env::current_dir()?;
+    Ok(tempfile::Builder::new()
+        .prefix("oncely-bench-")
+        .tempdir_in(here)?)
+}
+
+/// The middle one.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
