@@ -97,19 +97,15 @@ async fn listen(
             Some(Report::Range(to, set_aside, recorded)) => {
                 progress = to;
                 match work.tell(vec![work.items_op(&progress, set_aside)]).await? {
-                    Told::Recorded => {
-                        // The writer waits for it unless it has ended.
-                        let _ = recorded.send(());
-                    }
+                    Told::Recorded => {}
                     Told::Lost => return Ok(Over::Lost),
                     Told::Asked => {
-                        let _ = recorded.send(());
                         asked = true;
                         halt.store(true, Ordering::Release);
                     }
                 }
                 // The writer is gone only when it has its own reason to end.
-                let _ = kept.send(());
+                let _ = recorded.send(());
             }
             Some(Report::All(to)) => return Ok(work.done(&to)),
             Some(Report::Stopped) if asked => return Ok(work.held(&progress)),
