@@ -107,7 +107,7 @@ impl Config {
                 "default".to_owned()
             }
         };
-        let environment = environment(flags, file.environment.as_deref());
+        let environment = environment(flags, file.environment.as_deref())?;
         let ledger = match std::env::var_os("ONCELY_LEDGER") {
             Some(value) => Sourced {
                 value: value.into(),
@@ -178,7 +178,8 @@ impl Config {
     }
 }
 
-fn environment(flags: &Flags, file: Option<&str>) -> Sourced<Environment> {
+/// A name that nobody mistypes into another one: a new environment does everything anew.
+fn environment(flags: &Flags, file: Option<&str>) -> Result<Sourced<Environment>, Failure> {
     let variable = std::env::var("ONCELY_ENV").ok().filter(|v| !v.is_empty());
     let (value, from) = match (&flags.environment, &variable, file) {
         (Some(flag), _, _) => (flag.as_str(), "--env"),
@@ -186,10 +187,17 @@ fn environment(flags: &Flags, file: Option<&str>) -> Sourced<Environment> {
         (None, None, Some(file)) => (file, FILE),
         (None, None, None) => ("development", "default"),
     };
-    Sourced {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if value.is_empty() || value.len() > 64 || !value.chars().all(plain) {
+        return Err(Failure::usage(format!(
+            "{value:?} ({from}) is no name for an environment: letters, digits, -, _ and . only, \
+             at most 64. Nothing was run."
+        )));
+    }
+    Ok(Sourced {
         value: value.into(),
         from: from.into(),
-    }
+    })
 }
 
 fn duration(name: &str, text: Option<&str>, usual: Duration) -> Result<Duration, Failure> {

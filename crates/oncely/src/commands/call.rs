@@ -8,10 +8,11 @@ use crate::house::House;
 use crate::output::Voice;
 use crate::project;
 use oncely_core::Value;
+use oncely_core::ids::RunId;
 use oncely_core::limits;
 use oncely_core::task::Trigger;
 use oncely_core::time::Clock;
-use oncely_engine::{Known, Offer, Offered};
+use oncely_engine::{Ask, Known, Offer, Offered};
 use std::io::Read;
 use std::path::Path;
 
@@ -33,6 +34,12 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: Call) -> Result<Exit, Failu
         let offered = house.intake(&engine).offer(vec![offer]).await?.pop();
         let run = match offered {
             Some(Offered::Admitted(run)) => run,
+            Some(Offered::Duplicate(run)) if unfinished(&house, run).await? => {
+                voice.say(format!(
+                    "{key} started run {run} before, which has not ended."
+                ));
+                run
+            }
             Some(Offered::Duplicate(run)) => {
                 let record = serde_json::json!({ "run": run, "key": key, "duplicate": true });
                 voice.record(&record);
@@ -64,6 +71,13 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: Call) -> Result<Exit, Failu
         drive::say(voice, &project::label(&known.task), &stands, environment);
         Ok(stands.exit(args.strict_exit))
     })
+}
+
+/// Whether a run was left in the middle: its process was killed, and it may go on at once.
+async fn unfinished(house: &House, run: RunId) -> Result<bool, Failure> {
+    house.ledger().renew().await?;
+    let row = Ask(house.ledger()).run(run).await?;
+    Ok(row.is_some_and(|row| row.holder.is_none() && row.due.is_some()))
 }
 
 fn key(

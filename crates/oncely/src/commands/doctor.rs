@@ -5,6 +5,7 @@ use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::{Voice, count, moment, thousands};
 use crate::project;
+use crate::registry::Registry;
 use oncely_core::time::Clock;
 use oncely_engine::Ask;
 use std::os::unix::fs::PermissionsExt;
@@ -17,6 +18,9 @@ pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
     let config = Config::load(flags)?;
     let mut report = Report { voice, wrong: 0 };
     report.configuration(&config);
+    if let Err(failure) = Registry::new(&config) {
+        report.wrong("configuration", &failure.message);
+    }
     report.tasks(&config);
     report.disk(&config);
     match House::open(flags, "oncely doctor", false) {

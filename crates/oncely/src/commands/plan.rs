@@ -44,6 +44,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Plan) -> Result<Exit, Fail
         } else {
             format!(" {} already done here.", count(done, "task"))
         };
+        voice.record(&serde_json::json!({ "would_run": 0, "done_before": done }));
         voice.say(format!("Nothing would run in {environment}.{before}"));
     } else {
         let tasks = count(left.len(), "task");
