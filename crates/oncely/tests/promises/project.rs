@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ pub(crate) const ONCELY: &str = env!("CARGO_BIN_EXE_oncely");
 
 /// A project that goes away with the test.
 pub(crate) struct Project {
-    _dir: Option<tempfile::TempDir>,
+    _dir: tempfile::TempDir,
     pub(crate) root: PathBuf,
 }
 
@@ -44,18 +44,7 @@ impl Project {
     pub(crate) fn empty() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
-        Self {
-            _dir: Some(dir),
-            root,
-        }
-    }
-
-    /// A project in a folder that somebody else looks after.
-    pub(crate) fn at(root: &Path) -> Self {
-        Self {
-            _dir: None,
-            root: root.to_owned(),
-        }
+        Self { root, _dir: dir }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
