@@ -349,9 +349,10 @@ impl Decision<'_> {
 
     fn unknown(&self, step: &Step, known: &StepState, doubt: &Doubt<'_>) -> Next {
         let repeat = known.repeat.unwrap_or(Repeat::AskFirst);
-        // Going on with items is harmless, but it does not answer what became of those in doubt.
-        let of_items = matches!(step.work, Work::Each(_)) && !doubt.crashed;
-        if !of_items && repeat_is_harmless(known, self.now.at, repeat) && !self.state.cancel {
+        // Items have attempts of their own: what is in doubt after all were tried is for a person.
+        let items = matches!(step.work, Work::Each(_)) && !doubt.crashed;
+        let harmless = !items && repeat_is_harmless(known, self.now.at, repeat);
+        if harmless && !self.state.cancel {
             if self.state.paused {
                 return paused();
             }

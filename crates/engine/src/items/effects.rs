@@ -9,10 +9,10 @@ use oncely_core::Value;
 use oncely_core::action::{Action, Call, Done, Failure, Probe};
 use oncely_core::decide::judge_until;
 use oncely_core::fact::{OnUnknown, Outcome, Repeat};
-use oncely_core::ids::StepId;
+use oncely_core::ids::{Fence, StepId};
 use oncely_core::items::{Progress, SetAside};
 use oncely_core::ledger::{Guard, ItemEvent, ItemFact, LedgerError, Op, Unit, UnitResult};
-use oncely_core::task::{Step, Work as StepWork};
+use oncely_core::task::{ActionKind, Step, Work as StepWork};
 use oncely_core::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -53,16 +53,19 @@ pub(super) async fn run(
         .steps
         .get(&work.step.id)
         .is_some_and(|s| s.redo);
-    let opened = prepared(work).and_then(|steps| Ok((steps, Input::open(origin.clone(), &begun)?)));
-    let (steps, input) = match opened {
-        Ok(opened) => opened,
+    let steps = match prepared(work) {
+        Ok(steps) => steps,
+        Err(failure) => return Ok(Over::Ended(Err(failure), Vec::new())),
+    };
+    let input = match open(origin.clone(), begun.clone()).await {
+        Ok(input) => input,
         Err(failure) => return Ok(Over::Ended(Err(failure), Vec::new())),
     };
     let mut effects = Effects {
         work,
         steps,
         progress: begun,
-        redo: false,
+        redo_from: None,
     };
     if redo && let Some(over) = effects.again(origin).await? {
         return Ok(over);
@@ -74,6 +77,30 @@ struct Wave {
     items: Vec<Item>,
     bad: Vec<SetAside>,
     last: bool,
+}
+
+/// Opens the input on a thread that may wait for the disk.
+async fn open(origin: Origin, from: Progress) -> Result<Input, Failure> {
+    tokio::task::spawn_blocking(move || Input::open(origin, &from))
+        .await
+        .unwrap_or_else(|panic| Err(unread(&panic)))
+}
+
+/// Reads the next items on a thread that may wait for the disk.
+async fn next(
+    mut input: Input,
+    only: Option<Arc<BTreeSet<u64>>>,
+) -> Result<(Input, Wave), Failure> {
+    tokio::task::spawn_blocking(move || {
+        let wave = read(&mut input, only.as_deref())?;
+        Ok((input, wave))
+    })
+    .await
+    .unwrap_or_else(|panic| Err(unread(&panic)))
+}
+
+fn unread(panic: &tokio::task::JoinError) -> Failure {
+    Failure::retry(format!("the items could not be read: {panic}"))
 }
 
 /// Reads the next items; when `only` is given, none but these.
@@ -111,6 +138,7 @@ struct Sub<'a> {
     options: &'a oncely_core::template::Node,
     id: StepId,
     action: Arc<dyn Action>,
+    kind: ActionKind,
     pure: bool,
 }
 
@@ -131,6 +159,7 @@ fn prepared<'a>(work: &Work<'a>) -> Result<Vec<Sub<'a>>, Failure> {
             options: &spec.options,
             id,
             action,
+            kind: spec.kind,
             pure,
         });
     }
@@ -141,8 +170,9 @@ struct Effects<'a, 'w> {
     work: &'w Work<'a>,
     steps: Vec<Sub<'a>>,
     progress: Progress,
-    /// A person settled the step as not done: items in doubt are done again.
-    redo: bool,
+    /// A person settled the step as not done: items in doubt from claims before this one are done
+    /// again.
+    redo_from: Option<Fence>,
 }
 
 impl Effects<'_, '_> {
@@ -152,8 +182,11 @@ impl Effects<'_, '_> {
             if self.work.runner.stop.is_stopping() {
                 return Ok(Over::Released);
             }
-            let wave = match read(&mut input, None) {
-                Ok(wave) => wave,
+            let wave = match next(input, None).await {
+                Ok((back, wave)) => {
+                    input = back;
+                    wave
+                }
                 Err(failure) => return Ok(Over::Ended(Err(failure), Vec::new())),
             };
             let last = wave.last;
@@ -167,15 +200,19 @@ impl Effects<'_, '_> {
 
     /// Works the items that were in doubt once more.
     async fn again(&mut self, origin: Origin) -> Result<Option<Over>, LedgerError> {
-        let doubts: BTreeSet<u64> = self.doubts().await?.into_iter().collect();
-        let mut input = match Input::open(origin, &Progress::default()) {
+        let doubts = Arc::new(self.doubts().await?.into_iter().collect::<BTreeSet<u64>>());
+        let mut input = match open(origin, Progress::default()).await {
             Ok(input) => input,
             Err(failure) => return Ok(Some(Over::Ended(Err(failure), Vec::new()))),
         };
-        self.redo = true;
+        let state = self.work.job.state.steps.get(&self.work.step.id);
+        self.redo_from = state.and_then(|s| s.redo_from);
         loop {
-            let wave = match read(&mut input, Some(&doubts)) {
-                Ok(wave) => wave,
+            let wave = match next(input, Some(Arc::clone(&doubts))).await {
+                Ok((back, wave)) => {
+                    input = back;
+                    wave
+                }
                 Err(failure) => return Ok(Some(Over::Ended(Err(failure), Vec::new()))),
             };
             for end in self.all(&wave.items).await? {
@@ -190,7 +227,7 @@ impl Effects<'_, '_> {
                 }
             }
             if wave.last {
-                self.redo = false;
+                self.redo_from = None;
                 return Ok(None);
             }
         }
@@ -362,11 +399,13 @@ impl Effects<'_, '_> {
             let facts = ask.item_facts(self.work.job.row.id, step, range).await?;
             let mut last: BTreeMap<(u64, StepId), bool> = BTreeMap::new();
             for fact in facts {
+                // An intent without an outcome is what a crash left while it was done again.
                 let unknown = matches!(
                     fact.what,
-                    ItemEvent::Outcome {
-                        outcome: Outcome::Unknown { .. }
-                    }
+                    ItemEvent::Intent { .. }
+                        | ItemEvent::Outcome {
+                            outcome: Outcome::Unknown { .. }
+                        }
                 );
                 last.insert((fact.item, fact.sub), unknown);
             }
@@ -410,6 +449,12 @@ struct Attempts<'e, 'a, 'w> {
     made: u32,
     /// The last outcome, or none while an intent is open.
     last: Option<Outcome>,
+    /// When and under which claim the last attempt was about to be made.
+    begun: (Timestamp, Fence),
+    /// Nobody knows about some attempt so far, whatever becomes of later ones.
+    in_doubt: bool,
+    /// The last failure said that trying again may help.
+    again: bool,
 }
 
 impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
@@ -423,14 +468,19 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
         let mut made = 0;
         let mut last = None;
         let mut repeat = sub.action.repeat(&call);
+        let mut begun = (call.first_intent, effects.work.job.fence);
+        let mut in_doubt = false;
         for fact in facts.iter().filter(|fact| fact.sub == sub.step.id) {
             made = made.max(fact.attempt);
             match &fact.what {
                 ItemEvent::Intent {
                     call: options,
                     repeat: declared,
+                    fence,
                     ..
                 } => {
+                    in_doubt |= fact.attempt > 1 && last.is_none();
+                    begun = (fact.at, *fence);
                     if fact.attempt == 1 {
                         call.options = options.clone();
                         call.first_intent = fact.at;
@@ -438,9 +488,13 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
                     }
                     last = None;
                 }
-                ItemEvent::Outcome { outcome } => last = Some(outcome.clone()),
+                ItemEvent::Outcome { outcome } => {
+                    in_doubt |= matches!(outcome, Outcome::Unknown { .. });
+                    last = Some(outcome.clone());
+                }
             }
         }
+        in_doubt |= made > 0 && last.is_none();
         Self {
             effects,
             sub,
@@ -449,6 +503,9 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
             repeat,
             made,
             last,
+            begun,
+            in_doubt,
+            again: true,
         }
     }
 
@@ -510,7 +567,12 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
         if self.harmless() {
             return Ok(None);
         }
-        if self.effects.redo {
+        if self
+            .effects
+            .redo_from
+            .is_some_and(|from| self.begun.1 < from)
+        {
+            self.in_doubt = false;
             return Ok(None);
         }
         self.ask(error).await
@@ -527,8 +589,30 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
         }
     }
 
+    /// Asks the other side; that it did not happen is believed only once the attempt's time is over.
+    /// None when the process is to stop first.
+    async fn look_up(&self) -> Option<Probe> {
+        let runner = self.effects.work.runner;
+        let over = crate::runner::over(self.begun.0, &self.call);
+        loop {
+            let asked_at = runner.clock.now();
+            let answer = runner.look_up(self.sub.kind, &self.call).await;
+            if answer != Probe::DidNotHappen || asked_at >= over {
+                return Some(answer);
+            }
+            let wait = over.millis_since(asked_at).clamp(1, 1000).unsigned_abs();
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(wait)) => {}
+                () = runner.stop.stopped() => return None,
+            }
+        }
+    }
+
     async fn ask(&mut self, error: String) -> Result<Option<SubEnd>, LedgerError> {
-        match self.sub.action.probe(&self.call).await {
+        let Some(answer) = self.look_up().await else {
+            return Ok(Some(SubEnd::Over(ItemEnd::Stopped)));
+        };
+        match answer {
             Probe::Happened(output) => {
                 return self
                     .record(
@@ -540,11 +624,17 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
                     )
                     .await;
             }
-            Probe::DidNotHappen => return Ok(None),
+            Probe::DidNotHappen => {
+                self.in_doubt = false;
+                return Ok(None);
+            }
             Probe::CannotTell(_) => {}
         }
         match self.sub.step.policy.on_unknown {
-            OnUnknown::Repeat => Ok(None),
+            OnUnknown::Repeat => {
+                self.in_doubt = false;
+                Ok(None)
+            }
             OnUnknown::Skip => {
                 let done = Outcome::Done {
                     output: Value::Null,
@@ -596,14 +686,34 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
         ) {
             return Ok(Tried::Ended(SubEnd::Over(ItemEnd::Lost)));
         }
-        let StepWork::Action(spec) = &self.sub.step.work else {
-            return Ok(Tried::Ended(SubEnd::Skipped));
-        };
-        let result = work.runner.act(spec.kind, &self.call).await;
+        let result = work.runner.act(self.sub.kind, &self.call).await;
         self.after(result).await
     }
 
-    async fn after(&self, result: Result<Done, Failure>) -> Result<Tried, LedgerError> {
+    /// A failure says that its own attempt did not happen, and nothing of an earlier one in doubt.
+    fn doubted(&mut self, outcome: Outcome) -> Outcome {
+        self.again = !matches!(outcome, Outcome::Failed { again: false, .. });
+        match outcome {
+            Outcome::Failed { error, .. } if self.in_doubt && self.repeat != Repeat::Safe => {
+                Outcome::Unknown {
+                    error: format!("{error}; and nobody knows about an earlier attempt"),
+                }
+            }
+            other => {
+                self.in_doubt |= matches!(other, Outcome::Unknown { .. });
+                other
+            }
+        }
+    }
+
+    /// The author says that what nobody knows about counts as done.
+    fn is_passed_over(&self, outcome: &Outcome) -> bool {
+        matches!(outcome, Outcome::Unknown { .. })
+            && self.sub.step.policy.on_unknown == OnUnknown::Skip
+            && !(self.again && self.harmless())
+    }
+
+    async fn after(&mut self, result: Result<Done, Failure>) -> Result<Tried, LedgerError> {
         let mut ops = Vec::new();
         let outcome = match result {
             Ok(Done::Output(output)) => Outcome::Done {
@@ -625,6 +735,7 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
             .context(self.effects.work.runner.clock.now());
         let outcome = judge_until(self.sub.step, &context, outcome)
             .unwrap_or_else(|e| outcome_of(Failure::permanent(e.to_string())));
+        let outcome = self.doubted(outcome);
         match self
             .commit(
                 ItemEvent::Outcome {
@@ -639,6 +750,13 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
             UnitResult::Refused(_) | UnitResult::Duplicate(_) => {
                 return Ok(Tried::Ended(SubEnd::Over(ItemEnd::Lost)));
             }
+        }
+        if self.is_passed_over(&outcome) {
+            let done = Outcome::Done {
+                output: Value::Null,
+            };
+            let passed = self.record(done, Vec::new(), Some(Value::Null)).await?;
+            return Ok(Tried::Ended(passed.unwrap_or(SubEnd::Skipped)));
         }
         Ok(self.judge(outcome))
     }
@@ -664,22 +782,19 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
                 unknown: false,
             },
             Outcome::Failed { error, .. } => Tried::Ended(SubEnd::aside(self.sub, &error)),
-            Outcome::Unknown { error } if self.harmless() => Tried::Again {
+            Outcome::Unknown { error } if self.again && self.harmless() => Tried::Again {
                 error,
                 after_ms: None,
                 unknown: true,
             },
-            Outcome::Unknown { error } => Tried::Ended(match self.sub.step.policy.on_unknown {
-                OnUnknown::Skip => SubEnd::Output(Value::Null),
-                OnUnknown::Repeat => {
-                    return Tried::Again {
-                        error,
-                        after_ms: None,
-                        unknown: true,
-                    };
-                }
-                OnUnknown::Ask => SubEnd::unknown(self.sub, &error),
-            }),
+            Outcome::Unknown { error } => match self.sub.step.policy.on_unknown {
+                OnUnknown::Repeat => Tried::Again {
+                    error,
+                    after_ms: None,
+                    unknown: true,
+                },
+                OnUnknown::Ask | OnUnknown::Skip => Tried::Ended(SubEnd::unknown(self.sub, &error)),
+            },
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) fn run(promise: impl Future<Output = ()>) {
         .enable_all()
         .build()
         .unwrap();
-    let limited = async { tokio::time::timeout(Duration::from_secs(60), promise).await };
+    let limited = async { tokio::time::timeout(Duration::from_secs(30), promise).await };
     runtime
         .block_on(limited)
         .expect("the promise hangs for ever");
