@@ -550,7 +550,7 @@ async fn a_crash_while_items_are_done_again_forgets_none_and_repeats_none(stage:
                 .unwrap()
                 .len()
         };
-        while facts().await < 5 {
+        while facts().await < 4 {
             tokio::task::yield_now().await;
         }
     };
