@@ -19,6 +19,7 @@ use oncely_core::time::{Clock, Timestamp};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,6 +82,8 @@ struct Looker {
     offered: HashMap<Receipt, (PathBuf, Stat)>,
     /// Problems that have been said.
     said: HashMap<PathBuf, String>,
+    /// Files that were closed by their writer or renamed in, and not looked into since.
+    closed: HashSet<PathBuf>,
 }
 
 /// The deepest folder below the watched one that is looked into.
@@ -104,7 +107,9 @@ impl Folder {
             })?
             .compile_matcher();
         let doorbell = Arc::new(Doorbell::default());
-        let watcher = watch(&config.folder, &doorbell);
+        // The names that the system tells of are compared with those that are found.
+        let real = config.folder.canonicalize();
+        let watcher = watch(real.as_ref().unwrap_or(&config.folder), &doorbell);
         let (existing, settle) = (config.existing, config.settle);
         let looker = Looker {
             config,
@@ -115,6 +120,7 @@ impl Folder {
             unsettled: HashMap::new(),
             offered: HashMap::new(),
             said: HashMap::new(),
+            closed: HashSet::new(),
         };
         Ok(Self {
             looker: Arc::new(Mutex::new(looker)),
@@ -244,6 +250,7 @@ enum Found {
 impl Looker {
     fn look(&mut self, first: bool, room: Room) -> Result<Batch, SourceError> {
         let root = self.root()?;
+        self.hear();
         let mut batch = Batch::default();
         let mut files = Vec::new();
         self.walk(&root, &root, 0, &mut files, &mut batch.problems);
@@ -284,8 +291,21 @@ impl Looker {
         self.before.as_ref().is_some_and(|b| b.contains(path))
     }
 
+    /// Takes what the system told of before the folder is looked at, so that each file that it
+    /// named is either found or gone.
+    fn hear(&mut self) {
+        let mut whole = self
+            .doorbell
+            .whole
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.closed.extend(whole.drain());
+    }
+
     fn root(&self) -> Result<PathBuf, SourceError> {
-        self.config.folder.canonicalize().map_err(|error| SourceError {
+        let root = self.config.folder.canonicalize();
+        let readable = root.and_then(|root| fs::read_dir(&root).map(|_| root));
+        readable.map_err(|error| SourceError {
             message: format!(
                 "the folder {} cannot be read: {error}. Make it, or correct `source` in the task \
                  file; files that land there meanwhile are found then.",
@@ -341,7 +361,11 @@ impl Looker {
         problems: &mut Vec<Problem>,
     ) {
         match path.canonicalize() {
-            Ok(target) if target.starts_with(root) && target.is_file() => files.push(path),
+            Ok(target) if target.starts_with(root) => {
+                if target.is_file() {
+                    files.push(path);
+                }
+            }
             Ok(_) => {
                 let message = "it is a link that leads out of the folder, so it is not read. Put \
                                the file itself there."
@@ -359,6 +383,7 @@ impl Looker {
         if let Some(before) = &mut self.before {
             before.retain(|path| there.contains(path));
         }
+        self.closed.retain(|path| there.contains(path));
         self.said
             .retain(|path, _| there.contains(path) || path.is_symlink());
     }
@@ -376,7 +401,8 @@ impl Looker {
 
     fn file(&mut self, root: &Path, path: &Path, existing: bool) -> io::Result<Option<Found>> {
         let stat = stat_of(&fs::metadata(path)?);
-        if self.seen.get(path) == Some(&stat) {
+        // What was written again may look the same, where the clock of the disk is coarse.
+        if self.seen.get(path) == Some(&stat) && !self.closed.contains(path) {
             return Ok(None);
         }
         let Some(name) = path.strip_prefix(root).ok().and_then(Path::to_str) else {
@@ -387,6 +413,9 @@ impl Looker {
             return Ok(Some(Found::NotYet));
         }
         let mut file = File::open(path)?;
+        if !is_inside(root, &file)? {
+            return Ok(Some(Found::NotYet));
+        }
         if stat_of(&file.metadata()?) != stat {
             return Ok(Some(Found::NotYet));
         }
@@ -403,14 +432,7 @@ impl Looker {
 
     /// Whether the file is whole: its writer closed it, or it has not changed for a while.
     fn is_settled(&mut self, path: &Path, stat: Stat) -> bool {
-        let closed = {
-            let mut whole = self
-                .doorbell
-                .whole
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            whole.remove(path)
-        };
+        let closed = self.closed.remove(path);
         let now = self.config.clock.boot_millis();
         let since = match self.unsettled.get(path) {
             Some((known, since)) if *known == stat => *since,
@@ -461,6 +483,12 @@ impl Looker {
     fn now(&self) -> Timestamp {
         self.config.clock.now()
     }
+}
+
+/// Whether what was opened lies in the folder: a name may have become a link since it was found.
+fn is_inside(root: &Path, file: &File) -> io::Result<bool> {
+    let opened = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    Ok(opened.starts_with(root))
 }
 
 fn stat_of(metadata: &fs::Metadata) -> Stat {

@@ -93,8 +93,10 @@ impl Spool {
                 .set_modified(SystemTime::now())?;
         } else {
             fs::rename(temporary, &path)?;
-            File::open(&folder)?.sync_all()?;
         }
+        // Also when another process has just put it there, or made the folder.
+        File::open(&folder)?.sync_all()?;
+        File::open(&self.folder)?.sync_all()?;
         Ok(Spooled { hash, size, path })
     }
 }
