@@ -24,6 +24,8 @@ const EACH: usize = 200;
 const SINGLES: usize = 500;
 /// Commits that an event needs: its admission with the intent, its outcome with the row.
 const COMMITS: f64 = 2.0;
+/// How often a sender that is too far ahead looks whether it may go on.
+const MOMENT: std::time::Duration = std::time::Duration::from_millis(1);
 /// Times that both are measured, in turn.
 const TURNS: usize = 3;
 
@@ -78,7 +80,7 @@ async fn batches(rig: &Rig) -> Result<f64, Trouble> {
         rig.engine.offer(offers, None).await?;
         // The next batch is taken while this one is done, and no more than there is room for.
         while rig.engine.holding() > BATCH {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(MOMENT).await;
         }
     }
     rig.engine.idle().await;
@@ -132,7 +134,7 @@ async fn call(engine: Arc<Engine>, caller: usize) -> Result<(), Trouble> {
     for n in 0..EACH {
         engine.offer(vec![offer(caller * EACH + n)], None).await?;
         while engine.holding() > BATCH {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(MOMENT).await;
         }
     }
     Ok(())

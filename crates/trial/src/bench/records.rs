@@ -22,7 +22,7 @@ const TASK: &str = r#"title = "A row for each record"
 key = "event.id"
 [[step]]
 id       = "store"
-for_each = { read = "{{ event.file }}", as = "csv" }
+for_each = { read = "records.csv", as = "csv" }
   [[step.do]]
   id = "row"
     [step.do.sql]
@@ -94,7 +94,7 @@ fn ours(root: &Path, turn: usize, turns: &mut Turns) -> Result<(), Trouble> {
     let (seconds, cpu, commits) = runtime()?.block_on(async {
         let before = rig.commits().await;
         let (begun, cpu) = (Instant::now(), cpu_seconds());
-        let data = serde_json::json!({ "id": "x", "file": "records.csv" });
+        let data = serde_json::json!({ "id": "x" });
         rig.engine
             .offer(vec![Offer::new("rows".into(), "x".into(), data)], None)
             .await?;

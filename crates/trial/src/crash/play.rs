@@ -127,7 +127,7 @@ impl Play<'_> {
         let mut round = 0;
         while self.report.kills < self.crash.kills {
             round += 1;
-            if round % STOP_EVERY == 0 {
+            if round % self.stop_every() == 0 {
                 stopped::round(self).await?;
             } else {
                 self.round().await?;
@@ -136,6 +136,14 @@ impl Play<'_> {
         }
         self.report.seconds = begun.elapsed().as_secs_f64();
         Ok(())
+    }
+
+    /// What only a stopped server shows is looked for in every other round.
+    fn stop_every(&self) -> u32 {
+        match self.crash.sabotage.as_deref() {
+            Some("mark" | "fence") => 2,
+            _ => STOP_EVERY,
+        }
     }
 
     fn tell(&self, round: u32) {
