@@ -234,7 +234,7 @@ async fn a_cancelled_stream_stops_at_a_range_and_a_paused_one_goes_on_there(stag
         let (rest, ()) = tokio::join!(process.drive(run), request);
         let written = results.numbers().len();
         assert!(
-            written < 6 * RANGE_ITEMS * 9 / 10 && written % (RANGE_ITEMS * 9 / 10) == 0,
+            written < 6 * RANGE_ITEMS * 9 / 10 && written.is_multiple_of(RANGE_ITEMS * 9 / 10),
             "{written}"
         );
         if what == Request::Cancel {

@@ -45,7 +45,7 @@ pub(crate) fn files(config: &Config) -> Result<Vec<TaskFile>, Failure> {
         let entry = entry.map_err(crate::failure::io(&folder))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if !name.starts_with('.') {
-            files.extend(listed(config, &name, fs::metadata(entry.path())));
+            files.extend(listed(config, &name, metadata(&entry)));
         }
         if files.len() > limits::TASK_FILES {
             let most = limits::TASK_FILES;
@@ -57,6 +57,15 @@ pub(crate) fn files(config: &Config) -> Result<Vec<TaskFile>, Failure> {
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
+}
+
+/// Links are followed; most entries are none, and need no path to be looked up.
+fn metadata(entry: &fs::DirEntry) -> std::io::Result<fs::Metadata> {
+    let metadata = entry.metadata()?;
+    if metadata.is_symlink() {
+        return fs::metadata(entry.path());
+    }
+    Ok(metadata)
 }
 
 /// An entry of the task folder, if it is a task file. One that cannot be looked at, such as a link

@@ -1,6 +1,7 @@
 //! `oncely run`: every release task that has not been done in this environment, in order.
 
 use super::drive::{self, Stands};
+use super::quiet;
 use crate::cli::{OnBusy, PhaseArg, Plan, Run};
 use crate::config::{Config, Flags};
 use crate::failure::{Exit, Failure};
@@ -50,7 +51,12 @@ struct Releasing<'a> {
 
 impl Releasing<'_> {
     async fn run(&self) -> Result<Exit, Failure> {
-        if let Some(done) = nothing_new(self.house).await? {
+        let files = project::files(&self.house.config)?;
+        if let Some(done) = quiet::known(self.house, &files).await? {
+            return Ok(self.nothing_to_do(done));
+        }
+        if let Some(done) = nothing_new(self.house, &files).await? {
+            quiet::remember(self.house, &files, done).await?;
             return Ok(self.nothing_to_do(done));
         }
         let loaded = project::load_clean(&self.house.config, self.voice.colour)?;
@@ -275,11 +281,10 @@ pub(crate) async fn newest(
 
 /// How many tasks are done, when every task file is as it was last read and nothing is left to do.
 /// Unchanged files are known by their size, time and number, and are not read again.
-async fn nothing_new(house: &House) -> Result<Option<usize>, Failure> {
+async fn nothing_new(house: &House, files: &[TaskFile]) -> Result<Option<usize>, Failure> {
     let kept = Ask(house.ledger()).files().await?;
     let marks: BTreeMap<&str, &FileMark> = kept.iter().map(|m| (m.path.as_str(), m)).collect();
-    let files = project::files(&house.config)?;
-    if !gone(&marks, &files).is_empty() {
+    if !gone(&marks, files).is_empty() {
         return Ok(None);
     }
     let rows = newest(house, &house.config.environment.value).await?;
