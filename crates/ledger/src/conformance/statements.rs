@@ -176,10 +176,14 @@ pub async fn statements_cannot_leave_their_place(stores: &impl Stores) {
         "pragma synchronous = off",
         "vacuum",
         "create temp table mine (a)",
-        "select 1; select 2",
+        "select 1; commit",
+        "create table mine (a); pragma user_version = 7",
     ] {
         failed(&a, sql(text, &[])).await;
     }
+    // Several in one text are fine, and a later one may need what an earlier one makes.
+    let several = "create table several (a); insert into several values (:a)";
+    apply(&a, unit(vec![], vec![sql(several, &[("a", json!(1))])])).await;
     let mut later = admit("k");
     later.ops.push(insert(1));
     apply(&a, later).await;
