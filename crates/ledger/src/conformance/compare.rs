@@ -1,21 +1,18 @@
 //! Plays commands on two ledgers and compares every answer.
 
-use super::facts::requested;
+use super::follow::facts;
 use super::items::{aside, item_intent, item_outcome, items};
-use super::random::{Adding, Command, Doing, Guarding, Rough, Stating};
-use super::stage::{Stores, began, ended, environment, sql, unit};
-use oncely_core::effect::EffectKey;
-use oncely_core::fact::{End, Fact, Outcome, Repeat, Request};
-use oncely_core::ids::{ContentHash, Environment, Fence, Generation, HolderId, RunId};
+use super::names::{Names, answer_by_name, leased_by_name, lines};
+use super::random::{Command, Doing, Guarding, Rough, Stating};
+use super::stage::{Stores, environment, sql, unit};
+use oncely_core::ids::{ContentHash, Environment, Fence, Generation, RunId};
 use oncely_core::ledger::{
-    Admission, Answer, Claim, Filter, Guard, Held, HolderInfo, Leased, Ledger, Op, Query, RunRef,
-    RunRow, Unit, What,
+    Admission, Answer, Claim, Filter, Guard, Ledger, Op, Query, RunRef, RunRow, Unit, What,
 };
 use oncely_core::run::{RunState, RunStatus};
 use oncely_core::source::Cursor;
 use oncely_core::time::{Clock, Timestamp};
 use serde_json::json;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Two ledgers that should be one, with two handles on each.
@@ -24,7 +21,7 @@ pub struct Pair<'s, A: Stores, B: Stores> {
     b: &'s B,
     handles: Vec<(A::Handle, B::Handle)>,
     /// Holders by a number that both sides share.
-    names: (HashMap<HolderId, i64>, HashMap<HolderId, i64>),
+    names: (Names, Names),
     next_name: i64,
     environment: Environment,
 }
@@ -438,127 +435,4 @@ impl<'s, A: Stores, B: Stores> Pair<'s, A, B> {
         }
         same(&"lines of the export", &ours.len(), &theirs.len())
     }
-}
-
-/// Facts of a kind; those of `Next` can follow what there is.
-fn facts(adding: Adding, state: &mut RunState, at: Timestamp, fence: Fence) -> Vec<Fact> {
-    let wanted = match adding {
-        Adding::Nothing => vec![],
-        Adding::Next => vec![next(state, fence)],
-        Adding::Two => {
-            let first = next(state, fence);
-            state.apply(at, &first).ok();
-            vec![first, next(state, fence)]
-        }
-        Adding::Failed => vec![ended(End::Failed)],
-        Adding::Cancel => vec![requested(Request::Cancel)],
-        Adding::Resume => vec![requested(Request::Resume)],
-        Adding::Pause => vec![requested(Request::Pause)],
-        Adding::Interrupted => vec![Fact::Interrupted {
-            step: format!("s{}", state.steps.len().saturating_sub(1)).into(),
-            attempt: 1,
-        }],
-    };
-    for fact in &wanted {
-        state.apply(at, fact).ok();
-    }
-    wanted
-}
-
-fn next(state: &RunState, fence: Fence) -> Fact {
-    if state.ended.is_some() {
-        return requested(Request::Resume);
-    }
-    if state.text.is_none() {
-        return began();
-    }
-    if let Some(step) = state.open_step() {
-        return Fact::Outcome {
-            step: step.clone(),
-            attempt: 1,
-            outcome: Outcome::Done {
-                output: json!({"rows": 1.5}),
-            },
-        };
-    }
-    if state.steps.len() > 1 {
-        return ended(End::Done);
-    }
-    Fact::Intent {
-        step: format!("s{}", state.steps.len()).into(),
-        attempt: 1,
-        fence,
-        call: Some(json!({"url": "x"})),
-        repeat: Repeat::WithKey { window_ms: 1000 },
-        key: EffectKey("k".into()),
-    }
-}
-
-type Names = HashMap<HolderId, i64>;
-
-fn named(holder: HolderId, names: &Names) -> HolderId {
-    HolderId(names.get(&holder).copied().unwrap_or(-1))
-}
-
-fn row_by_name(mut row: RunRow, names: &Names) -> RunRow {
-    row.holder = row.holder.map(|holder| named(holder, names));
-    row
-}
-
-fn info_by_name(info: HolderInfo, names: &Names) -> HolderInfo {
-    HolderInfo {
-        id: named(info.id, names),
-        ..info
-    }
-}
-
-fn leased_by_name(leased: Leased, names: &Names) -> Leased {
-    match leased {
-        Leased::Runs(held) => Leased::Runs(
-            held.into_iter()
-                .map(|held| Held {
-                    row: row_by_name(held.row, names),
-                    ..held
-                })
-                .collect(),
-        ),
-        Leased::Busy(info) => Leased::Busy(info_by_name(info, names)),
-        Leased::Named(fence) => Leased::Named(fence),
-    }
-}
-
-fn answer_by_name(answer: Answer, names: &Names) -> Answer {
-    match answer {
-        Answer::Run(row) => Answer::Run(row.map(|row| row_by_name(row, names))),
-        Answer::Runs(rows) => Answer::Runs(
-            rows.into_iter()
-                .map(|row| row_by_name(row, names))
-                .collect(),
-        ),
-        Answer::Holders(all) => {
-            let mut all: Vec<_> = all
-                .into_iter()
-                .map(|info| info_by_name(info, names))
-                .collect();
-            all.sort_by_key(|info| info.id);
-            Answer::Holders(all)
-        }
-        Answer::NameHolder(info) => Answer::NameHolder(info.map(|info| info_by_name(info, names))),
-        other => other,
-    }
-}
-
-fn lines(export: &str, names: &Names) -> Vec<serde_json::Value> {
-    let mut all: Vec<serde_json::Value> = Vec::new();
-    for line in export.lines() {
-        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
-        if line["kind"] == "ledger" {
-            line["name"] = json!("same");
-        }
-        if let Some(holder) = line["holder"].as_i64() {
-            line["holder"] = json!(named(HolderId(holder), names).0);
-        }
-        all.push(line);
-    }
-    all
 }

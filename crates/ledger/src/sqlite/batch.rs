@@ -15,6 +15,8 @@ use std::path::Path;
 pub(crate) enum Stop {
     /// A unit is wrong: the others have to be applied without it.
     Invalid(LedgerError),
+    /// A statement of a task failed, and its unit has no savepoint.
+    Careless,
     /// A statement of a task ended the transaction; `late` when it had taken too long.
     Left { words: String, late: bool },
     /// The database does not work.
@@ -52,6 +54,8 @@ pub(crate) struct Tx<'c> {
     pub(crate) tasks: &'c mut Tasks,
     pub(crate) next_run: i64,
     pub(crate) check_facts: bool,
+    /// Units with statements of a task have savepoints.
+    pub(crate) careful: bool,
     /// The unit holds something now, so that the holder must have a row.
     pub(crate) register: bool,
     /// The row was written in this transaction.

@@ -11,6 +11,7 @@ mod migrate;
 mod open;
 mod place;
 mod reader;
+mod renew;
 pub(crate) mod rows;
 pub(crate) mod schema;
 mod store;

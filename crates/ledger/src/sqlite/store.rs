@@ -97,6 +97,7 @@ impl SqliteLedger {
             tasks: Tasks::default(),
             seen: 0,
             renewed: 0,
+            careful: 0,
             closing: false,
         };
         Ok(Self {

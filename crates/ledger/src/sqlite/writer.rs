@@ -6,15 +6,11 @@ use super::jobs::{Job, Message, Request};
 use super::rows::Tasks;
 use super::store::Shared;
 use super::turn::Turn;
-use super::{holders, schema, words};
-use crate::clock::wants_renewal;
-use crate::rules::due_when_freed;
+use super::{schema, words};
 use crate::sql::Warden;
-use oncely_core::ids::HolderId;
 use oncely_core::ledger::LedgerError;
 use oncely_core::limits;
-use oncely_core::time::Timestamp;
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, ErrorCode};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,6 +19,9 @@ use std::time::{Duration, Instant};
 
 /// How often changes of other processes are looked for while somebody watches.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// How many groups are applied carefully after a statement of a task has failed.
+const CAREFUL_GROUPS: u32 = 64;
 
 /// The writer of one process.
 pub(crate) struct Writer {
@@ -37,6 +36,8 @@ pub(crate) struct Writer {
     pub(crate) seen: i64,
     /// When this holder's lease was last written.
     pub(crate) renewed: i64,
+    /// So many more groups have savepoints: a statement of a task has failed not long ago.
+    pub(crate) careful: u32,
     pub(crate) closing: bool,
 }
 
@@ -113,7 +114,7 @@ impl Writer {
     }
 
     /// Waits for the turn and opens a transaction on a schema that this program knows.
-    fn begin(&mut self, since: Instant) -> Result<(), LedgerError> {
+    pub(crate) fn begin(&mut self, since: Instant) -> Result<(), LedgerError> {
         if !self.conn.is_autocommit() {
             return Ok(());
         }
@@ -144,19 +145,19 @@ impl Writer {
         Ok(())
     }
 
-    fn has_row(&self, conn: &Connection) -> rusqlite::Result<bool> {
+    pub(crate) fn has_row(&self, conn: &Connection) -> rusqlite::Result<bool> {
         conn.prepare_cached("select 1 from oncely_holders where id = ?1")?
             .exists([self.me.id.0])
     }
 
-    fn ask<T>(
+    pub(crate) fn ask<T>(
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, LedgerError> {
         question(&self.conn).map_err(|error| words::database(&self.shared.path, &error))
     }
 
-    fn execute(&self, text: &str) -> rusqlite::Result<()> {
+    pub(crate) fn execute(&self, text: &str) -> rusqlite::Result<()> {
         self.conn.prepare_cached(text)?.execute([]).map(drop)
     }
 
@@ -177,7 +178,10 @@ impl Writer {
             Err(Stop::Failed(error)) => {
                 queue.drain(..).for_each(|job| job.fail(error.clone()));
             }
+            // The queue is applied again by whoever called.
+            Err(Stop::Careless) => self.careful = CAREFUL_GROUPS,
             Err(Stop::Invalid(_) | Stop::Left { .. }) => {
+                self.careful = CAREFUL_GROUPS;
                 queue.drain(..).for_each(|job| self.one_by_one(job));
             }
         }
@@ -192,6 +196,7 @@ impl Writer {
             }
             match self.transaction(std::slice::from_mut(&mut job), 1) {
                 Ok(()) => {}
+                Err(Stop::Careless) => self.careful = CAREFUL_GROUPS,
                 Err(Stop::Left { words, .. }) => {
                     let result = oncely_core::ledger::UnitResult::SqlFailed(words);
                     job.results.push(result);
@@ -220,6 +225,7 @@ impl Writer {
                     self.renewed = self.shared.clock.boot_millis();
                 }
                 jobs.iter_mut().for_each(Job::commit);
+                self.careful = self.careful.saturating_sub(1);
                 if self.conn.total_changes() != before {
                     self.shared.changed();
                 }
@@ -248,6 +254,7 @@ impl Writer {
             tasks: &mut self.tasks,
             next_run,
             check_facts: self.shared.check_facts,
+            careful: self.careful > 0,
             register: false,
             registering: false,
             doomed: None,
@@ -277,7 +284,7 @@ impl Writer {
         })
     }
 
-    fn roll_back(&mut self) {
+    pub(crate) fn roll_back(&mut self) {
         if !self.conn.is_autocommit()
             && let Err(error) = self.execute("rollback")
         {
@@ -285,92 +292,6 @@ impl Writer {
         }
         self.tasks.clear();
         self.turn.leave();
-    }
-
-    /// Renews the own lease when a third of it has gone, and frees those who are gone.
-    fn renew(&mut self) -> Result<u64, LedgerError> {
-        if self.me.registered && !self.ask(|conn| self.has_row(conn))? {
-            return Err(self.start_anew());
-        }
-        let gone = self.gone()?;
-        let boot_now = self.shared.clock.boot_millis();
-        let late = self.me.registered && wants_renewal(self.renewed, self.me.lease_ms, boot_now);
-        if gone.is_empty() && !late {
-            return Ok(0);
-        }
-        self.begin(Instant::now())?;
-        if self.me.lost {
-            self.roll_back();
-            return Err(self.start_anew());
-        }
-        let gone = self.gone();
-        let done = gone.and_then(|gone| {
-            let freed = self.ask(|conn| self.write_renewal(conn, late, boot_now, &gone))?;
-            self.ask(|_| self.execute("commit"))?;
-            Ok((freed, gone))
-        });
-        let (freed, gone) = done.inspect_err(|_| self.roll_back())?;
-        self.turn.leave();
-        if late {
-            self.renewed = boot_now;
-        }
-        if !gone.is_empty() {
-            self.shared.changed();
-        }
-        gone.iter()
-            .for_each(|id| holders::remove(&self.shared.path, *id));
-        Ok(freed)
-    }
-
-    fn gone(&self) -> Result<Vec<i64>, LedgerError> {
-        let boot_now = self.shared.clock.boot_millis();
-        let path = &self.shared.path;
-        self.ask(|conn| holders::gone(conn, path, self.me.id, &self.me.boot, boot_now))
-    }
-
-    fn write_renewal(
-        &self,
-        conn: &Connection,
-        late: bool,
-        boot_now: i64,
-        gone: &[i64],
-    ) -> rusqlite::Result<u64> {
-        if late {
-            conn.prepare_cached("update oncely_holders set renewed = ?2 where id = ?1")?
-                .execute(params![self.me.id.0, boot_now])?;
-        }
-        let now = self.shared.clock.now();
-        gone.iter().map(|id| free(conn, HolderId(*id), now)).sum()
-    }
-
-    /// Others have freed what this holder held: from now on it is another one.
-    fn start_anew(&mut self) -> LedgerError {
-        if let Some(file) = self.me.file.take() {
-            file.remove();
-        }
-        self.me.id = holders::new_id(&self.me.boot);
-        self.me.registered = false;
-        self.me.lost = false;
-        self.shared.holder.store(self.me.id.0, Ordering::Release);
-        LedgerError::LeaseLost
-    }
-
-    /// A clean end: what is still held is free at once.
-    fn close(&mut self) {
-        if self.shared.abandoned.load(Ordering::Acquire) {
-            return;
-        }
-        if self.me.registered && self.begin(Instant::now()).is_ok() {
-            let now = self.shared.clock.now();
-            let freed = free(&self.conn, self.me.id, now).and_then(|_| self.execute("commit"));
-            if let Err(error) = freed {
-                tracing::warn!(%error, "the ledger could not be left cleanly; others will see to it");
-            }
-            self.roll_back();
-        }
-        if let Some(file) = self.me.file.take() {
-            file.remove();
-        }
     }
 }
 
@@ -381,25 +302,4 @@ fn take_renewals(queue: &mut VecDeque<Job>) -> Vec<Job> {
         .partition(|job| matches!(job.request, Request::Renew));
     *queue = others;
     Vec::from_iter::<VecDeque<Job>>(renewals)
-}
-
-/// Gives back everything that a holder holds and forgets it; says how many runs that were.
-fn free(conn: &Connection, holder: HolderId, now: Timestamp) -> rusqlite::Result<u64> {
-    let held: Vec<_> = conn
-        .prepare_cached("select id, status, due from oncely_runs where holder = ?1")?
-        .query_map([holder.0], |row| {
-            let due = row.get::<_, Option<i64>>(2)?.map(Timestamp);
-            Ok((row.get::<_, i64>(0)?, super::rows::status(row, 1)?, due))
-        })?
-        .collect::<rusqlite::Result<_>>()?;
-    for (id, status, due) in &held {
-        let due = due_when_freed(*status, *due, now).map(|at| at.0);
-        conn.prepare_cached("update oncely_runs set holder = null, due = ?2 where id = ?1")?
-            .execute(params![id, due])?;
-    }
-    conn.prepare_cached("update oncely_names set holder = null where holder = ?1")?
-        .execute([holder.0])?;
-    conn.prepare_cached("delete from oncely_holders where id = ?1")?
-        .execute([holder.0])?;
-    Ok(held.len() as u64)
 }
