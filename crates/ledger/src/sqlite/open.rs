@@ -75,12 +75,20 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Connection, LedgerE
     match schema::version(&conn).map_err(known)? {
         (schema::APPLICATION_ID, version) => schema::check(path, version)?,
         (0, 0) if is_empty(&conn).map_err(known)? => make(path, &conn, options)?,
-        _ => {
-            let why = "it is a database of something else";
-            return Err(words::not_a_ledger(path.display(), why));
-        }
+        _ => made_meanwhile(path, &conn)?,
     }
     Ok(conn)
+}
+
+/// Another process may have made the ledger between two looks at it; else it is none.
+fn made_meanwhile(path: &Path, conn: &Connection) -> Result<(), LedgerError> {
+    match schema::version(conn).map_err(|error| words::database(path, &error))? {
+        (schema::APPLICATION_ID, version) => schema::check(path, version),
+        _ => Err(words::not_a_ledger(
+            path.display(),
+            "it is a database of something else",
+        )),
+    }
 }
 
 /// Defects of older versions can lose or damage what was written.
