@@ -46,14 +46,14 @@ async fn appearance(house: &House, files: &[TaskFile]) -> Result<String, Failure
     };
     let newest = Ask(house.ledger()).runs(filter).await?;
     let newest = newest.first().map_or(0, |row| row.id.0);
-    let mut text = String::with_capacity(files.len() * 80);
-    for TaskFile {
-        path,
-        stat,
-        executable,
-    } in files
-    {
-        text.push_str(&format!("{path}\n{stat:?} {executable}\n"));
+    let mut looks = Vec::with_capacity(files.len() * 96);
+    for file in files {
+        let (size, modified, number) = file.stat;
+        looks.extend_from_slice(file.path.as_bytes());
+        looks.extend_from_slice(&[0, u8::from(file.executable)]);
+        looks.extend_from_slice(&size.to_le_bytes());
+        looks.extend_from_slice(&modified.to_le_bytes());
+        looks.extend_from_slice(&number.to_le_bytes());
     }
-    Ok(format!("{} {newest}", ContentHash::of(text.as_bytes())))
+    Ok(format!("{} {newest}", ContentHash::of(&looks)))
 }
