@@ -2,10 +2,10 @@
 
 use crate::options;
 use oncely_core::action::{Action, Call, Called, Done, Failure};
-use oncely_core::event::Event;
+use oncely_core::event::checked_json;
 use oncely_core::fact::Repeat;
+use oncely_core::ids::EventKey;
 use oncely_core::limits::CALL_DEPTH;
-use oncely_core::time::Timestamp;
 use oncely_core::{Fut, Value};
 use serde::Deserialize;
 
@@ -39,17 +39,11 @@ fn called(call: &Call) -> Result<Done, Failure> {
         )));
     }
     let options: Options = options::read(&call.options)?;
-    let event = Event {
-        key: options.key.unwrap_or_else(|| call.key.0.clone()).into(),
-        at: Timestamp(0),
-        data: options.event,
-    };
-    event
-        .checked_json()
-        .map_err(|error| Failure::permanent(error.to_string()))?;
+    let key: EventKey = options.key.unwrap_or_else(|| call.key.0.clone()).into();
+    checked_json(&key, &options.event).map_err(|error| Failure::permanent(error.to_string()))?;
     Ok(Done::Call(Called {
         task: options.task.into(),
-        key: event.key,
-        event: event.data,
+        key,
+        event: options.event,
     }))
 }

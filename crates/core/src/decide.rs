@@ -268,11 +268,10 @@ impl Decision<'_> {
         let Some(condition) = spec.options.expr("that") else {
             return failed(&step.id, "`require` has no condition");
         };
-        let options = spec.options.fixed();
         match self.holds(condition) {
             Err(error) => failed(&step.id, &error.to_string()),
             Ok(true) => self.judgement(step, true, String::new(), None),
-            Ok(false) => self.not_held(step, condition, &options, since),
+            Ok(false) => self.not_held(step, condition, &spec.fixed, since),
         }
     }
 

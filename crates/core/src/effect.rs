@@ -70,8 +70,9 @@ impl Identity<'_> {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());
         }
-        let hex = hasher.finalize().to_hex();
-        EffectKey(hex.as_str().chars().take(32).collect())
+        let mut hex = hasher.finalize().to_hex().to_string();
+        hex.truncate(32);
+        EffectKey(hex)
     }
 }
 

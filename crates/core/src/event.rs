@@ -52,23 +52,21 @@ impl std::fmt::Display for EventError {
 
 impl std::error::Error for EventError {}
 
-impl Event {
-    /// The event's data as JSON text, checked against the bounds.
-    ///
-    /// # Errors
-    /// When the key is missing or too long, or the data is too large.
-    pub fn checked_json(&self) -> Result<String, EventError> {
-        let key_bytes = self.key.as_str().len();
-        if key_bytes == 0 {
-            return Err(EventError::NoKey);
-        }
-        if key_bytes > limits::KEY_BYTES {
-            return Err(EventError::KeyTooLong(key_bytes));
-        }
-        let text = self.data.to_string();
-        if text.len() > limits::EVENT_BYTES {
-            return Err(EventError::TooLarge(text.len()));
-        }
-        Ok(text)
+/// The data of an event with this key as JSON text, checked against the bounds.
+///
+/// # Errors
+/// When the key is missing or too long, or the data is too large.
+pub fn checked_json(key: &EventKey, data: &Value) -> Result<String, EventError> {
+    let key_bytes = key.as_str().len();
+    if key_bytes == 0 {
+        return Err(EventError::NoKey);
     }
+    if key_bytes > limits::KEY_BYTES {
+        return Err(EventError::KeyTooLong(key_bytes));
+    }
+    let text = data.to_string();
+    if text.len() > limits::EVENT_BYTES {
+        return Err(EventError::TooLarge(text.len()));
+    }
+    Ok(text)
 }

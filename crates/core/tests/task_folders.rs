@@ -33,7 +33,7 @@ fn wrong(bundle: &Bundle) -> String {
 
 fn options(task: &Task) -> (ActionKind, serde_json::Value) {
     match &task.steps[0].work {
-        Work::Action(spec) => (spec.kind, spec.options.fixed()),
+        Work::Action(spec) => (spec.kind, spec.fixed.clone()),
         Work::Each(_) => panic!("a for_each step"),
     }
 }

@@ -294,10 +294,10 @@ impl Engine {
     ) -> Result<Vec<Offered>, LedgerError> {
         let room = self.config.held.saturating_sub(self.holding());
         let opened = AtomicUsize::new(0);
-        let open = |held: Held, known: &crate::tasks::Known| {
+        let open = |held: Held, event, known: &crate::tasks::Known| {
             let place = opened.fetch_add(1, Ordering::Relaxed);
             (place < room)
-                .then(|| self.runner.open(held, known))
+                .then(|| self.runner.open(held, event, known))
                 .flatten()
         };
         let (offered, held) = self.intake.admit(offers, seen, &open).await?;

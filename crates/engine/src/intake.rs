@@ -1,11 +1,10 @@
 //! Takes events in: checks them, gives them their generation, and admits them once.
 
-use crate::job::run_value;
 use crate::runner::Opened;
 use crate::tasks::{Known, Tasks};
 use oncely_core::Value;
 use oncely_core::action::Called;
-use oncely_core::event::Event;
+use oncely_core::event::checked_json;
 use oncely_core::fact::{Fact, Request};
 use oncely_core::ids::{Environment, EventKey, Fence, Generation, RunId, TaskId};
 use oncely_core::ledger::{
@@ -112,12 +111,7 @@ pub struct Intake {
 }
 
 /// Decides the beginning of a run before it is admitted.
-pub(crate) type Opener<'a> = &'a (dyn Fn(Held, &Known) -> Option<Opened> + Sync);
-
-struct Prepared {
-    unit: Unit,
-    opened: Option<Opened>,
-}
+pub(crate) type Opener<'a> = &'a (dyn Fn(Held, Value, &Known) -> Option<Opened> + Sync);
 
 impl Intake {
     /// An intake for one environment of a ledger.
@@ -147,7 +141,7 @@ impl Intake {
     /// # Errors
     /// When the ledger does not answer. A refused offer is a result, not an error.
     pub async fn offer(&self, offers: Vec<Offer>) -> Result<Vec<Offered>, LedgerError> {
-        let (offered, _) = self.admit(offers, None, &|_, _| None).await?;
+        let (offered, _) = self.admit(offers, None, &|_, _, _| None).await?;
         Ok(offered)
     }
 
@@ -160,27 +154,28 @@ impl Intake {
     ) -> Result<(Vec<Offered>, Vec<Opened>), LedgerError> {
         let at = self.clock.now();
         let mut results = Vec::with_capacity(offers.len());
-        let mut prepared = Vec::with_capacity(offers.len());
-        for offer in &offers {
+        let mut units = Vec::with_capacity(offers.len());
+        let mut opened = Vec::with_capacity(offers.len());
+        for offer in offers {
             match self.prepare(offer, at, open) {
-                Ok(ready) => {
+                Ok((unit, begun)) => {
                     results.push(None);
-                    prepared.push(ready);
+                    units.push(unit);
+                    opened.push(begun);
                 }
                 Err(why) => results.push(Some(Offered::Refused(why))),
             }
         }
-        let mut units: Vec<Unit> = prepared.iter().map(|p| p.unit.clone()).collect();
         units.extend(seen.map(cursor_unit));
         if units.is_empty() {
             return Ok((results.into_iter().flatten().collect(), Vec::new()));
         }
         let mut answers = self.ledger.commit(units).await?.into_iter();
         let mut held = Vec::new();
-        let mut ready = prepared.into_iter();
+        let mut opened = opened.into_iter();
         for slot in results.iter_mut().filter(|slot| slot.is_none()) {
-            let (answer, opened) = (answers.next(), ready.next().and_then(|p| p.opened));
-            *slot = Some(self.answer(answer, opened, &mut held));
+            let (answer, begun) = (answers.next(), opened.next().flatten());
+            *slot = Some(self.answer(answer, begun, &mut held));
         }
         Ok((results.into_iter().flatten().collect(), held))
     }
@@ -211,29 +206,31 @@ impl Intake {
     }
 
     /// The unit that admits an offer, for a commit that holds more.
-    pub(crate) fn unit(&self, offer: &Offer) -> Result<Unit, String> {
-        Ok(self.prepare(offer, self.clock.now(), &|_, _| None)?.unit)
+    pub(crate) fn unit(&self, offer: Offer) -> Result<Unit, String> {
+        Ok(self.prepare(offer, self.clock.now(), &|_, _, _| None)?.0)
     }
 
-    fn prepare(&self, offer: &Offer, at: Timestamp, open: Opener<'_>) -> Result<Prepared, String> {
+    /// The unit that admits an offer, and its run when it begins in that commit.
+    fn prepare(
+        &self,
+        offer: Offer,
+        at: Timestamp,
+        open: Opener<'_>,
+    ) -> Result<(Unit, Option<Opened>), String> {
         let known = self
             .tasks
             .current_or_read(&offer.task)
             .ok_or_else(|| format!("there is no task `{}`. Nothing was started.", offer.task))?;
-        let event = Event {
-            key: offer.key.clone(),
-            at,
-            data: offer.data.clone(),
-        };
-        let json = event.checked_json().map_err(|e| e.to_string())?;
+        let json = checked_json(&offer.key, &offer.data).map_err(|e| e.to_string())?;
+        let lane = lane(&known, &offer, at)?;
         let mut admission = Admission {
             environment: self.environment.clone(),
-            task: offer.task.clone(),
-            key: offer.key.clone(),
+            task: offer.task,
+            key: offer.key,
             generation: offer.generation,
             trigger: known.task.on.name(),
             event: json.into(),
-            lane: lane(&known, offer, at)?,
+            lane,
             depth: offer.depth,
             parent: offer.parent,
             at,
@@ -245,15 +242,15 @@ impl Intake {
             },
         };
         let limited = admission.lane.is_some() || known.task.limits.running.is_some();
-        let opened = if offer.skip || limited || offer.rerun.is_some() {
+        let mut opened = if offer.skip || limited || offer.rerun.is_some() {
             None
         } else {
-            open(held(&admission), &known)
+            open(held(&admission), offer.data, &known)
         };
         admission.claimed = opened.is_some();
-        let mut ops = vec![Op::Admit(admission)];
-        if let Some((by, reason)) = &offer.rerun {
-            let (by, reason) = (by.clone(), reason.clone());
+        let mut ops = Vec::with_capacity(4);
+        ops.push(Op::Admit(admission));
+        if let Some((by, reason)) = offer.rerun {
             let facts = vec![Fact::Requested {
                 what: Request::Rerun,
                 by,
@@ -265,21 +262,16 @@ impl Intake {
                 facts,
             });
         }
-        if let Some(opened) = &opened {
-            ops.extend(self.opening(opened, &known, at));
+        if let Some(opened) = &mut opened {
+            let facts = std::mem::take(&mut opened.job.pending);
+            self.begin(&mut ops, facts, &known, at);
         }
-        Ok(Prepared {
-            unit: Unit {
-                guards: Vec::new(),
-                ops,
-            },
-            opened,
-        })
+        let guards = Vec::new();
+        Ok((Unit { guards, ops }, opened))
     }
 
-    fn opening(&self, opened: &Opened, known: &Known, at: Timestamp) -> Vec<Op> {
-        let facts = opened.job.pending.clone();
-        let mut ops = Vec::with_capacity(3);
+    /// The operations of a run that begins as it is admitted.
+    fn begin(&self, ops: &mut Vec<Op>, facts: Vec<Fact>, known: &Known, at: Timestamp) {
         if !self.tasks.is_stored(known.task.text) {
             ops.push(Op::Store(known.task.text, known.bundle.to_bytes().into()));
         }
@@ -294,7 +286,6 @@ impl Intake {
             due: None,
             keep: true,
         });
-        ops
     }
 }
 
@@ -361,8 +352,9 @@ impl crate::job::Job {
     /// The run has its number now.
     fn admitted_as(&mut self, id: RunId, seq: u64) {
         self.row.id = id;
-        self.run = run_value(&self.row);
+        if let Some(run) = self.run.as_object_mut() {
+            run.insert("id".into(), serde_json::json!(id));
+        }
         self.committed = seq;
-        self.pending.clear();
     }
 }

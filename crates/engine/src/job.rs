@@ -8,7 +8,7 @@ use oncely_core::fact::{End, Fact, Recorded};
 use oncely_core::ids::{Fence, StepId};
 use oncely_core::ledger::{Held, LedgerError, RunRow};
 use oncely_core::run::{RunState, RunStatus};
-use oncely_core::task::Step;
+use oncely_core::task::{ActionKind, Step, Work};
 use oncely_core::template::Context;
 use oncely_core::time::Timestamp;
 use std::sync::Arc;
@@ -61,8 +61,17 @@ impl Job {
         let event = serde_json::from_str(&held.row.event).map_err(|e| {
             LedgerError::Invalid(format!("the event of run {} is not JSON: {e}", held.row.id))
         })?;
+        Ok(Self::of(held, event, state))
+    }
+
+    /// A run that is about to be admitted, with its event.
+    pub(crate) fn fresh(held: Held, event: Value) -> Self {
+        Self::of(held, event, RunState::default())
+    }
+
+    fn of(held: Held, event: Value, state: RunState) -> Self {
         let run = run_value(&held.row);
-        Ok(Self {
+        Self {
             committed: state.seq,
             row: held.row,
             fence: held.fence,
@@ -72,7 +81,7 @@ impl Job {
             run,
             pending: Vec::new(),
             place: None,
-        })
+        }
     }
 
     pub(crate) fn subject(&self) -> Subject<'_> {
@@ -134,13 +143,20 @@ impl Job {
             timeout: timeout(step),
             first_intent: known.first_intent?,
             site: Arc::new(self.site(&step.id, ledger)),
-            input: Arc::new(self.input()),
+            input: Arc::new(self.input(step)),
         })
     }
 
-    /// What a program reads on standard input.
-    pub(crate) fn input(&self) -> Value {
-        serde_json::json!({ "event": self.event, "steps": self.state.outputs, "run": self.run })
+    /// What the program of a step reads on standard input; other actions read nothing.
+    fn input(&self, step: &Step) -> Value {
+        match &step.work {
+            Work::Action(spec) if spec.kind == ActionKind::Command => {
+                serde_json::json!({
+                    "event": self.event, "steps": self.state.outputs, "run": self.run
+                })
+            }
+            Work::Action(_) | Work::Each(_) => Value::Null,
+        }
     }
 }
 

@@ -120,6 +120,12 @@ impl Runner {
 
     /// Waits for a place to act; none when the process is to stop.
     async fn queue(&self, job: &Job) -> Result<Option<Place>, LedgerError> {
+        if self.stop.is_stopping() {
+            return Ok(None);
+        }
+        if let Some(place) = self.slots.place_now(&job.row.task) {
+            return Ok(Some(place));
+        }
         tokio::select! {
             biased;
             () = self.stop.stopped() => Ok(None),
@@ -185,7 +191,8 @@ impl Runner {
                     }
                 }
                 Next::Probe { step, attempt } => {
-                    if let Some(todo) = self.probe(job, &plan, &step, attempt, at).await? {
+                    let probing = Box::pin(self.probe(job, &plan, &step, attempt, at));
+                    if let Some(todo) = probing.await? {
                         return Ok(todo);
                     }
                 }
@@ -253,7 +260,7 @@ impl Runner {
                 continue;
             };
             let pin = action
-                .pin(&spec.options.fixed())
+                .pin(&spec.fixed)
                 .map_err(|failure| format!("step `{step}`: {}", failure.error()))?;
             if let Some(Pin { name, checksum }) = pin {
                 models.insert(name, checksum);
@@ -434,11 +441,11 @@ impl Runner {
     /// be recorded.
     pub(crate) async fn commit_patiently(
         &self,
-        units: Vec<Unit>,
+        units: impl Fn() -> Vec<Unit>,
     ) -> Result<Vec<UnitResult>, LedgerError> {
         let mut pause = Duration::from_millis(50);
         loop {
-            match self.ledger.commit(units.clone()).await {
+            match self.ledger.commit(units()).await {
                 Err(error @ (LedgerError::Full(_) | LedgerError::Busy { .. })) => {
                     tracing::warn!("{error}");
                     if self.stop.wait_at_most(pause).await {
@@ -463,7 +470,7 @@ impl Runner {
         if sabotage::acts_first() && matches!(todo, Todo::Act(_)) {
             return Ok(Flushed::Done);
         }
-        let units = self.units(job, at, task, ending, todo);
+        let units = || self.units(job, at, task, ending, todo);
         let results = self.commit_patiently(units).await?;
         Ok(match results.into_iter().last() {
             Some(UnitResult::Applied(applied)) => {
@@ -531,7 +538,7 @@ impl Runner {
             guards: vec![Guard::Fence(job.row.id, job.fence)],
             ops: vec![Op::Release(job.row.id, self.clock.now())],
         };
-        self.commit_patiently(vec![unit]).await?;
+        self.commit_patiently(|| vec![unit.clone()]).await?;
         Ok(Rest::Released)
     }
 
@@ -561,7 +568,8 @@ impl Runner {
         }
         let (result, ops) = match &found.work {
             Work::Action(spec) => (self.act(spec.kind, &call).await, Vec::new()),
-            Work::Each(each) => match items::run(self, job, found, each, &call).await? {
+            // Boxed, so that the runs which stream nothing need no room for it.
+            Work::Each(each) => match Box::pin(items::run(self, job, found, each, &call)).await? {
                 items::Over::Lost => return Ok(Attempted::Lost),
                 items::Over::Released => return Ok(Attempted::Released),
                 items::Over::Ended(result, ops) => (result, ops),
@@ -597,6 +605,7 @@ impl Runner {
         let work = AssertUnwindSafe(async { action.run(call).await }).catch_unwind();
         let bound = call.timeout + FORGETFUL;
         tokio::select! {
+            biased;
             ended = tokio::time::timeout(bound, work) => match ended {
                 Ok(Ok(result)) => result,
                 Ok(Err(panic)) => Err(Failure::unknown(format!(
@@ -669,7 +678,7 @@ impl Runner {
             depth,
             ..Offer::call(called)
         };
-        Ok((self.intake.unit(&offer)?, output))
+        Ok((self.intake.unit(offer)?, output))
     }
 }
 
@@ -867,13 +876,12 @@ pub(crate) struct Opened {
 impl Runner {
     /// Decides the beginning of a run that is about to be admitted, so that its first intent shares
     /// the admission's commit; none when that cannot be known before.
-    pub(crate) fn open(&self, held: Held, known: &Known) -> Option<Opened> {
-        let first = known.task.steps.first()?;
-        if reads_run_id(first) || self.stop.is_stopping() || sabotage::acts_first() {
+    pub(crate) fn open(&self, held: Held, event: Value, known: &Known) -> Option<Opened> {
+        if known.first_reads_run_id || self.stop.is_stopping() || sabotage::acts_first() {
             return None;
         }
         let at = held.row.admitted;
-        let mut job = Job::new(held).ok()?;
+        let mut job = Job::fresh(held, event);
         let mut task = None;
         let todo = self.plan(&mut job, &mut task, at).now_or_never()?.ok()?;
         match (todo, task) {
@@ -890,22 +898,4 @@ impl Runner {
         self.go_on(opened.job, Some(opened.task), Todo::Act(step))
             .await
     }
-}
-
-/// The number of a run is known only once it is admitted.
-fn reads_run_id(step: &Step) -> bool {
-    let reads = |name: &str| name == "run" || name == "run.id";
-    let in_condition = step
-        .policy
-        .when
-        .as_ref()
-        .is_some_and(|w| w.names().iter().any(|n| reads(n)));
-    let in_work = match &step.work {
-        Work::Action(spec) => spec.options.names().iter().any(|n| reads(n)),
-        Work::Each(each) => match &each.items {
-            Items::List(expr) => expr.names().iter().any(|n| reads(n)),
-            Items::Read { from, .. } => from.names().iter().any(|n| reads(n)),
-        },
-    };
-    in_condition || in_work
 }

@@ -4,7 +4,7 @@ use crate::ask::Ask;
 use oncely_core::action::Action;
 use oncely_core::ids::{ContentHash, TaskId};
 use oncely_core::ledger::{Ledger, LedgerError};
-use oncely_core::task::{ActionKind, Bundle, Task};
+use oncely_core::task::{ActionKind, Bundle, Items, Task, Work};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -21,6 +21,8 @@ pub struct Known {
     pub task: Arc<Task>,
     /// Its text.
     pub bundle: Arc<Bundle>,
+    /// Its first intent cannot be rendered before the run is admitted.
+    pub(crate) first_reads_run_id: bool,
 }
 
 impl Known {
@@ -33,11 +35,40 @@ impl Known {
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
             lines.join("\n")
         })?;
-        Ok(Self {
-            task: Arc::new(task),
-            bundle: Arc::new(bundle),
-        })
+        Ok(Self::new(Arc::new(task), Arc::new(bundle)))
     }
+
+    /// A task that was read from this bundle.
+    #[must_use]
+    pub fn new(task: Arc<Task>, bundle: Arc<Bundle>) -> Self {
+        let first_reads_run_id = reads_run_id(&task);
+        Self {
+            task,
+            bundle,
+            first_reads_run_id,
+        }
+    }
+}
+
+/// Whether the first step reads the number of its run, which is known only once it is admitted.
+fn reads_run_id(task: &Task) -> bool {
+    let Some(step) = task.steps.first() else {
+        return false;
+    };
+    let reads = |name: &str| name == "run" || name == "run.id";
+    let in_condition = step
+        .policy
+        .when
+        .as_ref()
+        .is_some_and(|w| w.names().iter().any(|n| reads(n)));
+    let in_work = match &step.work {
+        Work::Action(spec) => spec.options.names().iter().any(|n| reads(n)),
+        Work::Each(each) => match &each.items {
+            Items::List(expr) => expr.names().iter().any(|n| reads(n)),
+            Items::Read { from, .. } => from.names().iter().any(|n| reads(n)),
+        },
+    };
+    in_condition || in_work
 }
 
 /// Tasks by id as they are now, and by text as runs began with them.

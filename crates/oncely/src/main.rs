@@ -15,6 +15,11 @@ use failure::{Exit, Failure};
 use output::Voice;
 use std::process::ExitCode;
 
+/// Requests are rendered on one thread and let go of on another, which the C library's allocator
+/// does under a lock.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     if std::env::args_os()
         .nth(1)

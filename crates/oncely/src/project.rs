@@ -132,10 +132,9 @@ pub(crate) fn load(config: &Config) -> Result<Loaded, Failure> {
             continue;
         };
         loaded.marks.push(mark(&task, *stat));
-        loaded.tasks.push(Known {
-            task: Arc::new(task),
-            bundle: Arc::new(bundle),
-        });
+        loaded
+            .tasks
+            .push(Known::new(Arc::new(task), Arc::new(bundle)));
     }
     Ok(loaded)
 }

@@ -6,6 +6,10 @@ use oncely_trial::crash::{self, Crash, Report, Trouble};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// What the real binary has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Tries to break oncely's promises, and measures it.
 #[derive(Debug, Parser)]
 #[command(name = "oncely-trial", version)]

@@ -263,7 +263,7 @@ fn script_file(
     let step = Step {
         id: StepId::from("run"),
         policy,
-        work: Work::Action(ActionSpec { kind, options }),
+        work: Work::Action(ActionSpec::new(kind, options)),
     };
     reading.task = top.task(bundle, vec![step]);
 }
@@ -344,5 +344,5 @@ fn beside(
     } else {
         (ActionKind::Command, command_options(path, text))
     };
-    policy.undo = Some(Undo::Action(ActionSpec { kind, options }));
+    policy.undo = Some(Undo::Action(ActionSpec::new(kind, options)));
 }

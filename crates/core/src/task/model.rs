@@ -210,6 +210,21 @@ pub struct ActionSpec {
     pub kind: ActionKind,
     /// Its options, a table in long form whatever short form the file used.
     pub options: Node,
+    /// Those of them that need no rendering: what the action is asked with before any event.
+    pub fixed: crate::Value,
+}
+
+impl ActionSpec {
+    /// An action with these options.
+    #[must_use]
+    pub fn new(kind: ActionKind, options: Node) -> Self {
+        let fixed = options.fixed();
+        Self {
+            kind,
+            options,
+            fixed,
+        }
+    }
 }
 
 macro_rules! kinds {

@@ -168,10 +168,7 @@ impl Reader<'_> {
             Some((doc, value)) => {
                 let options = self.options(doc, value, scope)?;
                 self.called(doc, value, &options);
-                Some(ActionSpec {
-                    kind: doc.kind,
-                    options,
-                })
+                Some(ActionSpec::new(doc.kind, options))
             }
             None if unknown => None,
             None => {

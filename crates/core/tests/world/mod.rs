@@ -295,7 +295,7 @@ impl<'t> World<'t> {
         let Work::Action(spec) = &step.work else {
             return Repeat::Safe;
         };
-        let options = spec.options.fixed();
+        let options = spec.fixed.clone();
         match options.get("key_honoured").and_then(Value::as_i64) {
             Some(window_ms) => Repeat::WithKey { window_ms },
             None if options.get("safe").is_some() => Repeat::Safe,

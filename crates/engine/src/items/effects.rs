@@ -151,7 +151,7 @@ fn prepared<'a>(work: &Work<'a>) -> Result<Vec<Sub<'a>>, Failure> {
             ));
         };
         let action = work.runner.action(spec.kind).map_err(Failure::permanent)?;
-        let options = with_pin(spec.options.fixed(), &work.job.state.models);
+        let options = with_pin(spec.fixed.clone(), &work.job.state.models);
         let pure = action.transform(&options, &[]).is_some();
         let id = work.sub_id(step);
         subs.push(Sub {

@@ -98,7 +98,7 @@ fn sink(work: &Work<'_>, step: &Step) -> Result<Option<Box<dyn RowSink>>, Failur
     };
     let action = work.runner.action(spec.kind).map_err(Failure::permanent)?;
     let id = work.sub_id(step);
-    let mut options = spec.options.fixed();
+    let mut options = spec.fixed.clone();
     if let (Some(table), Some(Node::Table(bind))) =
         (options.as_object_mut(), spec.options.get("bind"))
     {
@@ -142,7 +142,7 @@ impl Block {
             return Ok(false);
         };
         let action = work.runner.action(spec.kind).map_err(Failure::permanent)?;
-        let options = with_pin(spec.options.fixed(), &work.job.state.models);
+        let options = with_pin(spec.fixed.clone(), &work.job.state.models);
         let (feed, names) = self.feed(spec)?;
         let Some(transform) = action.transform(&options, &names) else {
             return Ok(false);

@@ -117,7 +117,7 @@ impl Work<'_> {
 
     /// Commits one unit, waiting for a full disk or a busy ledger.
     pub(crate) async fn commit(&self, unit: Unit) -> Result<UnitResult, LedgerError> {
-        let results = self.runner.commit_patiently(vec![unit]).await?;
+        let results = self.runner.commit_patiently(|| vec![unit.clone()]).await?;
         results.into_iter().next().ok_or(LedgerError::Closed)
     }
 
