@@ -26,6 +26,9 @@ const SINGLES: usize = 500;
 const COMMITS: f64 = 2.0;
 /// How often a sender that is too far ahead looks whether it may go on.
 const MOMENT: std::time::Duration = std::time::Duration::from_millis(1);
+/// What batches must reach, in events a second. No more is asked of single calls, however fast the
+/// disk commits: beyond this the processor is the bound, and not how often anything is committed.
+const BATCHED: f64 = 30_000.0;
 /// Times that both are measured, in turn.
 const TURNS: usize = 3;
 
@@ -68,7 +71,7 @@ pub(crate) fn batched() -> Result<Measured, Trouble> {
         rates.push(runtime()?.block_on(batches(&rig))?);
     }
     let settings = format!("{BATCHES} batches of {BATCH}, synchronous full, median of {TURNS}");
-    let rate = Bound::plain("accepted to done", median(rates), "events/s").at_least(30_000.0);
+    let rate = Bound::plain("accepted to done", median(rates), "events/s").at_least(BATCHED);
     Ok(Measured::new("events", settings, vec![rate]))
 }
 
@@ -100,15 +103,15 @@ pub(crate) fn callers() -> Result<Measured, Trouble> {
     }
     let (ours, single) = (median(ours), median(single));
     #[allow(clippy::cast_precision_loss)]
-    let least = 0.5 * CALLERS as f64 * single / COMMITS;
+    let half = 0.5 * CALLERS as f64 * single / COMMITS;
     let settings = format!("{CALLERS} callers, {EACH} events each, medians of {TURNS} turns");
     Ok(Measured::new(
         "callers",
         settings,
         vec![
-            Bound::plain("accepted to done", ours, "events/s").at_least(least),
+            Bound::plain("accepted to done", ours, "events/s").at_least(half.min(BATCHED)),
             Bound::plain("single commits", single, "commits/s"),
-            Bound::plain("of 64 single commits / 2", 50.0 * ours / least, "%").at_least(50.0),
+            Bound::plain("of 64 single commits / 2", 50.0 * ours / half, "%"),
         ],
     ))
 }
