@@ -403,15 +403,20 @@ fn a_mark_of_another_ledger_is_taken_over_where_it_stands() {
 }
 
 #[test]
-fn a_refused_row_is_named_and_nothing_is_written() {
+fn refused_rows_are_named_all_at_once_and_nothing_is_written() {
     let room = Room::new();
-    room.look(|db| db.execute_batch("insert into t (a) values (7)").unwrap());
+    room.look(|db| {
+        db.execute_batch("insert into t (a) values (3), (7)")
+            .unwrap()
+    });
     let mut sink = room.sink();
     sink.open(Fence(3)).unwrap();
     let refused = commit(&mut *sink, 0, 10, 3).unwrap_err();
     let reason = "UNIQUE constraint failed: t.a".to_owned();
-    assert_eq!(refused, RowError::Row { row: 7, reason });
-    assert_eq!(room.count(), 1);
+    let both = vec![(3, reason.clone()), (7, reason)];
+    assert_eq!(refused, RowError::Rows(both));
+    assert_eq!(room.count(), 2);
+    room.look(|db| db.execute_batch("delete from t where a = 3").unwrap());
     // The rest without it, and why it is missing, in one commit.
     let set_aside = [SetAside {
         item: 7,
@@ -436,6 +441,27 @@ fn a_refused_row_is_named_and_nothing_is_written() {
 }
 
 #[test]
+fn a_refused_row_leaves_nothing_that_would_refuse_another() {
+    let room = Room::new();
+    room.look(|db| {
+        db.execute_batch("create table u (a integer check (a <> 3), b text)")
+            .unwrap();
+    });
+    // The first statement takes the row, the second refuses it: the row of the same number that
+    // follows must find its place free.
+    let text = "insert into t (a, b) values (:a % 4, :b); insert into u (a, b) values (:a, :b)";
+    let call = step(text, json!({"a": "", "b": ""}));
+    let mut sink = room.sql.rows(&call).unwrap().unwrap();
+    sink.open(Fence(3)).unwrap();
+    let RowError::Rows(refused) = commit(&mut *sink, 0, 8, 3).unwrap_err() else {
+        panic!("rows were refused");
+    };
+    let places: Vec<usize> = refused.iter().map(|(row, _)| *row).collect();
+    assert_eq!(places, [3, 4, 5, 6], "{refused:?}");
+    assert_eq!(room.count(), 0);
+}
+
+#[test]
 fn a_function_that_cannot_digest_a_row_refuses_that_row_only() {
     let room = Room::new();
     let text = "insert into t (a, b) values (:a, json_extract(:b, '$.x'))";
@@ -445,10 +471,7 @@ fn a_function_that_cannot_digest_a_row_refuses_that_row_only() {
     let got = commit(&mut *sink, 0, 10, 3).unwrap_err();
     assert_eq!(
         got,
-        RowError::Row {
-            row: 0,
-            reason: "malformed JSON".into()
-        }
+        RowError::Rows((0..10).map(|row| (row, "malformed JSON".into())).collect())
     );
     room.look(|db| db.execute_batch("drop table t").unwrap());
     let got = commit(&mut *sink, 0, 10, 3).unwrap_err();

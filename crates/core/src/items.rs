@@ -199,7 +199,7 @@ pub trait RowSink: Send {
     /// Commits a range.
     ///
     /// # Errors
-    /// [`RowError::Row`] when one row is refused and nothing was written; others end the attempt.
+    /// [`RowError::Rows`] when rows are refused and nothing was written; others end the attempt.
     fn commit(&mut self, range: &Range<'_>) -> Result<(), RowError>;
 
     /// Commits of the sink's own so far, for those who count.
@@ -209,13 +209,9 @@ pub trait RowSink: Send {
 /// Why a range was not committed. Nothing of it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowError {
-    /// This row (by its place in the range's rows) is refused by the database.
-    Row {
-        /// Its place.
-        row: usize,
-        /// What the database said.
-        reason: String,
-    },
+    /// The database refuses these rows, and takes the others: all of them, by their places in the
+    /// range in order, each with what the database said.
+    Rows(Vec<(usize, String)>),
     /// Another claim owns the mark.
     Lost,
     /// The attempt failed.

@@ -21,7 +21,7 @@ promises! {
     a_cancelled_stream_stops_at_a_range_and_a_paused_one_goes_on_there,
     a_second_claim_takes_the_mark_and_the_first_is_told,
     a_stopped_stream_is_given_back_at_a_range_without_counting,
-    many_refused_rows_do_not_make_the_range_slow,
+    a_range_with_more_refused_rows_than_good_ones_keeps_both,
     what_cannot_be_read_is_said,
     lists_lines_and_jsonl_are_items_too,
     an_empty_list_is_done_at_once,
@@ -319,23 +319,17 @@ async fn a_stopped_stream_is_given_back_at_a_range_without_counting(stage: Stage
     assert_eq!(results.numbers().len(), 6 * RANGE_ITEMS * 9 / 10);
 }
 
-async fn many_refused_rows_do_not_make_the_range_slow(stage: Stage) {
+async fn a_range_with_more_refused_rows_than_good_ones_keeps_both(stage: Stage) {
     let results = Results::new(
         &stage,
         "create table t (a text check (a like '%7'), n integer)",
     );
     stage.file("in.csv", &csv(2 * RANGE_ITEMS));
     let process = stage.process(&[task(ROWS)], &results.kit);
-    let begun = std::time::Instant::now();
     let (run, rest) = process.play("k").await;
     assert_eq!(rest, Rest::Ended(RunStatus::Done));
     assert_eq!(results.numbers().len(), RANGE_ITEMS / 5);
     assert_eq!(aside(&process, run).await.len(), RANGE_ITEMS * 9 / 5);
-    println!(
-        "{:?} for {} refused rows",
-        begun.elapsed(),
-        RANGE_ITEMS * 9 / 5
-    );
 }
 
 async fn what_cannot_be_read_is_said(stage: Stage) {

@@ -58,7 +58,10 @@ impl Sink {
         if !ours.map_err(failed)? {
             return Err(RowError::Lost);
         }
-        self.insert(&transaction, range.rows)?;
+        if !self.insert(&transaction, range.rows)? {
+            transaction.rollback().map_err(failed)?;
+            return Err(self.refused(range.rows)?);
+        }
         if transaction.is_autocommit() {
             return Err(RowError::Failed(Failure::permanent(
                 "a statement left its transaction, and what it did was rolled back",
@@ -67,8 +70,22 @@ impl Sink {
         transaction.commit().map_err(failed)
     }
 
-    fn insert(&self, connection: &Connection, rows: &Rows) -> Result<(), RowError> {
+    /// Inserts all rows; false when one of them is refused.
+    fn insert(&self, connection: &Connection, rows: &Rows) -> Result<bool, RowError> {
         let _up = self.session.guard.up();
+        let mut statements = self.prepare(connection)?;
+        for cells in rows.iter() {
+            if let Err(error) = insert(&mut statements, cells) {
+                return match error::refuses_row(&error) {
+                    true => Ok(false),
+                    false => Err(failed(error)),
+                };
+            }
+        }
+        Ok(true)
+    }
+
+    fn prepare<'c>(&'c self, connection: &'c Connection) -> Result<Vec<Ready<'c>>, RowError> {
         let mut batch = Batch::new(connection, &self.text);
         let mut statements = Vec::new();
         for places in &self.places {
@@ -76,11 +93,42 @@ impl Sink {
                 statements.push((statement, places.as_slice()));
             }
         }
-        for (row, cells) in rows.iter().enumerate() {
-            insert(&mut statements, cells).map_err(|error| refused(row, &error))?;
-        }
-        Ok(())
+        Ok(statements)
     }
+
+    /// Tries the rows one by one in a transaction that is rolled back, each in a savepoint of its
+    /// own, so that a refused row leaves nothing which would make the database refuse another.
+    fn refused(&self, rows: &Rows) -> Result<RowError, RowError> {
+        let transaction = self.begin().map_err(RowError::Failed)?;
+        let mut statements = {
+            let _up = self.session.guard.up();
+            self.prepare(&transaction)?
+        };
+        let mut refused = Vec::new();
+        for (row, cells) in rows.iter().enumerate() {
+            tried(&transaction, "savepoint item")?;
+            let inserted = {
+                let _up = self.session.guard.up();
+                insert(&mut statements, cells)
+            };
+            if let Err(error) = inserted {
+                if !error::refuses_row(&error) || transaction.is_autocommit() {
+                    return Err(failed(error));
+                }
+                refused.push((row, error::words(&error)));
+                tried(&transaction, "rollback to item")?;
+            }
+            tried(&transaction, "release item")?;
+        }
+        drop(statements);
+        transaction.rollback().map_err(failed)?;
+        Ok(RowError::Rows(refused))
+    }
+}
+
+fn tried(transaction: &Transaction<'_>, text: &str) -> Result<(), RowError> {
+    let mut statement = transaction.prepare_cached(text).map_err(failed)?;
+    statement.execute([]).map(drop).map_err(failed)
 }
 
 type Ready<'a> = (Statement<'a>, &'a [Option<usize>]);
@@ -100,16 +148,6 @@ fn insert<'a>(
         statement.raw_execute()?;
     }
     Ok(())
-}
-
-fn refused(row: usize, error: &rusqlite::Error) -> RowError {
-    match error::refuses_row(error) {
-        true => RowError::Row {
-            row,
-            reason: error::words(error),
-        },
-        false => RowError::Failed(error::failure(error)),
-    }
 }
 
 fn failed(error: rusqlite::Error) -> RowError {

@@ -133,7 +133,10 @@ impl Writer {
             Ok(report) => report,
             Err(RowError::Lost) => Report::Lost,
             Err(RowError::Failed(failure)) => Report::Failed(failure),
-            Err(RowError::Row { reason, .. }) => Report::Failed(Failure::permanent(reason)),
+            Err(RowError::Rows(refused)) => Report::Failed(Failure::permanent(format!(
+                "the database refused {} rows and then would not say which",
+                refused.len()
+            ))),
         };
         // The other side is gone only when it has its own reason to end.
         let _ = self.reports.blocking_send(report);
@@ -187,7 +190,7 @@ impl Writer {
         })
     }
 
-    /// Writes a range; a row that the database refuses is set aside and the rest written again.
+    /// Writes a range; rows that the database refuses are set aside and the rest written again.
     fn write(
         &self,
         sink: &mut dyn RowSink,
@@ -207,7 +210,7 @@ impl Writer {
             };
             match sink.commit(&range) {
                 Ok(()) => return Ok((chunk, to)),
-                Err(RowError::Row { row, reason }) => chunk.refuse(row, reason)?,
+                Err(RowError::Rows(refused)) => chunk.refuse(refused)?,
                 Err(other) => return Err(other),
             }
         }
@@ -263,15 +266,21 @@ impl Chunk {
             || self.raw.len() >= limits::RANGE_BYTES
     }
 
-    fn refuse(&mut self, row: usize, reason: String) -> Result<(), RowError> {
-        if row >= self.origins.len() {
-            return Err(RowError::Failed(Failure::permanent(reason)));
+    fn refuse(&mut self, refused: Vec<(usize, String)>) -> Result<(), RowError> {
+        if refused
+            .last()
+            .is_none_or(|(row, _)| *row >= self.origins.len())
+        {
+            return Err(RowError::Rows(refused));
         }
-        let origin = self.origins.remove(row);
-        self.rows.remove(row);
-        let input = self.raw.get(origin.start..origin.end).unwrap_or_default();
-        self.set_aside
-            .push(aside(origin.item, Some(origin.line), input, reason));
+        for (taken, (row, reason)) in refused.into_iter().enumerate() {
+            let row = row - taken;
+            let origin = self.origins.remove(row);
+            self.rows.remove(row);
+            let input = self.raw.get(origin.start..origin.end).unwrap_or_default();
+            self.set_aside
+                .push(aside(origin.item, Some(origin.line), input, reason));
+        }
         Ok(())
     }
 }
