@@ -2,7 +2,7 @@
 
 use crate::ask::Ask;
 use crate::intake::{Intake, Offer, Offered, Seen};
-use crate::job::Rest;
+use crate::job::{Rest, Suspicion};
 use crate::runner::{Opened, Runner};
 use crate::tasks::{Actions, Tasks};
 use futures_util::FutureExt;
@@ -187,7 +187,8 @@ pub struct Engine {
     config: EngineConfig,
     stop: Stop,
     held: AtomicUsize,
-    suspect: AtomicBool,
+    /// Taken while a run is held that may be what its last process died of.
+    suspect: Arc<AtomicBool>,
     ended: Notify,
 }
 
@@ -227,7 +228,7 @@ impl Engine {
             config,
             stop,
             held: AtomicUsize::new(0),
-            suspect: AtomicBool::new(false),
+            suspect: Arc::default(),
             ended: Notify::new(),
         })
     }
@@ -411,20 +412,17 @@ impl Engine {
     }
 
     fn spawn(self: &Arc<Self>, held: Held) {
-        let suspect = held.claims > 1;
+        let suspicion = match held.claims > 1 {
+            true => Suspicion::taking(&self.suspect),
+            false => Suspicion::default(),
+        };
         let (run, fence, claims) = (held.row.id, held.fence, held.claims);
         self.held.fetch_add(1, Ordering::SeqCst);
-        if suspect {
-            self.suspect.store(true, Ordering::SeqCst);
-        }
         let engine = Arc::clone(self);
         tokio::spawn(async move {
             engine
-                .watched(run, fence, claims, engine.runner.drive(held))
+                .watched(run, fence, claims, engine.runner.drive(held, suspicion))
                 .await;
-            if suspect {
-                engine.suspect.store(false, Ordering::SeqCst);
-            }
             engine.left();
         });
     }
@@ -499,7 +497,12 @@ impl Engine {
         self.held.fetch_add(1, Ordering::SeqCst);
         let (fence, claims) = (held.fence, held.claims);
         let rest = self
-            .watched(run, fence, claims, self.runner.drive(held))
+            .watched(
+                run,
+                fence,
+                claims,
+                self.runner.drive(held, Suspicion::default()),
+            )
             .await;
         self.left();
         Ok(rest)

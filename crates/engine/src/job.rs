@@ -12,6 +12,7 @@ use oncely_core::task::{ActionKind, Step, Work};
 use oncely_core::template::Context;
 use oncely_core::time::Timestamp;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How a run was left.
@@ -51,6 +52,8 @@ pub(crate) struct Job {
     pub(crate) pending: Vec<Fact>,
     /// Facts of the run that are committed.
     pub(crate) committed: u64,
+    /// Whether it may be what its last process died of.
+    pub(crate) suspicion: Suspicion,
     /// The place that its next attempt has among the steps that act.
     pub(crate) place: Option<Place>,
 }
@@ -80,6 +83,7 @@ impl Job {
             event,
             run,
             pending: Vec::new(),
+            suspicion: Suspicion::default(),
             place: None,
         }
     }
@@ -157,6 +161,34 @@ impl Job {
             }
             Work::Action(_) | Work::Each(_) => Value::Null,
         }
+    }
+}
+
+/// That a run may be what its last process died of. A process has one such run at a time, until
+/// there is progress or the run is left.
+#[derive(Default)]
+pub(crate) struct Suspicion(Option<(Arc<AtomicBool>, AtomicBool)>);
+
+impl Suspicion {
+    /// Takes the one place that a process has for such a run.
+    pub(crate) fn taking(place: &Arc<AtomicBool>) -> Self {
+        place.store(true, Ordering::SeqCst);
+        Self(Some((Arc::clone(place), AtomicBool::new(true))))
+    }
+
+    /// There was progress: another such run may be tried.
+    pub(crate) fn clear(&self) {
+        if let Some((place, mine)) = &self.0
+            && mine.swap(false, Ordering::SeqCst)
+        {
+            place.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Drop for Suspicion {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

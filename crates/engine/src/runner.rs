@@ -4,7 +4,7 @@ use crate::ask::Ask;
 use crate::dispatch::{Place, Slots, Stop};
 use crate::intake::{Intake, Offer};
 use crate::items;
-use crate::job::{Job, Rest, status_of, timeout};
+use crate::job::{Job, Rest, Suspicion, status_of, timeout};
 use crate::sabotage;
 use crate::tasks::{Actions, Known, Tasks};
 use futures_util::FutureExt;
@@ -81,8 +81,15 @@ enum Flushed {
 
 impl Runner {
     /// Drives a run that was claimed until it rests.
-    pub(crate) async fn drive(&self, held: Held) -> Result<Rest, LedgerError> {
-        let mut job = Job::new(held)?;
+    pub(crate) async fn drive(
+        &self,
+        held: Held,
+        suspicion: Suspicion,
+    ) -> Result<Rest, LedgerError> {
+        let mut job = Job {
+            suspicion,
+            ..Job::new(held)?
+        };
         let known = match job.state.text {
             Some(text) => Some(self.tasks.pinned(text, &*self.ledger).await?),
             None => None,
@@ -478,6 +485,9 @@ impl Runner {
                     self.tasks.mark_stored(task.text);
                 }
                 job.committed = applied.seq;
+                if ending.is_some() {
+                    job.suspicion.clear();
+                }
                 job.pending.clear();
                 Flushed::Done
             }

@@ -23,6 +23,7 @@ promises! {
     not_happened_is_believed_only_once_the_last_attempt_is_over,
     a_probe_that_panics_could_not_tell,
     a_poison_run_is_quarantined_and_its_neighbours_finish,
+    a_run_that_its_last_process_may_have_died_of_waits_only_until_the_one_before_makes_progress,
     a_step_that_panics_takes_no_other_with_it,
     a_full_ledger_loses_no_outcome,
     an_effect_in_the_commit_is_made_once_whenever_the_process_dies,
@@ -284,6 +285,43 @@ async fn a_poison_run_is_quarantined_and_its_neighbours_finish(stage: Stage) {
         process.reaches(run, RunStatus::Done).await;
     }
     process.engine.stopper().stop();
+}
+
+async fn a_run_that_its_last_process_may_have_died_of_waits_only_until_the_one_before_makes_progress(
+    stage: Stage,
+) {
+    let kit = Kit::default();
+    kit.command.is(Repeat::Safe);
+    let steps = task(&format!(
+        "{ONE}\n[[step]]\nid='b'\ncommand=['do', 'second']"
+    ));
+    let gate = Gate::default();
+    let hang = gate.clone();
+    kit.command.does(move |_| Behaviour::Hang(hang.clone()));
+    let first = stage.process(std::slice::from_ref(&steps), &kit);
+    let mut runs = Vec::new();
+    for key in ["one", "two"] {
+        runs.push(first.admit_for("t", key, json!({ "key": key })).await);
+    }
+    let serving = first.serve();
+    gate.come(2).await;
+    let heir = stage.process(&[steps], &kit);
+    first.dies(&heir).await;
+    serving.abort();
+    // Both were held when the process died. Of the first of them the second step takes long.
+    let gate = Gate::default();
+    let hang = gate.clone();
+    kit.command
+        .does(move |call| match common::actions::argument(call).as_str() {
+            "one" => Behaviour::Output(json!({})),
+            _ => Behaviour::Hang(hang.clone()),
+        });
+    let serving = heir.serve();
+    gate.come(2).await;
+    for run in runs {
+        assert_eq!(heir.status(run).await, RunStatus::Running);
+    }
+    serving.abort();
 }
 
 async fn a_step_that_panics_takes_no_other_with_it(stage: Stage) {

@@ -800,6 +800,7 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
 
     async fn commit(&self, what: ItemEvent, ops: Vec<Op>) -> Result<UnitResult, LedgerError> {
         let work = self.effects.work;
+        let ended = matches!(what, ItemEvent::Outcome { .. });
         let fact = ItemFact {
             item: self.item.index,
             sub: self.sub.step.id.clone(),
@@ -814,7 +815,11 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
             facts: vec![fact],
         });
         let guards = vec![Guard::Fence(work.job.row.id, work.job.fence)];
-        work.commit(Unit { guards, ops: all }).await
+        let result = work.commit(Unit { guards, ops: all }).await?;
+        if ended && matches!(result, UnitResult::Applied(_)) {
+            work.job.suspicion.clear();
+        }
+        Ok(result)
     }
 }
 

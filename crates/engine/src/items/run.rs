@@ -101,7 +101,10 @@ impl Work<'_> {
         match self.commit(unit).await? {
             UnitResult::Refused(Guard::RunSeq(..)) => {}
             UnitResult::Refused(_) | UnitResult::Duplicate(_) => return Ok(Told::Lost),
-            UnitResult::Applied(_) | UnitResult::SqlFailed(_) => return Ok(Told::Recorded),
+            UnitResult::Applied(_) | UnitResult::SqlFailed(_) => {
+                self.job.suspicion.clear();
+                return Ok(Told::Recorded);
+            }
         }
         match self
             .commit(Unit {

@@ -62,6 +62,7 @@ pub(super) async fn run(
     let halt = Arc::new(AtomicBool::new(false));
     let (reports, mut inbox) = mpsc::channel(1);
     let writer = Writer {
+        recorded: begun.next,
         fence: work.job.fence,
         halt: Arc::clone(&halt),
         reports,
@@ -121,6 +122,8 @@ async fn listen(
 }
 
 struct Writer {
+    /// The first item that the ledger does not know to be dealt with.
+    recorded: u64,
     fence: oncely_core::ids::Fence,
     halt: Arc<AtomicBool>,
     reports: mpsc::Sender<Report>,
@@ -146,7 +149,9 @@ impl Writer {
         let Program { block, mut sink } = program;
         let marked = sink.open(self.fence).map_err(RowError::Failed)?;
         let mut from = marked.progress;
-        if !self.report(from.clone(), marked.last_set_aside) {
+        // Telling what the ledger knows would count as progress, and a run that kills its process
+        // in the next range would never be quarantined.
+        if from.next > self.recorded && !self.report(from.clone(), marked.last_set_aside) {
             return Ok(Report::Stopped);
         }
         let input = Input::open(origin, &from).map_err(RowError::Failed)?;
