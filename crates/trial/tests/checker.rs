@@ -1,7 +1,7 @@
 //! The checker itself: it is silent about a history in order, and names what is broken.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use oncely_trial::check::{Evidence, Export, Promise, Request, Sent, check, windows};
+use oncely_trial::check::{Evidence, Export, Promise, Request, Sent, Windows, check, windows};
 
 fn sent() -> Sent {
     Sent {
@@ -117,10 +117,36 @@ fn kills_are_counted_by_the_window_they_fell_in() {
     let lines = [row(1, "unknown"), intent(1, 1), interrupted()];
     let export = Export::read(&lines.join("\n")).unwrap();
     let mut evidence = Evidence::default();
+    assert_eq!(windows(&evidence, &export), Windows::default());
+    // The second kill, at 5: the attempt was begun at 1 and found interrupted at 9.
+    evidence.kills = vec![0, 5, 12];
     let before = windows(&evidence, &export);
     assert_eq!((before.intent_to_effect, before.effect_to_outcome), (1, 0));
     evidence.requests.push(request("k"));
     let after = windows(&evidence, &export);
     assert_eq!((after.intent_to_effect, after.effect_to_outcome), (0, 1));
     assert_eq!(after.in_flight, 1);
+    // Another claim was there at 9, before any server was killed.
+    evidence.kills = vec![0, 12];
+    assert_eq!(windows(&evidence, &export), Windows::default());
+}
+
+#[test]
+fn a_kill_counts_once_however_much_was_in_flight() {
+    let other = |line: String| line.replace("\"run\":1", "\"run\":2");
+    let lines = [
+        row(1, "unknown"),
+        intent(1, 1),
+        interrupted(),
+        row(2, "unknown"),
+        other(intent(1, 1)),
+        other(interrupted()),
+    ];
+    let export = Export::read(&lines.join("\n")).unwrap();
+    let evidence = Evidence {
+        kills: vec![5],
+        ..Evidence::default()
+    };
+    let windows = windows(&evidence, &export);
+    assert_eq!((windows.in_flight, windows.intent_to_effect), (2, 1));
 }

@@ -4,6 +4,7 @@ use super::input::{Entry, Input, Origin, aside};
 use super::run::{Over, Told, Work};
 use crate::ask::Ask;
 use crate::runner::{bounded, effect_key, outcome_of, with_pin};
+use crate::sabotage;
 use futures_util::stream::{self, StreamExt};
 use oncely_core::Value;
 use oncely_core::action::{Action, Call, Done, Failure, Probe};
@@ -674,6 +675,10 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
         self.made += 1;
         self.call.attempt = self.made;
         let work = self.effects.work;
+        let early = match sabotage::acts_first() {
+            true => Some(work.runner.act(self.sub.kind, &self.call).await),
+            false => None,
+        };
         let intent = ItemEvent::Intent {
             fence: work.job.fence,
             call: self.call.options.clone(),
@@ -686,7 +691,10 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
         ) {
             return Ok(Tried::Ended(SubEnd::Over(ItemEnd::Lost)));
         }
-        let result = work.runner.act(self.sub.kind, &self.call).await;
+        let result = match early {
+            Some(result) => result,
+            None => work.runner.act(self.sub.kind, &self.call).await,
+        };
         self.after(result).await
     }
 

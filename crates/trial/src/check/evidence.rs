@@ -81,4 +81,6 @@ pub struct Evidence {
     pub tallies: BTreeMap<String, u64>,
     /// Files that were put, by name.
     pub files: BTreeMap<String, String>,
+    /// When each killed server was seen to be dead, in milliseconds since 1970, in order.
+    pub kills: Vec<i64>,
 }

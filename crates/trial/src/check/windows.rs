@@ -6,14 +6,15 @@ use super::export::Export;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Attempts that were open when their process went away.
+/// Where the kills fell. A kill with several attempts in flight may count in several windows, and
+/// once in each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Windows {
-    /// All of them.
+    /// Attempts that were open when their server was killed.
     pub in_flight: u64,
-    /// The intent was committed and the other side saw nothing of this attempt.
+    /// Kills after the commit of an intent whose attempt the other side never saw.
     pub intent_to_effect: u64,
-    /// The other side saw this attempt and its outcome was never recorded.
+    /// Kills after the other side had seen an attempt whose outcome was never recorded.
     pub effect_to_outcome: u64,
     /// Runs that were quarantined on the way.
     pub quarantined: u64,
@@ -24,19 +25,33 @@ pub struct Windows {
 pub fn windows(evidence: &Evidence, export: &Export) -> Windows {
     let seen = Seen::of(evidence);
     let mut windows = Windows::default();
+    let (mut before, mut after) = (BTreeSet::new(), BTreeSet::new());
     for run in export.runs.values() {
         windows.quarantined += u64::from(super::rules::quarantined(run));
         let told = attempts::of(run);
         for attempt in told.attempts.iter().filter(|a| a.interrupted) {
+            let Some(kill) = cut_off_by(attempt, &evidence.kills) else {
+                continue;
+            };
             windows.in_flight += 1;
             match seen.saw(attempt) {
-                Some(true) => windows.effect_to_outcome += 1,
-                Some(false) => windows.intent_to_effect += 1,
-                None => {}
-            }
+                Some(true) => after.insert(kill),
+                Some(false) => before.insert(kill),
+                None => false,
+            };
         }
     }
+    windows.intent_to_effect = before.len() as u64;
+    windows.effect_to_outcome = after.len() as u64;
     windows
+}
+
+/// The kill that ended an attempt, by its place; none when another claim was there before it, since
+/// its server was stopped and not killed.
+fn cut_off_by(attempt: &Attempt, kills: &[i64]) -> Option<usize> {
+    let first = kills.partition_point(|at| *at < attempt.begun);
+    let at = *kills.get(first)?;
+    attempt.over.is_none_or(|over| over >= at).then_some(first)
 }
 
 /// What the other sides saw, by key.

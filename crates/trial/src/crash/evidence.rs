@@ -13,10 +13,12 @@ pub(crate) fn collect(
     stage: &Stage,
     sent: Vec<Sent>,
     requests: Vec<Request>,
+    kills: Vec<i64>,
 ) -> Result<Evidence, Trouble> {
     Ok(Evidence {
         sent,
         requests,
+        kills,
         lines: lines(&stage.root.join("commands.log"))?,
         rows: rows(&stage.results())?,
         tallies: tallies(&stage.ledger())?,

@@ -105,6 +105,7 @@ pub fn run(crash: &Crash) -> Result<Report, Trouble> {
             feed,
             dice: Dice::new(crash.seed.wrapping_add(1)),
             report: Report::default(),
+            kills: Vec::new(),
         };
         play.kill_them().await?;
         play.finish().await?;
@@ -119,6 +120,8 @@ pub(super) struct Play<'c> {
     pub(super) feed: Feed,
     pub(super) dice: Dice,
     pub(super) report: Report,
+    /// When each server was seen to be dead, in milliseconds since 1970.
+    kills: Vec<i64>,
 }
 
 impl Play<'_> {
@@ -127,7 +130,9 @@ impl Play<'_> {
         let mut round = 0;
         while self.report.kills < self.crash.kills {
             round += 1;
-            if round % self.stop_every() == 0 {
+            // A stopped server takes another one with it: two kills.
+            let two = self.report.kills + 2 <= self.crash.kills;
+            if two && round % self.stop_every() == 0 {
                 stopped::round(self).await?;
             } else {
                 self.round().await?;
@@ -171,6 +176,7 @@ impl Play<'_> {
 
     pub(super) async fn kill(&mut self, server: Server) -> Result<(), Trouble> {
         server.kill()?;
+        self.kills.push(jiff::Timestamp::now().as_millisecond());
         self.report.kills += 1;
         if self.mark_is_ahead().await? {
             self.report.mark_to_ledger += 1;
@@ -275,7 +281,7 @@ impl Play<'_> {
         self.oncely.export(&path)?;
         let export = Export::read(&std::fs::read_to_string(path)?).map_err(Trouble)?;
         let sent = std::mem::take(&mut self.feed.sent);
-        let evidence = evidence::collect(&self.stage, sent, endpoint.requests())?;
+        let evidence = evidence::collect(&self.stage, sent, endpoint.requests(), self.kills)?;
         let mut report = self.report;
         report.sent = evidence.sent.len();
         report.effects = evidence.requests.len() + evidence.lines.len();
