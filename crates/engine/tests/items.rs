@@ -150,6 +150,17 @@ async fn rows_that_are_refused_are_set_aside_with_input_and_reason(stage: Stage)
     );
 }
 
+/// Drives a run until its process is cut off. What the writing thread can still do by itself, it does:
+/// a runtime ends only after its threads.
+fn dies_after_its_threads(process: Process, run: RunId) -> Process {
+    std::thread::spawn(move || {
+        common::stage::run(process.drive_to_death(run));
+        process
+    })
+    .join()
+    .unwrap()
+}
+
 async fn a_crash_at_each_boundary_loses_no_row_and_no_set_aside_item(stage: Stage) {
     let rows = 3 * RANGE_ITEMS + 5;
     for nth in 0..4 {
@@ -172,9 +183,7 @@ async fn a_crash_at_each_boundary_loses_no_row_and_no_set_aside_item(stage: Stag
                     _ => Fate::Pass,
                 }
             });
-            first.drive_to_death(run).await;
-            // What the writing thread can still do by itself, it does.
-            std::thread::sleep(std::time::Duration::from_millis(40));
+            let first = dies_after_its_threads(first, run);
             let heir = other.process(&[task(ROWS)], &results.kit);
             first.dies(&heir).await;
             if heir.status(run).await != RunStatus::Done {
