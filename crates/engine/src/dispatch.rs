@@ -1,9 +1,10 @@
 //! Claims what is due, drives it, renews the lease, and stops within a grace time.
 
 use crate::ask::Ask;
+use crate::begin::Opened;
 use crate::intake::{Intake, Offer, Offered, Seen};
 use crate::job::{Rest, Suspicion};
-use crate::runner::{Opened, Runner};
+use crate::runner::Runner;
 use crate::tasks::{Actions, Tasks};
 use futures_util::FutureExt;
 use oncely_core::ids::{Environment, RunId, TaskId};

@@ -1,6 +1,6 @@
 //! Takes events in: checks them, gives them their generation, and admits them once.
 
-use crate::runner::Opened;
+use crate::begin::Opened;
 use crate::tasks::{Known, Tasks};
 use oncely_core::Value;
 use oncely_core::action::Called;

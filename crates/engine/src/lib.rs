@@ -6,13 +6,16 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)
 )]
 
+mod act;
 mod ask;
+mod begin;
 mod dispatch;
 mod intake;
 mod items;
 mod job;
 mod people;
 mod pump;
+mod record;
 mod runner;
 mod sabotage;
 mod tasks;

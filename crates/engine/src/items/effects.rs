@@ -1,23 +1,21 @@
 //! Items with effects: an intent and an outcome for each, group-committed by the ledger's writer.
 
+use super::attempts::{Attempts, SubEnd};
 use super::input::{Entry, Input, Origin, aside};
 use super::run::{Over, Told, Work};
 use crate::ask::Ask;
-use crate::runner::{bounded, effect_key, outcome_of, with_pin};
-use crate::sabotage;
+use crate::begin::{effect_key, with_pin};
 use futures_util::stream::{self, StreamExt};
 use oncely_core::Value;
-use oncely_core::action::{Action, Call, Done, Failure, Probe};
-use oncely_core::decide::judge_until;
-use oncely_core::fact::{OnUnknown, Outcome, Repeat};
+use oncely_core::action::{Action, Call, Done, Failure};
+use oncely_core::fact::Outcome;
 use oncely_core::ids::{Fence, StepId};
 use oncely_core::items::{Progress, SetAside};
-use oncely_core::ledger::{Guard, ItemEvent, ItemFact, LedgerError, Op, Unit, UnitResult};
+use oncely_core::ledger::{ItemEvent, ItemFact, LedgerError};
 use oncely_core::task::{ActionKind, Step, Work as StepWork};
 use oncely_core::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Items that are worked at the same time: their intents and outcomes share commits, and after a
 /// crash no more than these are in doubt.
@@ -27,15 +25,15 @@ const WAVE: usize = 32;
 const LOOK_BACK: u64 = 1000;
 
 /// An item to be worked.
-struct Item {
-    index: u64,
-    line: Option<u64>,
-    raw: String,
-    value: Value,
+pub(super) struct Item {
+    pub(super) index: u64,
+    pub(super) line: Option<u64>,
+    pub(super) raw: String,
+    pub(super) value: Value,
 }
 
 /// How an item ended.
-enum ItemEnd {
+pub(super) enum ItemEnd {
     Done,
     SetAside(String),
     Unknown(String),
@@ -134,13 +132,13 @@ fn read(input: &mut Input, only: Option<&BTreeSet<u64>>) -> Result<Wave, Failure
 }
 
 /// A sub-step and the code that performs it.
-struct Sub<'a> {
-    step: &'a Step,
-    options: &'a oncely_core::template::Node,
-    id: StepId,
-    action: Arc<dyn Action>,
-    kind: ActionKind,
-    pure: bool,
+pub(super) struct Sub<'a> {
+    pub(super) step: &'a Step,
+    pub(super) options: &'a oncely_core::template::Node,
+    pub(super) id: StepId,
+    pub(super) action: Arc<dyn Action>,
+    pub(super) kind: ActionKind,
+    pub(super) pure: bool,
 }
 
 fn prepared<'a>(work: &Work<'a>) -> Result<Vec<Sub<'a>>, Failure> {
@@ -167,13 +165,13 @@ fn prepared<'a>(work: &Work<'a>) -> Result<Vec<Sub<'a>>, Failure> {
     Ok(subs)
 }
 
-struct Effects<'a, 'w> {
-    work: &'w Work<'a>,
-    steps: Vec<Sub<'a>>,
-    progress: Progress,
+pub(super) struct Effects<'a, 'w> {
+    pub(super) work: &'w Work<'a>,
+    pub(super) steps: Vec<Sub<'a>>,
+    pub(super) progress: Progress,
     /// A person settled the step as not done: items in doubt from claims before this one are done
     /// again.
-    redo_from: Option<Fence>,
+    pub(super) redo_from: Option<Fence>,
 }
 
 impl Effects<'_, '_> {
@@ -419,423 +417,4 @@ impl Effects<'_, '_> {
         }
         Ok(doubts)
     }
-}
-
-enum SubEnd {
-    Output(Value),
-    Skipped,
-    Over(ItemEnd),
-}
-
-impl SubEnd {
-    fn aside(sub: &Sub<'_>, why: &str) -> Self {
-        Self::Over(ItemEnd::SetAside(format!("step `{}`: {why}", sub.step.id)))
-    }
-
-    fn unknown(sub: &Sub<'_>, why: &str) -> Self {
-        Self::Over(ItemEnd::Unknown(format!(
-            "unknown: step `{}`: {why}",
-            sub.step.id
-        )))
-    }
-}
-
-/// The attempts of one sub-step of one item.
-struct Attempts<'e, 'a, 'w> {
-    effects: &'e Effects<'a, 'w>,
-    sub: &'e Sub<'a>,
-    item: &'e Item,
-    call: Call,
-    repeat: Repeat,
-    made: u32,
-    /// The last outcome, or none while an intent is open.
-    last: Option<Outcome>,
-    /// When and under which claim the last attempt was about to be made.
-    begun: (Timestamp, Fence),
-    /// Nobody knows about some attempt so far, whatever becomes of later ones.
-    in_doubt: bool,
-    /// The last failure said that trying again may help.
-    again: bool,
-}
-
-impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
-    fn of(
-        effects: &'e Effects<'a, 'w>,
-        sub: &'e Sub<'a>,
-        item: &'e Item,
-        mut call: Call,
-        facts: &[ItemFact],
-    ) -> Self {
-        let mut made = 0;
-        let mut last = None;
-        let mut repeat = sub.action.repeat(&call);
-        let mut begun = (call.first_intent, effects.work.job.fence);
-        let mut in_doubt = false;
-        for fact in facts.iter().filter(|fact| fact.sub == sub.step.id) {
-            made = made.max(fact.attempt);
-            match &fact.what {
-                ItemEvent::Intent {
-                    call: options,
-                    repeat: declared,
-                    fence,
-                    ..
-                } => {
-                    in_doubt |= fact.attempt > 1 && last.is_none();
-                    begun = (fact.at, *fence);
-                    if fact.attempt == 1 {
-                        call.options = options.clone();
-                        call.first_intent = fact.at;
-                        repeat = *declared;
-                    }
-                    last = None;
-                }
-                ItemEvent::Outcome { outcome } => {
-                    in_doubt |= matches!(outcome, Outcome::Unknown { .. });
-                    last = Some(outcome.clone());
-                }
-            }
-        }
-        in_doubt |= made > 0 && last.is_none();
-        Self {
-            effects,
-            sub,
-            item,
-            call,
-            repeat,
-            made,
-            last,
-            begun,
-            in_doubt,
-            again: true,
-        }
-    }
-
-    async fn run(mut self) -> Result<SubEnd, LedgerError> {
-        if self.made > 0
-            && let Some(end) = self.after_crash().await?
-        {
-            return Ok(end);
-        }
-        let retry = self.sub.step.policy.retry;
-        let mut tries = 0;
-        loop {
-            if self.stopping() {
-                return Ok(SubEnd::Over(ItemEnd::Stopped));
-            }
-            tries += 1;
-            let end = match self.attempt().await? {
-                Tried::Ended(end) => return Ok(end),
-                Tried::Again {
-                    error,
-                    after_ms,
-                    unknown,
-                } => (error, after_ms, unknown),
-            };
-            let (error, after_ms, unknown) = end;
-            if tries >= retry.attempts {
-                return Ok(if unknown {
-                    SubEnd::unknown(self.sub, &error)
-                } else {
-                    SubEnd::aside(self.sub, &format!("{error} (after {tries} tries)"))
-                });
-            }
-            let wait = retry.wait_ms(tries, &self.call.key.0, after_ms);
-            let wait = Duration::from_millis(u64::try_from(wait).unwrap_or(0));
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = self.effects.work.runner.stop.stopped() => {}
-            }
-        }
-    }
-
-    fn stopping(&self) -> bool {
-        self.effects.work.runner.stop.is_stopping()
-    }
-
-    /// What is known from before this claim; none when the effect may be attempted.
-    async fn after_crash(&mut self) -> Result<Option<SubEnd>, LedgerError> {
-        let error = match self.last.take() {
-            Some(Outcome::Done { output }) => return Ok(Some(SubEnd::Output(output))),
-            Some(Outcome::Failed { again: true, .. }) => return Ok(None),
-            Some(Outcome::Failed { error, .. }) => {
-                return Ok(Some(SubEnd::aside(self.sub, &error)));
-            }
-            Some(Outcome::Unknown { error }) => error,
-            None => {
-                "the process that made the attempt went away before it said how it ended".into()
-            }
-        };
-        if self.harmless() {
-            return Ok(None);
-        }
-        if self
-            .effects
-            .redo_from
-            .is_some_and(|from| self.begun.1 < from)
-        {
-            self.in_doubt = false;
-            return Ok(None);
-        }
-        self.ask(error).await
-    }
-
-    fn harmless(&self) -> bool {
-        match self.repeat {
-            Repeat::Safe => true,
-            Repeat::AskFirst => false,
-            Repeat::WithKey { window_ms } => {
-                let now = self.effects.work.runner.clock.now();
-                now.millis_since(self.call.first_intent) < window_ms
-            }
-        }
-    }
-
-    /// Asks the other side; that it did not happen is believed only once the attempt's time is over.
-    /// None when the process is to stop first.
-    async fn look_up(&self) -> Option<Probe> {
-        let runner = self.effects.work.runner;
-        let over = crate::runner::over(self.begun.0, &self.call);
-        loop {
-            let asked_at = runner.clock.now();
-            let answer = runner.look_up(self.sub.kind, &self.call).await;
-            if answer != Probe::DidNotHappen || asked_at >= over {
-                return Some(answer);
-            }
-            let wait = over.millis_since(asked_at).clamp(1, 1000).unsigned_abs();
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(wait)) => {}
-                () = runner.stop.stopped() => return None,
-            }
-        }
-    }
-
-    async fn ask(&mut self, error: String) -> Result<Option<SubEnd>, LedgerError> {
-        let Some(answer) = self.look_up().await else {
-            return Ok(Some(SubEnd::Over(ItemEnd::Stopped)));
-        };
-        match answer {
-            Probe::Happened(output) => {
-                return self
-                    .record(
-                        Outcome::Done {
-                            output: output.clone(),
-                        },
-                        Vec::new(),
-                        Some(output),
-                    )
-                    .await;
-            }
-            Probe::DidNotHappen => {
-                self.in_doubt = false;
-                return Ok(None);
-            }
-            Probe::CannotTell(_) => {}
-        }
-        match self.sub.step.policy.on_unknown {
-            OnUnknown::Repeat => {
-                self.in_doubt = false;
-                Ok(None)
-            }
-            OnUnknown::Skip => {
-                let done = Outcome::Done {
-                    output: Value::Null,
-                };
-                self.record(done, Vec::new(), Some(Value::Null)).await
-            }
-            OnUnknown::Ask => {
-                let unknown = Outcome::Unknown {
-                    error: error.clone(),
-                };
-                let lost = self.record(unknown, Vec::new(), None).await?;
-                Ok(Some(
-                    lost.unwrap_or_else(|| SubEnd::unknown(self.sub, &error)),
-                ))
-            }
-        }
-    }
-
-    async fn record(
-        &self,
-        outcome: Outcome,
-        ops: Vec<Op>,
-        output: Option<Value>,
-    ) -> Result<Option<SubEnd>, LedgerError> {
-        Ok(
-            match self.commit(ItemEvent::Outcome { outcome }, ops).await? {
-                UnitResult::Applied(_) => output.map(SubEnd::Output),
-                UnitResult::SqlFailed(error) => Some(SubEnd::aside(self.sub, &error)),
-                UnitResult::Refused(_) | UnitResult::Duplicate(_) => {
-                    Some(SubEnd::Over(ItemEnd::Lost))
-                }
-            },
-        )
-    }
-
-    async fn attempt(&mut self) -> Result<Tried, LedgerError> {
-        self.made += 1;
-        self.call.attempt = self.made;
-        let work = self.effects.work;
-        let early = match sabotage::acts_first() {
-            true => Some(work.runner.act(self.sub.kind, &self.call).await),
-            false => None,
-        };
-        let intent = ItemEvent::Intent {
-            fence: work.job.fence,
-            call: self.call.options.clone(),
-            repeat: self.repeat,
-            key: self.call.key.clone(),
-        };
-        if !matches!(
-            self.commit(intent, Vec::new()).await?,
-            UnitResult::Applied(_)
-        ) {
-            return Ok(Tried::Ended(SubEnd::Over(ItemEnd::Lost)));
-        }
-        let result = match early {
-            Some(result) => result,
-            None => work.runner.act(self.sub.kind, &self.call).await,
-        };
-        self.after(result).await
-    }
-
-    /// A failure says that its own attempt did not happen, and nothing of an earlier one in doubt.
-    fn doubted(&mut self, outcome: Outcome) -> Outcome {
-        self.again = !matches!(outcome, Outcome::Failed { again: false, .. });
-        match outcome {
-            Outcome::Failed { error, .. } if self.in_doubt && self.repeat != Repeat::Safe => {
-                Outcome::Unknown {
-                    error: format!("{error}; and nobody knows about an earlier attempt"),
-                }
-            }
-            other => {
-                self.in_doubt |= matches!(other, Outcome::Unknown { .. });
-                other
-            }
-        }
-    }
-
-    /// The author says that what nobody knows about counts as done.
-    fn is_passed_over(&self, outcome: &Outcome) -> bool {
-        matches!(outcome, Outcome::Unknown { .. })
-            && self.sub.step.policy.on_unknown == OnUnknown::Skip
-            && !(self.again && self.harmless())
-    }
-
-    async fn after(&mut self, result: Result<Done, Failure>) -> Result<Tried, LedgerError> {
-        let mut ops = Vec::new();
-        let outcome = match result {
-            Ok(Done::Output(output)) => Outcome::Done {
-                output: bounded(output),
-            },
-            Ok(Done::InCommit { statements }) => {
-                ops.push(Op::Sql(statements));
-                Outcome::Done {
-                    output: serde_json::json!({}),
-                }
-            }
-            Ok(Done::Call(_)) => outcome_of(Failure::permanent("a task cannot be called here")),
-            Err(failure) => outcome_of(failure),
-        };
-        let context = self
-            .effects
-            .work
-            .job
-            .context(self.effects.work.runner.clock.now());
-        let outcome = judge_until(self.sub.step, &context, outcome)
-            .unwrap_or_else(|e| outcome_of(Failure::permanent(e.to_string())));
-        let outcome = self.doubted(outcome);
-        match self
-            .commit(
-                ItemEvent::Outcome {
-                    outcome: outcome.clone(),
-                },
-                ops,
-            )
-            .await?
-        {
-            UnitResult::Applied(_) => {}
-            UnitResult::SqlFailed(error) => return self.sql_failed(error).await,
-            UnitResult::Refused(_) | UnitResult::Duplicate(_) => {
-                return Ok(Tried::Ended(SubEnd::Over(ItemEnd::Lost)));
-            }
-        }
-        if self.is_passed_over(&outcome) {
-            let done = Outcome::Done {
-                output: Value::Null,
-            };
-            let passed = self.record(done, Vec::new(), Some(Value::Null)).await?;
-            return Ok(Tried::Ended(passed.unwrap_or(SubEnd::Skipped)));
-        }
-        Ok(self.judge(outcome))
-    }
-
-    async fn sql_failed(&self, error: String) -> Result<Tried, LedgerError> {
-        let failed = outcome_of(Failure::permanent(error.clone()));
-        let lost = self.record(failed, Vec::new(), None).await?;
-        Ok(Tried::Ended(
-            lost.unwrap_or_else(|| SubEnd::aside(self.sub, &error)),
-        ))
-    }
-
-    fn judge(&self, outcome: Outcome) -> Tried {
-        match outcome {
-            Outcome::Done { output } => Tried::Ended(SubEnd::Output(output)),
-            Outcome::Failed {
-                error,
-                again: true,
-                after_ms,
-            } => Tried::Again {
-                error,
-                after_ms,
-                unknown: false,
-            },
-            Outcome::Failed { error, .. } => Tried::Ended(SubEnd::aside(self.sub, &error)),
-            Outcome::Unknown { error } if self.again && self.harmless() => Tried::Again {
-                error,
-                after_ms: None,
-                unknown: true,
-            },
-            Outcome::Unknown { error } => match self.sub.step.policy.on_unknown {
-                OnUnknown::Repeat => Tried::Again {
-                    error,
-                    after_ms: None,
-                    unknown: true,
-                },
-                OnUnknown::Ask | OnUnknown::Skip => Tried::Ended(SubEnd::unknown(self.sub, &error)),
-            },
-        }
-    }
-
-    async fn commit(&self, what: ItemEvent, ops: Vec<Op>) -> Result<UnitResult, LedgerError> {
-        let work = self.effects.work;
-        let ended = matches!(what, ItemEvent::Outcome { .. });
-        let fact = ItemFact {
-            item: self.item.index,
-            sub: self.sub.step.id.clone(),
-            attempt: self.made,
-            at: work.runner.clock.now(),
-            what,
-        };
-        let mut all = ops;
-        all.push(Op::ItemFacts {
-            run: work.job.row.id,
-            step: work.step.id.clone(),
-            facts: vec![fact],
-        });
-        let guards = vec![Guard::Fence(work.job.row.id, work.job.fence)];
-        let result = work.commit(Unit { guards, ops: all }).await?;
-        if ended && matches!(result, UnitResult::Applied(_)) {
-            work.job.suspicion.clear();
-        }
-        Ok(result)
-    }
-}
-
-enum Tried {
-    Ended(SubEnd),
-    Again {
-        error: String,
-        after_ms: Option<i64>,
-        unknown: bool,
-    },
 }

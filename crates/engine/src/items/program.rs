@@ -4,7 +4,7 @@
 //! step; only others go through the interpreter.
 
 use super::run::Work;
-use crate::runner::{effect_key, with_pin};
+use crate::begin::{effect_key, with_pin};
 use oncely_core::Value;
 use oncely_core::action::{Call, Failure};
 use oncely_core::ids::StepId;

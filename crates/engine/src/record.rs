@@ -1,0 +1,153 @@
+//! Records what was decided and what came of it, and where the run stands then.
+
+use crate::act::Ending;
+use crate::job::{Job, Rest};
+use crate::runner::{Runner, Todo};
+use crate::sabotage;
+use oncely_core::ledger::{Guard, LedgerError, Op, RunRef, Unit, UnitResult};
+use oncely_core::run::RunStatus;
+use oncely_core::task::Task;
+use oncely_core::time::Timestamp;
+use std::time::Duration;
+
+pub(crate) enum Flushed {
+    Done,
+    Changed,
+    Lost,
+    SqlFailed(String),
+}
+
+impl Runner {
+    /// Commits units. A full disk or a busy ledger is waited for, since an effect that happened must
+    /// be recorded.
+    pub(crate) async fn commit_patiently(
+        &self,
+        units: impl Fn() -> Vec<Unit>,
+    ) -> Result<Vec<UnitResult>, LedgerError> {
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match self.ledger.commit(units()).await {
+                Err(error @ (LedgerError::Full(_) | LedgerError::Busy { .. })) => {
+                    tracing::warn!("{error}");
+                    if self.stop.wait_at_most(pause).await {
+                        return Err(error);
+                    }
+                    pause = (pause * 2).min(Duration::from_secs(2));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Commits what is pending.
+    pub(crate) async fn flush(
+        &self,
+        job: &mut Job,
+        at: Timestamp,
+        task: Option<&Task>,
+        ending: Option<&Ending>,
+        todo: &Todo,
+    ) -> Result<Flushed, LedgerError> {
+        if sabotage::acts_first() && matches!(todo, Todo::Act(_)) {
+            return Ok(Flushed::Done);
+        }
+        let units = || self.units(job, at, task, ending, todo);
+        let results = self.commit_patiently(units).await?;
+        Ok(match results.into_iter().last() {
+            Some(UnitResult::Applied(applied)) => {
+                if let Some(task) = task {
+                    self.tasks.mark_stored(task.text);
+                }
+                job.committed = applied.seq;
+                if ending.is_some() {
+                    job.suspicion.clear();
+                }
+                job.pending.clear();
+                Flushed::Done
+            }
+            Some(UnitResult::Refused(Guard::RunSeq(..))) => Flushed::Changed,
+            Some(UnitResult::SqlFailed(error)) => Flushed::SqlFailed(error),
+            Some(UnitResult::Refused(_) | UnitResult::Duplicate(_)) | None => Flushed::Lost,
+        })
+    }
+
+    fn units(
+        &self,
+        job: &Job,
+        at: Timestamp,
+        task: Option<&Task>,
+        ending: Option<&Ending>,
+        todo: &Todo,
+    ) -> Vec<Unit> {
+        let run = RunRef::Id(job.row.id);
+        let mut ops = self.store(task);
+        if let Some(ending) = ending {
+            ops.extend(ending.ops.iter().cloned());
+        }
+        if !job.pending.is_empty() {
+            ops.push(Op::Facts {
+                run,
+                at,
+                facts: job.pending.clone(),
+            });
+        }
+        ops.extend(uncounted(job, at, todo));
+        ops.push(resting_op(run, job, at, todo));
+        let guards = vec![
+            Guard::Fence(job.row.id, job.fence),
+            Guard::RunSeq(job.row.id, job.committed),
+        ];
+        let mut units = ending.map(|e| e.before.clone()).unwrap_or_default();
+        units.push(Unit { guards, ops });
+        units
+    }
+
+    /// The text that the run is pinned to is stored with its first commit.
+    pub(crate) fn store(&self, task: Option<&Task>) -> Vec<Op> {
+        let unstored = task.filter(|task| !self.tasks.is_stored(task.text));
+        let known = unstored.and_then(|task| {
+            self.tasks
+                .current(&task.id)
+                .filter(|k| k.task.text == task.text)
+        });
+        known
+            .map(|k| Op::Store(k.task.text, k.bundle.to_bytes().into()))
+            .into_iter()
+            .collect()
+    }
+
+    /// Gives a run back whose open attempt goes on at its cursor.
+    pub(crate) async fn release(&self, job: &Job) -> Result<Rest, LedgerError> {
+        let unit = Unit {
+            guards: vec![Guard::Fence(job.row.id, job.fence)],
+            ops: vec![Op::Release(job.row.id, self.clock.now())],
+        };
+        self.commit_patiently(|| vec![unit.clone()]).await?;
+        Ok(Rest::Released)
+    }
+}
+
+/// A claim that finds nothing to do yet is no sign of a crash: it is not counted.
+fn uncounted(job: &Job, at: Timestamp, todo: &Todo) -> Option<Op> {
+    let waits = matches!(
+        todo,
+        Todo::Rest(Rest::Waiting { .. } | Rest::Unknown { .. })
+    );
+    (waits && job.pending.is_empty()).then(|| Op::Release(job.row.id, at))
+}
+
+fn resting_op(run: RunRef, job: &Job, at: Timestamp, todo: &Todo) -> Op {
+    let (status, due, keep) = match todo {
+        Todo::Act(_) | Todo::Queue => (RunStatus::Running, None, true),
+        Todo::Rest(Rest::Ended(status)) => (*status, None, false),
+        Todo::Rest(Rest::Waiting { until, .. }) => (RunStatus::Waiting, *until, false),
+        Todo::Rest(Rest::Unknown { .. }) => (RunStatus::Unknown, None, false),
+        Todo::Rest(Rest::Released | Rest::Lost) => return Op::Release(job.row.id, at),
+    };
+    Op::Run {
+        run,
+        status,
+        due,
+        keep,
+    }
+}
