@@ -5,7 +5,7 @@ use crate::tasks::{Known, Tasks};
 use oncely_core::Value;
 use oncely_core::action::Called;
 use oncely_core::event::checked_json;
-use oncely_core::fact::{Fact, Request};
+use oncely_core::fact::{End, Fact, Request};
 use oncely_core::ids::{Environment, EventKey, Fence, Generation, RunId, TaskId};
 use oncely_core::ledger::{
     Admission, Guard, Held, Ledger, LedgerError, Op, RunRef, RunRow, Unit, UnitResult,
@@ -31,8 +31,8 @@ pub struct Offer {
     pub parent: Option<RunId>,
     /// How many tasks have called one another up to here.
     pub depth: u32,
-    /// It is recorded and never run.
-    pub skip: bool,
+    /// It is recorded and never run, for this reason.
+    pub skip: Option<String>,
     /// Who asked for a further time round, and why.
     pub rerun: Option<(String, String)>,
 }
@@ -49,7 +49,7 @@ impl Offer {
             generation,
             parent: None,
             depth: 0,
-            skip: false,
+            skip: None,
             rerun: None,
         }
     }
@@ -235,14 +235,14 @@ impl Intake {
             parent: offer.parent,
             at,
             claimed: false,
-            status: if offer.skip {
+            status: if offer.skip.is_some() {
                 RunStatus::Skipped
             } else {
                 RunStatus::Pending
             },
         };
         let limited = admission.lane.is_some() || known.task.limits.running.is_some();
-        let mut opened = if offer.skip || limited || offer.rerun.is_some() {
+        let mut opened = if offer.skip.is_some() || limited || offer.rerun.is_some() {
             None
         } else {
             open(held(&admission), offer.data, &known)
@@ -250,6 +250,7 @@ impl Intake {
         admission.claimed = opened.is_some();
         let mut ops = Vec::with_capacity(4);
         ops.push(Op::Admit(admission));
+        ops.extend(offer.skip.map(|reason| skipped(reason, at)));
         if let Some((by, reason)) = offer.rerun {
             let facts = vec![Fact::Requested {
                 what: Request::Rerun,
@@ -286,6 +287,16 @@ impl Intake {
             due: None,
             keep: true,
         });
+    }
+}
+
+/// Why the run that is being admitted is never done.
+fn skipped(reason: String, at: Timestamp) -> Op {
+    let end = End::Skipped;
+    Op::Facts {
+        run: RunRef::New,
+        at,
+        facts: vec![Fact::Ended { end, reason }],
     }
 }
 

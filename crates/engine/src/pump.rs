@@ -27,6 +27,9 @@ pub type Notices = Arc<dyn Fn(Notice) + Send + Sync>;
 /// Events asked of a source at once.
 const ROOM: Room = Room { events: 256 };
 
+/// Why a thing that a new task finds is not done.
+const WAS_THERE: &str = "it was there before the task, which says existing = \"skip\"";
+
 /// A source is looked at so often even when it says nothing.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -126,7 +129,7 @@ impl Pump {
             return Err(LedgerError::Unusable(undecided(&self.task, &self.name)));
         }
         let offers = batch.events.iter().map(|sourced| Offer {
-            skip: sourced.existing && existing == Some(Existing::Skip),
+            skip: (sourced.existing && existing == Some(Existing::Skip)).then(|| WAS_THERE.into()),
             ..Offer::new(
                 self.task.clone(),
                 sourced.event.key.clone(),

@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Plan(Plan),
     /// Do every release task that has not been done in this environment
     Run(Run),
+    /// Mark release tasks as skipped in this environment: they were done before oncely came
+    Baseline(Baseline),
     /// Call a task by hand, once for each key
     Call(Call),
     /// Show each task, its last run, and what needs a person
@@ -149,6 +151,8 @@ pub(crate) struct Plan {
     /// Tasks of one phase only
     #[arg(long, value_enum)]
     pub(crate) phase: Option<PhaseArg>,
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -175,9 +179,52 @@ pub(crate) struct Run {
     /// Only say what would run
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Go on with the next task when one has failed or is unknown
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+    /// In an environment with nothing recorded and many tasks: do all, or skip what is there
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) first_run: Option<FirstRun>,
     /// Exit 3 when a task waits for a person
     #[arg(long)]
     pub(crate) strict_exit: bool,
+}
+
+/// Which release tasks a command is about.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Chosen {
+    /// Only these tasks, by version or file name
+    #[arg(long, value_name = "TASK")]
+    pub(crate) only: Vec<String>,
+    /// All but these tasks
+    #[arg(long, value_name = "TASK", conflicts_with = "only")]
+    pub(crate) except: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FirstRun {
+    /// Do every task, old ones too
+    All,
+    /// Mark every task as skipped and do none
+    Baseline,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Baseline {
+    /// Only tasks whose version is lower than this one; as texts, as they are ordered
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) before: Option<String>,
+    /// Why, for those who ask later
+    #[arg(long, default_value = "done before oncely came")]
+    pub(crate) reason: String,
+    /// Who says so; default: ONCELY_USER or USER
+    #[arg(long)]
+    pub(crate) by: Option<String>,
+    /// Only say which
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

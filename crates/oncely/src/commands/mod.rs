@@ -1,11 +1,15 @@
 //! One file a command.
 
+pub(crate) mod baseline;
 pub(crate) mod call;
+
 pub(crate) mod check;
+mod chosen;
 pub(crate) mod completion;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod drive;
+mod first_run;
 pub(crate) mod init;
 pub(crate) mod ledger;
 pub(crate) mod logs;

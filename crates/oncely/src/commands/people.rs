@@ -150,7 +150,7 @@ async fn go_on(voice: Voice, house: &House, run: RunId, detach: bool) -> Result<
 }
 
 /// The user of this shell: claimed, not proved.
-fn who(by: Option<String>) -> String {
+pub(super) fn who(by: Option<String>) -> String {
     by.or_else(|| std::env::var("ONCELY_USER").ok())
         .or_else(|| std::env::var("USER").ok())
         .unwrap_or_else(|| "somebody".into())

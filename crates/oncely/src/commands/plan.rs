@@ -1,5 +1,6 @@
 //! `oncely plan`: what would run and which effects it has. Does nothing.
 
+use super::chosen::Choice;
 use super::run::{in_order, is_behind, newest, phase, release_id};
 use crate::cli::Plan;
 use crate::config::Flags;
@@ -25,7 +26,9 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Plan) -> Result<Exit, Fail
         environment: environment.clone(),
         phase: phase(args.phase),
     };
-    let wanted = in_order(&loaded.tasks, &rows, &release);
+    let choice = Choice::of(&args.chosen, &loaded)?;
+    let mut wanted = in_order(&loaded.tasks, &rows, &release);
+    wanted.retain(|w| choice.has(&w.known.task));
     let left: Vec<_> = wanted
         .iter()
         .filter(|w| {

@@ -1,19 +1,22 @@
 //! `oncely run`: every release task that has not been done in this environment, in order.
 
+use super::baseline;
+use super::chosen::Choice;
 use super::drive::{self, Stands};
+use super::first_run;
 use super::quiet;
-use crate::cli::{OnBusy, PhaseArg, Plan, Run};
+use crate::cli::{FirstRun, OnBusy, PhaseArg, Plan, Run};
 use crate::config::{Config, Flags};
 use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::{Voice, count};
-use crate::project::{self, TaskFile};
+use crate::project::{self, Loaded, TaskFile};
 use oncely_core::ids::{Environment, TaskId};
 use oncely_core::ledger::{Change, Claim, FileMark, Leased, LedgerError, Op, RunRow, Unit, What};
 use oncely_core::run::RunStatus;
 use oncely_core::task::{Phase, Task};
 use oncely_core::time::Clock;
-use oncely_engine::{Ask, Engine, Known, Offer, Offered};
+use oncely_engine::{Ask, Engine, Known, Offer, Offered, Stop};
 use oncely_sources::release::{self, Release};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,7 +24,9 @@ use std::time::Duration;
 
 pub(crate) fn run(voice: Voice, flags: &Flags, args: &Run) -> Result<Exit, Failure> {
     if args.dry_run {
-        return super::plan::run(voice, flags, &Plan { phase: args.phase });
+        let chosen = args.chosen.clone();
+        let phase = args.phase;
+        return super::plan::run(voice, flags, &Plan { phase, chosen });
     }
     let house = House::open(flags, "oncely run", true)?;
     house.block_on(async {
@@ -51,12 +56,9 @@ struct Releasing<'a> {
 
 impl Releasing<'_> {
     async fn run(&self) -> Result<Exit, Failure> {
-        let files = project::files(&self.house.config)?;
-        if let Some(done) = quiet::known(self.house, &files).await? {
-            return Ok(self.nothing_to_do(done));
-        }
-        if let Some(done) = nothing_new(self.house, &files).await? {
-            quiet::remember(self.house, &files, done).await?;
+        if self.args.chosen.is_all()
+            && let Some(done) = self.known_done().await?
+        {
             return Ok(self.nothing_to_do(done));
         }
         let loaded = project::load_clean(&self.house.config, self.voice.colour)?;
@@ -65,7 +67,7 @@ impl Releasing<'_> {
         self.house.ledger().renew().await?;
         let outcome = match self.turn(&engine).await? {
             Some(name) => {
-                let outcome = self.all(&engine, &loaded.tasks).await;
+                let outcome = self.all(&engine, &loaded).await;
                 self.give_back(name).await?;
                 remember(self.house, loaded.marks).await?;
                 outcome
@@ -74,6 +76,19 @@ impl Releasing<'_> {
         };
         renewing.abort();
         outcome
+    }
+
+    /// How many tasks are done, if that can be seen without reading them and nothing is left.
+    async fn known_done(&self) -> Result<Option<usize>, Failure> {
+        let files = project::files(&self.house.config)?;
+        if let Some(done) = quiet::known(self.house, &files).await? {
+            return Ok(Some(done));
+        }
+        let done = nothing_new(self.house, &files).await?;
+        if let Some(done) = done {
+            quiet::remember(self.house, &files, done).await?;
+        }
+        Ok(done)
     }
 
     fn nothing_to_do(&self, done: usize) -> Exit {
@@ -93,6 +108,7 @@ impl Releasing<'_> {
         let mut change = Change::default();
         let stop = engine.stopper();
         self.house.stop_on_signals(&stop);
+        self.say_when_stopping(stop.clone());
         while !stop.is_stopping() {
             let claim = self.claim();
             match self
@@ -134,6 +150,18 @@ impl Releasing<'_> {
         Err(Failure::failed("stopped while waiting; nothing was done."))
     }
 
+    fn say_when_stopping(&self, stop: Stop) {
+        let (voice, grace) = (self.voice, self.house.config.grace.value);
+        tokio::spawn(async move {
+            stop.stopped().await;
+            let seconds = grace.as_secs();
+            voice.record(&serde_json::json!({ "stopping": true, "grace_seconds": seconds }));
+            voice.say(format!(
+                "Stopping: the step at work has {seconds} s to end."
+            ));
+        });
+    }
+
     fn claim(&self) -> Claim {
         Claim {
             environment: self.house.config.environment.value.clone(),
@@ -157,7 +185,7 @@ impl Releasing<'_> {
         Ok(())
     }
 
-    async fn all(&self, engine: &Arc<Engine>, tasks: &[Known]) -> Result<Exit, Failure> {
+    async fn all(&self, engine: &Arc<Engine>, loaded: &Loaded) -> Result<Exit, Failure> {
         let environment = &self.house.config.environment.value;
         let rows = newest(self.house, environment).await?;
         let release = Release {
@@ -165,17 +193,24 @@ impl Releasing<'_> {
             environment: environment.clone(),
             phase: phase(self.args.phase),
         };
-        let mut done_before = 0;
-        let mut ran = 0;
+        let choice = Choice::of(&self.args.chosen, loaded)?;
+        let wanted = in_order(&loaded.tasks, &rows, &release);
+        let (behind, pending): (Vec<_>, Vec<_>) = wanted
+            .into_iter()
+            .filter(|wanted| choice.has(&wanted.known.task))
+            .partition(|wanted| {
+                let row = rows.get(&wanted.known.task.id);
+                row.is_some_and(|row| is_behind(row.status))
+            });
+        if first_run::decide(self.args.first_run, !rows.is_empty(), pending.len())?
+            == FirstRun::Baseline
+        {
+            return self.skip_all(engine, &pending, &release).await;
+        }
         let mut exit = Exit::Done;
-        for wanted in in_order(tasks, &rows, &release) {
+        for (place, wanted) in pending.iter().enumerate() {
             let before = rows.get(&wanted.known.task.id);
-            if before.is_some_and(|row| is_behind(row.status)) {
-                done_before += 1;
-                continue;
-            }
-            let stands = self.one(engine, &wanted, before, &release).await?;
-            ran += 1;
+            let stands = self.one(engine, wanted, before, &release).await?;
             drive::say(
                 self.voice,
                 &project::label(&wanted.known.task),
@@ -183,14 +218,45 @@ impl Releasing<'_> {
                 environment,
             );
             exit = exit.worse(stands.exit(self.args.strict_exit));
-            if !is_behind(stands.row.status) || engine.stopper().is_stopping() {
+            let left = pending.len() - place - 1;
+            if engine.stopper().is_stopping() && (left > 0 || !stands.row.status.is_ended()) {
+                return Err(Failure::failed(told_to_stop(left)));
+            }
+            if !is_behind(stands.row.status) && !self.goes_past(stands.row.status) {
                 return Ok(exit);
             }
         }
-        if ran == 0 {
-            return Ok(self.nothing_to_do(done_before));
+        if pending.is_empty() {
+            return Ok(self.nothing_to_do(behind.len()));
         }
         Ok(exit)
+    }
+
+    /// Whether the next task is done though this one did not end well.
+    fn goes_past(&self, status: RunStatus) -> bool {
+        let wrong = matches!(
+            status,
+            RunStatus::Failed | RunStatus::Cancelled | RunStatus::Unknown
+        );
+        self.args.keep_going && wrong
+    }
+
+    async fn skip_all(
+        &self,
+        engine: &Arc<Engine>,
+        pending: &[Wanted<'_>],
+        release: &Release,
+    ) -> Result<Exit, Failure> {
+        let tasks: Vec<&Known> = pending.iter().map(|wanted| wanted.known).collect();
+        let reason = "it was there when this environment was new: --first-run baseline";
+        baseline::mark(self.house, engine, &tasks, release, reason).await?;
+        let skipped = count(tasks.len(), "task");
+        self.voice
+            .record(&serde_json::json!({ "skipped": tasks.len() }));
+        self.voice.say(format!(
+            "{skipped} skipped; new ones will be done from now on."
+        ));
+        Ok(Exit::Done)
     }
 
     /// Admits a task, or takes up its run, and drives it until it rests.
@@ -220,6 +286,15 @@ impl Releasing<'_> {
             )),
         }
     }
+}
+
+fn told_to_stop(left: usize) -> String {
+    let left = match left {
+        0 => "the last task is not done".to_owned(),
+        1 => "1 task was not begun".to_owned(),
+        left => format!("{left} tasks were not begun"),
+    };
+    format!("told to stop: {left}. What was done is recorded; `oncely run` goes on there.")
 }
 
 struct Named {

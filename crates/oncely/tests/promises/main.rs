@@ -10,4 +10,5 @@ mod models;
 mod people;
 mod processes;
 mod project;
+mod releases;
 mod serving;

@@ -350,10 +350,15 @@ impl Running {
 
     /// SIGTERM, and what it ends with.
     pub(crate) fn stop(mut self) -> Ended {
+        self.terminate();
+        self.end()
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
         let pid = i32::try_from(self.child.id()).unwrap();
         let pid = rustix::process::Pid::from_raw(pid).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        self.end()
     }
 
     /// Waits until it has ended.

@@ -52,7 +52,7 @@ fn once(binary: &Path, root: &Path) -> Result<f64, Trouble> {
     let status = Command::new(binary)
         .arg("--project")
         .arg(root)
-        .args(["run", "--release", "r1"])
+        .args(["run", "--release", "r1", "--first-run", "all"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .status()?;
