@@ -226,6 +226,10 @@ fn askable(row: &RunRow, state: &RunState, what: Request) -> Result<(), PeopleEr
             format!("run {run} is {} already.", row.status)
         }
         Request::Resume if row.status == RunStatus::Failed || state.paused => return Ok(()),
+        Request::Resume if row.status == RunStatus::Unknown => format!(
+            "run {run} is unknown: it goes on by itself once `oncely settle {run}` says whether its \
+             attempt happened."
+        ),
         Request::Resume => format!(
             "run {run} is {}: only a failed or paused run is resumed.",
             row.status

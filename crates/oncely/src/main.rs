@@ -20,6 +20,23 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// What clap has to say: help, the version, or why the command line cannot be read.
+fn misread(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // A closed pipe is nobody's error.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if std::env::args_os().any(|argument| argument == "--json") {
+        let words = error.render().to_string();
+        let words = words.trim_start_matches("error: ").trim_end();
+        output::complain(Voice::new(true), &Failure::usage(words));
+    } else {
+        let _ = error.print();
+    }
+    Exit::Usage.into()
+}
+
 fn main() -> ExitCode {
     if std::env::args_os()
         .nth(1)
@@ -30,13 +47,7 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are no errors; a closed pipe is nobody's.
-            let _ = error.print();
-            return if error.use_stderr() {
-                Exit::Usage.into()
-            } else {
-                ExitCode::SUCCESS
-            };
+            return misread(&error);
         }
     };
     let voice = Voice::new(cli.global.json);

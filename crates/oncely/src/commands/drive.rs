@@ -48,6 +48,13 @@ impl Stands {
                 .any(|s| matches!(s.stage, Stage::Asked { .. }))
     }
 
+    /// Whether the time to answer its question is over. Whoever claims it next ends it.
+    pub(crate) fn question_is_over(&self, now: Timestamp) -> bool {
+        self.state.steps.values().any(|step| {
+            matches!(&step.stage, Stage::Asked { expires: Some(until), .. } if *until <= now)
+        })
+    }
+
     /// The question that it waits with.
     pub(crate) fn question(&self) -> Option<&str> {
         self.state

@@ -127,7 +127,7 @@ fn effect(spec: &ActionSpec) -> String {
     let parts: Vec<String> = names
         .iter()
         .filter_map(|name| spec.options.get(name).map(source))
-        .map(|text| shorten(&text))
+        .map(|text| shorten(without_header(&text)))
         .collect();
     format!("{} {}", spec.kind, parts.join(" "))
         .trim_end()
@@ -144,6 +144,19 @@ fn source(node: &oncely_core::template::Node) -> String {
         Node::List(nodes) => nodes.iter().map(source).collect::<Vec<_>>().join(" "),
         Node::Table(_) => "{ … }".into(),
     }
+}
+
+/// A text from its first line that is no comment on: what it does, and not what it is called.
+fn without_header(text: &str) -> &str {
+    let mut rest = text;
+    while let Some((line, after)) = rest.split_once('\n') {
+        let line = line.trim_start();
+        if !(line.is_empty() || line.starts_with("--") || line.starts_with('#')) {
+            break;
+        }
+        rest = after;
+    }
+    if rest.trim().is_empty() { text } else { rest }
 }
 
 fn shorten(text: &str) -> String {

@@ -11,6 +11,7 @@ use oncely_core::ids::TaskId;
 use oncely_core::ledger::{Filter, RunRow};
 use oncely_core::run::RunStatus;
 use oncely_core::task::{Task, Trigger};
+use oncely_core::time::Clock;
 use oncely_engine::Ask;
 use std::collections::BTreeMap;
 
@@ -82,7 +83,8 @@ async fn line(
     voice.record(&serde_json::json!({
         "task": task.id, "file": task.path, "state": row.status, "run": row.id,
         "last_run": rfc3339(row.changed), "millis": stands.took(),
-        "needs_person": stands.waits_for_person()
+        "needs_person": (stands.waits_for_person()
+            && !stands.question_is_over(house.clock.now()))
             || matches!(row.status, RunStatus::Unknown | RunStatus::Failed),
     }));
     let took = if row.status.is_ended() {
@@ -133,7 +135,12 @@ async fn people(voice: Voice, house: &House) -> Result<(), Failure> {
     for row in Ask(house.ledger()).runs(filter).await? {
         let stands = Stands::read(house, row.id).await?;
         let (id, task) = (row.id, house.label(&row.task));
-        if let (Some(text), true) = (stands.question(), stands.waits_for_person()) {
+        if stands.waits_for_person() && stands.question_is_over(house.clock.now()) {
+            voice.say(format!(
+                "\nRun {id} of {task}: nobody answered in time, which counts as no. The next \
+                 `oncely run` or `oncely serve` ends it."
+            ));
+        } else if let (Some(text), true) = (stands.question(), stands.waits_for_person()) {
             voice.say(format!(
                 "\nRun {id} of {task} asks: {text}\n  oncely approve {id}   or: oncely reject {id}"
             ));

@@ -525,3 +525,29 @@ fn what_is_admitted_with_detach_waits_for_a_server() {
         .says(0, &["Stopped."]);
     assert_eq!(project.text("out"), "hello\n");
 }
+
+#[test]
+fn a_command_line_that_cannot_be_read_is_said_in_json_where_json_is_spoken() {
+    let project = Project::new();
+    let said = project.run(&["--json", "stauts"]);
+    assert_eq!(said.code, 2);
+    let value = said.json().remove(0);
+    assert_eq!(value["exit"], 2);
+    let words = value["error"].as_str().unwrap();
+    assert!(
+        words.contains("stauts") && words.contains("status"),
+        "{words}"
+    );
+    assert_eq!(said.err, "");
+}
+
+#[test]
+fn a_plan_shows_the_statement_and_not_the_comment_above_it() {
+    let project = Project::new();
+    let text =
+        "-- /// oncely\n-- title = \"Tidy up\"\n-- ///\n\n-- what is old\ndelete from sessions;\n";
+    project.write("tasks/20260101000000_tidy.sql", text);
+    project.run(&["plan"]).says(0, &["delete from sessions"]);
+    let plan = project.run(&["plan"]);
+    assert!(!plan.out.contains("what is old"), "{}", plan.out);
+}

@@ -121,6 +121,22 @@ fn resume_goes_on_from_the_failed_step_and_rerun_does_all_again() {
 }
 
 #[test]
+fn a_question_that_nobody_answered_in_time_asks_nobody_any_more() {
+    let project = Project::new();
+    project.write(
+        "tasks/send.toml",
+        "[on.call]\n\n[[step]]\nid = \"ok\"\napprove = { text = \"Send?\", expires = \"1ms\" }\n",
+    );
+    project.run(&["call", "send", "--key", "k"]);
+    project
+        .run(&["status"])
+        .says(0, &["nobody answered in time"]);
+    let status = project.json(&["status"]);
+    assert_eq!(status[0]["needs_person"], false, "{status:?}");
+    project.run(&["approve", "1"]).says(1, &["has expired"]);
+}
+
+#[test]
 fn settle_says_what_became_of_an_unknown_attempt() {
     let project = Project::new();
     project.write(
@@ -130,9 +146,14 @@ fn settle_says_what_became_of_an_unknown_attempt() {
     project
         .run(&["call", "slow", "--key", "k"])
         .says(4, &["unknown slow", "oncely settle 1"]);
-    project
-        .run(&["resume", "1"])
-        .says(1, &["run 1 is unknown", "Nothing was changed."]);
+    project.run(&["resume", "1"]).says(
+        1,
+        &[
+            "run 1 is unknown",
+            "oncely settle 1",
+            "Nothing was changed.",
+        ],
+    );
     project.write("go", "");
     project
         .run(&["settle", "1", "not-done", "--reason", "looked"])
