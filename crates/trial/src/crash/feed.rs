@@ -89,8 +89,9 @@ impl Feed {
             let records = self.dice.between(50, 20_000);
             self.drop_file("inbox", records)?;
         }
-        if self.dice.once_in(5) {
-            let records = self.dice.between(1_000, 8_000);
+        if self.dice.once_in(4) {
+            // Long enough that kills fall while a mark is ahead of what the ledger was told.
+            let records = self.dice.between(1_000, 40_000);
             self.drop_file("slow", records)?;
         }
         if self.dice.once_in(4) {
