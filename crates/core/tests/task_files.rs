@@ -51,6 +51,42 @@ const SCORE: &str = include_str!("tasks/score_census.toml");
 const NOTIFY: &str = include_str!("tasks/notify_issue_111.toml");
 
 #[test]
+fn a_schedule_is_read_and_a_wrong_one_said() {
+    let of = |on: &str| {
+        wrong(&format!(
+            "on.schedule = {on}\n[[step]]\ncommand = [\"echo\", \"{{{{ event.time }}}}\"]\n"
+        ))
+    };
+    let task = good(
+        "tasks/t.toml",
+        "on.schedule = { cron = \"0 9 * * MON-FRI\", timezone = \"Europe/Berlin\", missed = \"all\" }\n[[step]]\ncommand = [\"echo\", \"{{ event.time }}\"]\n",
+    );
+    assert!(format!("{:?}", task.on).contains("Europe/Berlin"));
+    insta::assert_snapshot!(of("{}"), @r##"
+tasks/t.toml:1:4: `on.schedule` needs `cron` (cron = "0 9 * * MON-FRI", or every = "15m")
+"##);
+    insta::assert_snapshot!(of("{ cron = \"0 25 * * *\" }"), @r##"
+tasks/t.toml:1:24: `cron` cannot be read: number out of bounds (minute, hour, day of month, month, day of week: "0 9 * * MON-FRI" is nine o'clock on weekdays)
+"##);
+    insta::assert_snapshot!(of("{ cron = \"0 9 * * *\", timezone = \"Europe/Berlim\" }"), @r##"
+tasks/t.toml:1:48: there is no time zone `Europe/Berlim` (a name of the time zone database, such as "Europe/Berlin" or "UTC")
+"##);
+    insta::assert_snapshot!(of("{ cron = \"0 9 * * *\", every = \"1h\" }"), @r##"
+tasks/t.toml:1:45: `on.schedule` takes `cron` or `every`
+"##);
+    insta::assert_snapshot!(of("{ every = \"10ms\" }"), @r##"
+tasks/t.toml:1:25: `every` is at least a second
+"##);
+    insta::assert_snapshot!(of("{ every = \"1h\", timezone = \"UTC\", missed = \"some\" }"), @r##"
+tasks/t.toml:1:31: `timezone` is for `cron`
+tasks/t.toml:1:58: `missed` takes "all" or "last" or "none"
+"##);
+    insta::assert_snapshot!(wrong("on.schedule = { every = \"1h\" }\n[[step]]\ncommand = [\"echo\", \"{{ event.when }}\"]\n"), @r##"
+tasks/t.toml:3:24: the event of on.schedule has no `when` (there are: `time`, `at`, `missed`)
+"##);
+}
+
+#[test]
 fn the_census_task_of_the_design_is_read() {
     let task = good("tasks/score_census.toml", SCORE);
     assert_eq!(task.id.as_str(), "score_census");
@@ -168,12 +204,12 @@ tasks/t.toml:3:8: this is not TOML: unclosed array table, expected `]`
 
 #[test]
 fn a_file_without_trigger_says_what_to_add() {
-    insta::assert_snapshot!(wrong("[[step]]\ncommand = \"true\"\n"), @"tasks/t.toml:1:1: nothing starts this task (add [on.object] or [on.call], or name the file YYYYMMDDHHMMSS_name for a task that runs once at a release)");
-    insta::assert_snapshot!(wrong("on.schedule = \"daily\"\n[[step]]\ncommand = \"true\"\n"), @r#"
-tasks/t.toml:1:1: `on` names no trigger (triggers: release, object, call)
-tasks/t.toml:1:4: unknown key `schedule` in `on` (known keys: `release`, `object`, `call`)
+    insta::assert_snapshot!(wrong("[[step]]\ncommand = \"true\"\n"), @"tasks/t.toml:1:1: nothing starts this task (add [on.object], [on.schedule] or [on.call], or name the file YYYYMMDDHHMMSS_name for a task that runs once at a release)");
+    insta::assert_snapshot!(wrong("on.webhook = \"daily\"\n[[step]]\ncommand = \"true\"\n"), @r#"
+tasks/t.toml:1:1: `on` names no trigger (triggers: release, object, call, schedule)
+tasks/t.toml:1:4: unknown key `webhook` in `on` (known keys: `release`, `object`, `call`, `schedule`)
 "#);
-    insta::assert_snapshot!(wrong("on = {}\n[[step]]\ncommand = \"true\"\n"), @"tasks/t.toml:1:6: `on` names no trigger (triggers: release, object, call)");
+    insta::assert_snapshot!(wrong("on = {}\n[[step]]\ncommand = \"true\"\n"), @"tasks/t.toml:1:6: `on` names no trigger (triggers: release, object, call, schedule)");
     insta::assert_snapshot!(wrong_at("tasks/2026-fix.toml", "on.release = { phase = \"befor\" }\n[[step]]\ncommand = \"true\"\n"), @r#"
 tasks/2026-fix.toml:1:4: the name of a release task begins with its version (name the file YYYYMMDDHHMMSS_fix.toml, with the time at which it was written)
 tasks/2026-fix.toml:1:24: `phase` takes "before" or "after" (did you mean "before"?)

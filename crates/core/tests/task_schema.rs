@@ -7,6 +7,8 @@ use proptest::sample::Index;
 use serde_json::Value;
 
 const GOOD: &[&str] = &[
+    "on.schedule = { cron = \"0 9 * * MON-FRI\", timezone = \"Europe/Berlin\", missed = \"none\" }\n[[step]]\ncommand = \"x\"\n",
+    "on.schedule = { every = \"15m\" }\n[[step]]\ncommand = \"x\"\n",
     include_str!("tasks/score_census.toml"),
     include_str!("tasks/invoice.toml"),
     include_str!("tasks/every_option.toml"),
@@ -19,6 +21,9 @@ const BAD: &[&str] = &[
     "titel = \"x\"\non.call = {}\n[[step]]\ncommand = \"x\"\n",
     "on.mail = {}\n[[step]]\ncommand = \"x\"\n",
     "on.call = {}\non.object = { source = \"folder:x\" }\n[[step]]\ncommand = \"x\"\n",
+    "on.schedule = {}\n[[step]]\ncommand = \"x\"\n",
+    "on.schedule = { cron = \"0 9 * * *\", every = \"1h\" }\n[[step]]\ncommand = \"x\"\n",
+    "on.schedule = { every = \"1h\", missed = \"some\" }\n[[step]]\ncommand = \"x\"\n",
     "on.object = {}\n[[step]]\ncommand = \"x\"\n",
     "on.object = { source = \"s3://x\" }\n[[step]]\ncommand = \"x\"\n",
     "on.call = {}\n[[step]]\ncommand = \"x\"\nretry = 3\n",

@@ -122,6 +122,7 @@ pub(crate) enum Lang {
 pub(crate) enum On {
     Release,
     Object,
+    Schedule,
     Call,
 }
 

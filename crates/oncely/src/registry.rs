@@ -9,9 +9,9 @@ use oncely_actions::{
 };
 use oncely_core::action::Action;
 use oncely_core::source::Source;
-use oncely_core::task::{ActionKind, Task, Trigger};
+use oncely_core::task::{ActionKind, ObjectTrigger, ScheduleTrigger, Task, Trigger};
 use oncely_engine::Actions;
-use oncely_sources::{Folder, FolderConfig, Spool};
+use oncely_sources::{Folder, FolderConfig, Spool, Ticks};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -111,9 +111,25 @@ type Named = (String, Box<dyn Source>);
 /// The source that watches a task's trigger, with the name of its cursor; none where events come by
 /// hand.
 pub(crate) fn source(house: &House, task: &Task) -> Result<Option<Named>, Failure> {
-    let Trigger::Object(object) = &task.on else {
-        return Ok(None);
-    };
+    match &task.on {
+        Trigger::Object(object) => folder(house, task, object).map(Some),
+        Trigger::Schedule(trigger) => Ok(Some(ticks(house, task, trigger))),
+        Trigger::Release(_) | Trigger::Call(_) => Ok(None),
+    }
+}
+
+/// A schedule that is changed begins anew: its cursor has another name.
+fn ticks(house: &House, task: &Task, trigger: &ScheduleTrigger) -> Named {
+    let name = format!("schedule:{}", trigger.schedule);
+    let ticks = Ticks::new(trigger.clone(), house.shared_clock());
+    (cursor_name(house, task, &name), Box::new(ticks))
+}
+
+fn cursor_name(house: &House, task: &Task, source: &str) -> String {
+    format!("{}/{}/{source}", house.config.environment.value, task.id)
+}
+
+fn folder(house: &House, task: &Task, object: &ObjectTrigger) -> Result<Named, Failure> {
     let name = format!("folder:{}", object.folder);
     let folder = Folder::new(FolderConfig {
         folder: house.config.root.join(&object.folder),
@@ -124,11 +140,7 @@ pub(crate) fn source(house: &House, task: &Task) -> Result<Option<Named>, Failur
         clock: house.shared_clock(),
     });
     let folder = folder.map_err(|e| Failure::usage(format!("{}: {e}", task.path)))?;
-    let environment = &house.config.environment.value;
-    Ok(Some((
-        format!("{environment}/{}/{name}", task.id),
-        Box::new(folder),
-    )))
+    Ok((cursor_name(house, task, &name), Box::new(folder)))
 }
 
 /// Secrets from `ONCELY_SECRET_NAME`, or from files in a folder.

@@ -9,7 +9,9 @@
 pub mod call;
 pub mod object;
 pub mod release;
+pub mod schedule;
 mod spool;
 
 pub use object::{Folder, FolderConfig, matches};
+pub use schedule::Ticks;
 pub use spool::Spool;

@@ -37,7 +37,7 @@ pub fn key() -> EventKey {
 pub fn version(task: &Task) -> Option<&str> {
     match &task.on {
         Trigger::Release(release) => Some(&release.version),
-        Trigger::Object(_) | Trigger::Call(_) => None,
+        Trigger::Object(_) | Trigger::Call(_) | Trigger::Schedule(_) => None,
     }
 }
 
@@ -79,7 +79,7 @@ fn concerns(task: &Task, release: &Release) -> bool {
 pub fn event(task: &Task, release: &Release, late: bool) -> Value {
     let phase = match &task.on {
         Trigger::Release(trigger) => trigger.phase,
-        Trigger::Object(_) | Trigger::Call(_) => Phase::After,
+        Trigger::Object(_) | Trigger::Call(_) | Trigger::Schedule(_) => Phase::After,
     };
     serde_json::json!({
         "release": release.id,

@@ -105,7 +105,7 @@ impl<'r> Ids<'r> {
             );
         };
         match called.1.task.as_ref().map(|task| &task.on) {
-            Some(Trigger::Release(_) | Trigger::Object(_)) => Some(
+            Some(Trigger::Release(_) | Trigger::Object(_) | Trigger::Schedule(_)) => Some(
                 Problem::new(format!("task `{name}` cannot be called"))
                     .label("it has another trigger")
                     .help("give the called task [on.call]"),

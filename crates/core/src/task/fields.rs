@@ -65,6 +65,19 @@ pub const OBJECT: &[Field] = &[
     ),
 ];
 
+/// `event` of a task that is started by the clock.
+pub const SCHEDULE: &[Field] = &[
+    field(
+        "time",
+        "When it was due, as clocks in its time zone show it: `2026-11-24T09:00:00+01:00`.",
+    ),
+    field("at", "The same, in milliseconds since 1970."),
+    field(
+        "missed",
+        "Whether it comes more than a minute late: no server was running.",
+    ),
+];
+
 /// `run`.
 pub const RUN: &[Field] = &[
     field("id", "The run's number."),
@@ -184,6 +197,7 @@ pub fn event_of(trigger: &Trigger) -> Shape {
     match trigger {
         Trigger::Release(_) => Shape::Known(RELEASE),
         Trigger::Object(_) => Shape::Known(OBJECT),
+        Trigger::Schedule(_) => Shape::Known(SCHEDULE),
         Trigger::Call(_) => Shape::Open,
     }
 }

@@ -1,5 +1,6 @@
 //! What a task file says, once it has been read and checked.
 
+use super::schedule::Schedule;
 use crate::backoff::Retry;
 use crate::fact::OnUnknown;
 use crate::ids::{ContentHash, Environment, StepId, TaskId};
@@ -73,6 +74,8 @@ pub enum Trigger {
     Object(ObjectTrigger),
     /// `on.call`: once for each call with a new key.
     Call(CallTrigger),
+    /// `on.schedule`: once for each tick of the clock.
+    Schedule(ScheduleTrigger),
 }
 
 impl Trigger {
@@ -83,6 +86,7 @@ impl Trigger {
             Self::Release(_) => "release",
             Self::Object(_) => "object",
             Self::Call(_) => "call",
+            Self::Schedule(_) => "schedule",
         }
     }
 }
@@ -126,6 +130,27 @@ pub struct ObjectTrigger {
     pub pattern: String,
     /// What happens with objects that were there before the task.
     pub existing: Option<Existing>,
+}
+
+/// `on.schedule`.
+#[derive(Debug, Clone)]
+pub struct ScheduleTrigger {
+    /// When it ticks.
+    pub schedule: Schedule,
+    /// What happens with ticks that passed while nobody was there.
+    pub missed: Missed,
+}
+
+/// What happens with ticks that passed while nobody was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Missed {
+    /// Each of them comes, late.
+    All,
+    /// The last of them comes, for all.
+    #[default]
+    Last,
+    /// None comes.
+    None,
 }
 
 /// `on.call`.

@@ -1,7 +1,7 @@
 //! The reference of task files as Markdown, made from the same tables that the reader walks by.
 
 use super::actions::{ACTIONS, ActionDoc, OptionKind, OptionSpec, TableSpec};
-use super::fields::{EACH, Field, LOOP, OBJECT, RELEASE, ROOTS, RUN, outputs};
+use super::fields::{EACH, Field, LOOP, OBJECT, RELEASE, ROOTS, RUN, SCHEDULE, outputs};
 use super::policy::{POLICY, RETRY};
 use super::steps::READ;
 use super::top::{KeyDoc, LIMITS, TOP, TRIGGERS};
@@ -46,6 +46,7 @@ fn triggers(page: &mut String) {
         match *trigger {
             "release" => fields(page, RELEASE),
             "object" => fields(page, OBJECT),
+            "schedule" => fields(page, SCHEDULE),
             _ => page.push_str(" the JSON object that the call brings, as it is.\n"),
         }
     }

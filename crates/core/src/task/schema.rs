@@ -72,10 +72,16 @@ fn on() -> Value {
             "phase" => json!({ "enum": ["before", "after"] }),
             "existing" => json!({ "enum": ["run", "skip"] }),
             "source" => json!({ "type": "string", "pattern": "^folder:[^/]" }),
+            "missed" => json!({ "enum": ["all", "last", "none"] }),
+            "every" => reference("duration"),
             _ => text(),
         });
         if *trigger == "object" {
             merge(&mut schema, json!({ "required": ["source"] }));
+        }
+        if *trigger == "schedule" {
+            let one = json!([{ "required": ["cron"] }, { "required": ["every"] }]);
+            merge(&mut schema, json!({ "oneOf": one }));
         }
         merge(&mut schema, json!({ "description": doc }));
         properties.insert((*trigger).into(), schema);

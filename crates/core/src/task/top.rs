@@ -3,9 +3,13 @@
 use super::confine;
 use super::diagnostic::Problem;
 use super::fields::Shape;
-use super::model::{CallTrigger, Existing, Limits, ObjectTrigger, Phase, ReleaseTrigger, Trigger};
+use super::model::{
+    CallTrigger, Existing, Limits, Missed, ObjectTrigger, Phase, ReleaseTrigger, ScheduleTrigger,
+    Trigger,
+};
 use super::names::Scope;
 use super::reader::{Reader, Span, Table, Val};
+use super::schedule::{Schedule, time_zone};
 use crate::ids::Environment;
 use crate::limits;
 
@@ -51,6 +55,28 @@ pub const TRIGGERS: &[(&str, &str, &[KeyDoc])] = &[
             "key",
             "The key of a call that brings none: an expression over `event`.",
         )],
+    ),
+    (
+        "schedule",
+        "Once for each tick of the clock.",
+        &[
+            (
+                "cron",
+                "Minute, hour, day of month, month, day of week, such as `0 9 * * MON-FRI`; seconds may stand before them.",
+            ),
+            (
+                "every",
+                "In place of `cron`: a duration, counted from 1970-01-01 in UTC, at least a second.",
+            ),
+            (
+                "timezone",
+                "The time zone that `cron` is read in, such as `Europe/Berlin`; UTC unless given.",
+            ),
+            (
+                "missed",
+                "What happens with ticks that passed while no server was running: all, last or none; last unless given.",
+            ),
+        ],
     ),
 ];
 
@@ -162,7 +188,7 @@ impl Reader<'_> {
         let problem = Problem::new("nothing starts this task")
             .label("there is no `on`")
             .help(
-                "add [on.object] or [on.call], or name the file YYYYMMDDHHMMSS_name for a task \
+                "add [on.object], [on.schedule] or [on.call], or name the file YYYYMMDDHHMMSS_name for a task \
                  that runs once at a release",
             );
         self.report(0..0, problem);
@@ -186,6 +212,7 @@ impl Reader<'_> {
         match kind {
             "release" => self.release(&table, span, name).map(Trigger::Release),
             "object" => self.object(&table, span).map(Trigger::Object),
+            "schedule" => self.schedule(&table, span).map(Trigger::Schedule),
             _ => {
                 let scope = Scope::event_only(Shape::Open, "call");
                 let key = table
@@ -250,6 +277,70 @@ impl Reader<'_> {
                 _ => Existing::Skip,
             }),
         })
+    }
+
+    fn schedule(&mut self, table: &Table<'_, '_>, span: Span) -> Option<ScheduleTrigger> {
+        let missed = table
+            .get("missed")
+            .and_then(|value| self.choice(value, "missed", &["all", "last", "none"]));
+        let schedule = match (table.get("cron"), table.get("every")) {
+            (Some(cron), None) => self.cron(table, cron),
+            (None, Some(every)) => self.every(table, every),
+            (Some(_), Some(every)) => {
+                let problem = Problem::new("`on.schedule` takes `cron` or `every`")
+                    .label("`cron` stands there already");
+                self.report(every.span(), problem);
+                None
+            }
+            (None, None) => {
+                let help = "cron = \"0 9 * * MON-FRI\", or every = \"15m\"";
+                self.missing(span, "cron", "`on.schedule`", help);
+                None
+            }
+        };
+        Some(ScheduleTrigger {
+            schedule: schedule?,
+            missed: match missed {
+                Some("all") => Missed::All,
+                Some("none") => Missed::None,
+                _ => Missed::Last,
+            },
+        })
+    }
+
+    fn cron(&mut self, table: &Table<'_, '_>, value: &Val<'_>) -> Option<Schedule> {
+        let zone = match table.get("timezone") {
+            None => jiff::tz::TimeZone::UTC,
+            Some(value) => {
+                let name = self.word(value, "timezone")?;
+                let help = "a name of the time zone database, such as \"Europe/Berlin\" or \"UTC\"";
+                let found = time_zone(name).map_err(|why| Problem::new(why).help(help));
+                self.keep(value.span(), found)?
+            }
+        };
+        let text = self.word(value, "cron")?;
+        let found = Schedule::cron(text, zone).map_err(|why| {
+            Problem::new(format!("`cron` cannot be read: {why}")).help(
+                "minute, hour, day of month, month, day of week: \"0 9 * * MON-FRI\" is nine \
+                 o'clock on weekdays",
+            )
+        });
+        self.keep(value.span(), found)
+    }
+
+    fn every(&mut self, table: &Table<'_, '_>, value: &Val<'_>) -> Option<Schedule> {
+        if let Some(span) = table.get("timezone").map(|_| table.key_span("timezone")) {
+            let problem = Problem::new("`timezone` is for `cron`")
+                .label("`every` is counted in UTC and knows no time zone");
+            self.report(span, problem);
+        }
+        let millis = self.some_time(value, "every")?;
+        if millis < limits::TICK_EVERY_MS {
+            let problem = Problem::new("`every` is at least a second");
+            self.report(value.span(), problem);
+            return None;
+        }
+        Some(Schedule::every(millis))
     }
 
     pub(super) fn limits(

@@ -95,6 +95,11 @@ fn key(
         Trigger::Release(_) => Err(Failure::usage(format!(
             "`{name}` is started by releases, not by calls. Use `oncely run`. Nothing was started."
         ))),
+        Trigger::Schedule(trigger) => Err(Failure::usage(format!(
+            "`{name}` is started by the clock ({}), not by calls. `oncely serve` does it when it is \
+             due. Nothing was started.",
+            trigger.schedule
+        ))),
         Trigger::Object(_) => Err(Failure::usage(format!(
             "`{name}` is started by objects that land, not by calls. Put a file into its folder. \
              Nothing was started."

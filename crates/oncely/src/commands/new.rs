@@ -14,7 +14,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &New) -> Result<Exit, Failu
     let name = checked(&args.name)?;
     if args.on != On::Release && !matches!(args.lang, Lang::Toml) {
         return Err(Failure::usage(
-            "a script is started by releases; --on object and --on call need --lang toml, whose \
+            "a script is started by releases; --on object, schedule and call need --lang toml, whose \
              steps may run a script. Nothing was written.",
         ));
     }
@@ -22,7 +22,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &New) -> Result<Exit, Failu
     fs::create_dir_all(&folder).map_err(io(&folder))?;
     let stem = match args.on {
         On::Release => format!("{}_{name}", version(&folder)?),
-        On::Object | On::Call => name.clone(),
+        On::Object | On::Schedule | On::Call => name.clone(),
     };
     let file = format!("{stem}.{}", ending(args.lang));
     let path = folder.join(&file);
@@ -37,7 +37,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &New) -> Result<Exit, Failu
     voice.say(format!("Made {shown}."));
     voice.say(match args.on {
         On::Release => "Next: oncely plan",
-        On::Object => "Next: oncely check, then oncely serve",
+        On::Object | On::Schedule => "Next: oncely check, then oncely serve",
         On::Call => "Next: oncely check, then oncely call",
     });
     Ok(Exit::Done)
@@ -112,6 +112,7 @@ fn text(args: &New, title: &str, rails: bool) -> String {
     match (args.lang, args.on) {
         (Lang::Toml, On::Release) => release(&quoted),
         (Lang::Toml, On::Object) => object(&quoted),
+        (Lang::Toml, On::Schedule) => schedule(&quoted),
         (Lang::Toml, On::Call) => call(&quoted),
         (Lang::Sh, _) => script(
             "#!/bin/sh -e",
@@ -178,6 +179,22 @@ existing = "run"                      # run | skip what is there already
 [[step]]
 id      = "look"
 command = ["wc", "-l", "{{{{ event.path }}}}"]
+"#
+    )
+}
+
+fn schedule(title: &str) -> String {
+    format!(
+        r#"title = {title}
+
+[on.schedule]
+cron     = "0 9 * * MON-FRI"          # or every = "15m"
+timezone = "UTC"                      # such as "Europe/Berlin"
+missed   = "last"                     # all | last | none: ticks while no server was running
+
+[[step]]
+id      = "hello"
+command = ["echo", "It is {{{{ event.time }}}}"]
 "#
     )
 }

@@ -25,7 +25,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Serve) -> Result<Exit, Fai
         let mut watching = Watching::new(voice, &house, &engine);
         watching.take(&loaded);
         let tasks = count(loaded.tasks.len(), "task");
-        let sources = count(watching.sources(), "folder");
+        let sources = count(watching.sources(), "source");
         voice.record(&serde_json::json!({
             "serving": loaded.tasks.len(), "sources": watching.sources(), "pid": std::process::id(),
         }));

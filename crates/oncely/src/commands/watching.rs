@@ -135,6 +135,7 @@ impl<'h> Watching<'h> {
 fn trigger(task: &Task) -> Option<String> {
     match &task.on {
         Trigger::Object(object) => Some(format!("{object:?}")),
+        Trigger::Schedule(trigger) => Some(format!("{trigger:?}")),
         Trigger::Release(_) | Trigger::Call(_) => None,
     }
 }

@@ -157,3 +157,45 @@ fn look(existing: &str) -> String {
         "[on.object]\nsource = \"folder:inbox\"\nmatch = \"*.csv\"\n{existing}\n[[step]]\nid = \"a\"\ncommand = \"true\"\n"
     )
 }
+
+#[test]
+fn a_schedule_ticks_once_for_all_servers_and_each_tick_has_its_moment() {
+    let project = Project::new();
+    project.write(
+        "tasks/tick.toml",
+        "[on.schedule]\nevery = \"1s\"\n\n[[step]]\nid = \"a\"\ncommand = \"echo $ONCELY_EVENT_KEY >> out\"\n",
+    );
+    let (one, two) = (project.serve(&[]), project.serve(&[]));
+    let text = project.wait_lines("out", 3);
+    assert_eq!(one.stop().code, 0);
+    assert_eq!(two.stop().code, 0);
+    let text = if text.lines().count() > 3 {
+        text
+    } else {
+        project.text("out")
+    };
+    let ticks: Vec<&str> = text.lines().collect();
+    let mut different = ticks.clone();
+    different.dedup();
+    assert_eq!(ticks, different, "a tick was done twice");
+    assert!(ticks.is_sorted(), "{ticks:?}");
+    assert!(
+        ticks
+            .iter()
+            .all(|tick| tick.len() == 20 && tick.ends_with('Z')),
+        "{ticks:?}"
+    );
+    project
+        .run(&["call", "tick"])
+        .says(2, &["started by the clock (every 1000 ms)"]);
+    project.run(&["why", ticks[0]]).says(0, &["tick", "done"]);
+}
+
+#[test]
+fn a_new_task_for_the_clock_works_as_it_is() {
+    let project = Project::new();
+    project
+        .run(&["new", "remind", "--on", "schedule", "-d", "Remind them"])
+        .says(0, &["Made tasks/remind.toml.", "oncely serve"]);
+    project.run(&["check"]).says(0, &[]);
+}
