@@ -170,7 +170,7 @@ async fn load_holder(db: &mut Db, slice: &mut Slice, name: &str) -> Result<(), S
             alive: true,
         };
         let id = registered.info.id;
-        slice.state.holders.entry(id).or_insert(registered);
+        slice.state.holders.insert(id, registered);
     }
     Ok(())
 }

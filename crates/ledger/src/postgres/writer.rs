@@ -23,7 +23,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// What one transaction is for.
 #[derive(Clone, Copy)]
 enum Work<'a> {
-    Units(&'a [&'a Unit]),
+    /// Units, and which job each belongs to.
+    Units(&'a [&'a Unit], &'a [usize]),
     Lease(&'a What, &'a Claim),
     Renew,
 }
@@ -118,7 +119,7 @@ impl Writer {
             if units.is_empty() {
                 continue;
             }
-            match self.insist(Work::Units(&units)).await {
+            match self.insist(Work::Units(&units, &places)).await {
                 Ok(Came::Units(results)) => {
                     for (place, result) in places.into_iter().zip(results) {
                         if let Some(job) = jobs.get_mut(place) {
@@ -276,21 +277,21 @@ pub(crate) fn needs_lease(unit: &Unit) -> bool {
 impl Work<'_> {
     fn claims(self) -> bool {
         match self {
-            Self::Units(units) => units.iter().any(|unit| claims(unit)),
+            Self::Units(units, _) => units.iter().any(|unit| claims(unit)),
             Self::Lease(..) => true,
             Self::Renew => false,
         }
     }
 
     fn has_sql(self) -> bool {
-        matches!(self, Self::Units(units) if units.iter().any(|unit| has_sql(unit)))
+        matches!(self, Self::Units(units, _) if units.iter().any(|unit| has_sql(unit)))
     }
 }
 
 /// Does the work in the open transaction; says too whether this holder has a row now.
 async fn transaction(db: &mut Db, me: &Me, work: Work<'_>) -> Result<(Came, bool), Stop> {
     match work {
-        Work::Units(units) => apply(db, me, units).await,
+        Work::Units(units, jobs) => apply(db, me, units, jobs).await,
         Work::Lease(what, wanted) => {
             let (leased, slice) = claim::claim(db, me, what, wanted).await?;
             let holds = slice.state.holders.contains_key(&me.id);
@@ -308,16 +309,29 @@ async fn transaction(db: &mut Db, me: &Me, work: Work<'_>) -> Result<(Came, bool
     }
 }
 
-async fn apply(db: &mut Db, me: &Me, units: &[&Unit]) -> Result<(Came, bool), Stop> {
+async fn apply(
+    db: &mut Db,
+    me: &Me,
+    units: &[&Unit],
+    jobs: &[usize],
+) -> Result<(Came, bool), Stop> {
     let mut slice = Slice::load(db, me, units).await?;
     let registration = me.registration();
     let mut results = Vec::with_capacity(units.len());
-    for unit in units {
-        results.push(if slice.lost && claims(unit) {
+    // After a unit that is wrong the others of its job are left.
+    let mut wrong = None;
+    for (unit, job) in units.iter().zip(jobs) {
+        let result = if wrong == Some(job) {
+            Err(LedgerError::Closed)
+        } else if slice.lost && claims(unit) {
             Err(LedgerError::LeaseLost)
         } else {
             apply_with(&mut slice.state, &registration, unit, || Ok(Ok(())))
-        });
+        };
+        if result.is_err() {
+            wrong = Some(job);
+        }
+        results.push(result);
     }
     let applied = |r: &Result<UnitResult, _>| matches!(r, Ok(UnitResult::Applied(_)));
     if !results.iter().any(applied) {
