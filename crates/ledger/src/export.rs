@@ -85,8 +85,8 @@ fn put_facts(out: &mut dyn Write, run: RunId, facts: &[Recorded]) -> io::Result<
 }
 
 /// Writes a ledger in memory.
-pub(crate) fn memory(state: &State, out: &mut dyn Write) -> io::Result<()> {
-    let (name, schema) = ("memory", schema::VERSION);
+pub(crate) fn memory(state: &State, name: &str, out: &mut dyn Write) -> io::Result<()> {
+    let schema = schema::VERSION;
     put(out, &Line::Ledger { name, schema })?;
     for (id, run) in &state.runs {
         put(out, &Line::Run(&run.row))?;

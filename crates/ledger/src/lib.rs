@@ -1,4 +1,4 @@
-//! What has happened: the memory model and the SQLite store.
+//! What has happened: the memory model, the SQLite store and the PostgreSQL store.
 //!
 //! Both mean the same. The memory model says what is meant, the conformance suite asks every store
 //! for it, and random sequences of commands compare their answers one by one.
@@ -12,6 +12,7 @@ mod clock;
 pub mod conformance;
 mod export;
 mod memory;
+mod postgres;
 mod rules;
 mod sabotage;
 mod sql;
@@ -19,4 +20,5 @@ mod sqlite;
 
 pub use clock::SystemClock;
 pub use memory::MemoryLedger;
+pub use postgres::{PostgresLedger, PostgresOptions, TimeSource};
 pub use sqlite::{Backup, Options, SqliteLedger, migrate};

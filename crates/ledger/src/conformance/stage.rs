@@ -26,6 +26,10 @@ pub trait Stores {
     fn clock(&self) -> Arc<TurnedClock>;
     /// Everything, as JSON lines.
     fn export(&self, handle: &Self::Handle) -> String;
+    /// Whether statements of tasks may be in SQLite's dialect, and fail in its words.
+    fn speaks_sqlite(&self) -> bool {
+        true
+    }
 }
 
 /// A clock that only tests turn.

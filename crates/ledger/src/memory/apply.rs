@@ -29,6 +29,16 @@ pub(crate) fn apply(
     me: &Registered,
     unit: &Unit,
 ) -> Result<UnitResult, LedgerError> {
+    apply_with(state, me, unit, || run_statements(sql, unit))
+}
+
+/// Applies a unit, with its statements executed by whoever has a database for them.
+pub(crate) fn apply_with(
+    state: &mut State,
+    me: &Registered,
+    unit: &Unit,
+    statements: impl FnOnce() -> Result<Result<(), String>, LedgerError>,
+) -> Result<UnitResult, LedgerError> {
     rules::shape(unit)?;
     if let Some(guard) = unit.guards.iter().find(|g| !holds(state, me.info.id, g)) {
         return Ok(UnitResult::Refused(guard.clone()));
@@ -38,7 +48,7 @@ pub(crate) fn apply(
     }
     let draft = Draft::of(state, me.info.id, unit)?;
     let (runs, about, admitted) = (draft.runs, draft.about, draft.admitted);
-    if let Err(words) = run_statements(sql, unit)? {
+    if let Err(words) = statements()? {
         return Ok(UnitResult::SqlFailed(words));
     }
     if runs.values().any(|r| r.row.holder == Some(me.info.id)) {

@@ -24,7 +24,7 @@ pub(crate) fn claim(state: &mut State, me: &Registered, what: &What, claim: &Cla
 }
 
 /// Due runs that may be claimed now, in the order in which they became due.
-fn choose(state: &State, claim: &Claim) -> Vec<RunId> {
+pub(crate) fn choose(state: &State, claim: &Claim) -> Vec<RunId> {
     let mut due: Vec<&RunRow> = candidates(state, claim).collect();
     due.sort_by_key(|row| (row.due, row.id));
     let mut chosen: Vec<&RunRow> = Vec::new();
@@ -103,7 +103,7 @@ fn lane<'a>(state: &'a State, row: &RunRow) -> Vec<&'a RunRow> {
 }
 
 /// Whether a run that was asked for by number can be had: not held, not ended, not out of turn.
-fn can_be_claimed(state: &State, id: RunId, claim: &Claim) -> bool {
+pub(crate) fn can_be_claimed(state: &State, id: RunId, claim: &Claim) -> bool {
     let Some(row) = state.runs.get(&id).map(|run| &run.row) else {
         return false;
     };
@@ -116,7 +116,7 @@ fn can_be_claimed(state: &State, id: RunId, claim: &Claim) -> bool {
             .any(|o| o.holder.is_some() || (o.seq > 0 && precedes(o, row)))
 }
 
-fn take(state: &mut State, me: &Registered, ids: &[RunId], now: Timestamp) -> Vec<Held> {
+pub(crate) fn take(state: &mut State, me: &Registered, ids: &[RunId], now: Timestamp) -> Vec<Held> {
     let mut held = Vec::new();
     for id in ids {
         let Some(run) = state.runs.get_mut(id) else {
@@ -141,7 +141,7 @@ fn take(state: &mut State, me: &Registered, ids: &[RunId], now: Timestamp) -> Ve
     held
 }
 
-fn named(state: &mut State, me: &Registered, name: &str) -> Leased {
+pub(crate) fn named(state: &mut State, me: &Registered, name: &str) -> Leased {
     let busy = state.names.get(name).and_then(|n| n.holder);
     if let Some(holder) = busy {
         return Leased::Busy(info(state, holder));

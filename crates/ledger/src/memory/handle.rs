@@ -86,7 +86,7 @@ impl MemoryLedger {
     /// # Errors
     /// When the writer does not take it.
     pub fn export(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        crate::export::memory(&self.inner().0, out)
+        crate::export::memory(&self.inner().0, "memory", out)
     }
 
     fn on(shared: Arc<Shared>, role: &str) -> Self {

@@ -1,8 +1,8 @@
 //! The model that every store is compared with: all of a ledger in memory, simple before fast.
 
 mod answer;
-mod apply;
-mod claim;
+pub(crate) mod apply;
+pub(crate) mod claim;
 mod handle;
 pub(crate) mod state;
 

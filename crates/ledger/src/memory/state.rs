@@ -55,12 +55,15 @@ pub(crate) struct State {
     pub(crate) names: BTreeMap<String, Name>,
     pub(crate) holders: BTreeMap<HolderId, Registered>,
     pub(crate) next_holder: i64,
+    /// How many runs there are that are not in `runs`: this is a part of a larger ledger.
+    pub(crate) runs_before: i64,
 }
 
 impl State {
     /// The number for the next run.
     pub(crate) fn next_run(&self) -> RunId {
-        RunId(self.runs.keys().next_back().map_or(1, |last| last.0 + 1))
+        let last = self.runs.keys().next_back().map_or(0, |last| last.0);
+        RunId(last.max(self.runs_before) + 1)
     }
 
     /// A number for a holder that is about to work on the ledger.

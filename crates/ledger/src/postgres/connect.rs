@@ -1,0 +1,44 @@
+//! Connections: TLS by rustls with the system's certificates, or none where the URL says so.
+
+use super::db::{Db, Stop};
+use oncely_core::ledger::LedgerError;
+use rustls::{ClientConfig, RootCertStore};
+use std::sync::Arc;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// Makes a connection, whose messages are carried by a task of the runtime at hand.
+pub(crate) async fn connect(config: &Config) -> Result<Db, Stop> {
+    let client = if config.get_ssl_mode() == SslMode::Disable {
+        let (client, carrier) = config.connect(NoTls).await?;
+        tokio::spawn(async move { carried(carrier.await) });
+        client
+    } else {
+        let (client, carrier) = config.connect(tls()?).await?;
+        tokio::spawn(async move { carried(carrier.await) });
+        client
+    };
+    client
+        .batch_execute("set default_transaction_isolation = 'read committed'")
+        .await?;
+    Ok(Db::new(client))
+}
+
+fn carried(end: Result<(), tokio_postgres::Error>) {
+    if let Err(error) = end {
+        tracing::warn!(%error, "a connection to the ledger was lost");
+    }
+}
+
+fn tls() -> Result<MakeRustlsConnect, LedgerError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| LedgerError::Unusable(format!("TLS cannot be used: {error}.")))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}

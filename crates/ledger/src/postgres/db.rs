@@ -1,0 +1,138 @@
+//! One connection, with its statements prepared once.
+
+use oncely_core::ledger::LedgerError;
+use std::collections::HashMap;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Error, Row, Statement};
+
+/// A value for a parameter.
+pub(crate) type Param<'a> = &'a (dyn ToSql + Sync);
+
+/// Why a transaction did not come to its end.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The database, or the way to it.
+    Database(Error),
+    /// The connection was lost while a commit was under way: nobody knows whether it happened.
+    Doubt(Error),
+    /// Another transaction was in the way, or what was found cannot be read.
+    Ledger(LedgerError),
+    /// Another transaction took a key meanwhile; look again.
+    Overtaken,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<LedgerError> for Stop {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+impl Stop {
+    /// Whether the same transaction may go through at the next try.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Database(error) => is_lost(error) || is_conflict(error),
+            Self::Doubt(_) | Self::Overtaken => true,
+            Self::Ledger(_) => false,
+        }
+    }
+}
+
+/// Whether the connection is of no use any more.
+pub(crate) fn is_lost(error: &Error) -> bool {
+    let Some(code) = error.code() else {
+        return true;
+    };
+    code.code().starts_with("08")
+        || [
+            &SqlState::ADMIN_SHUTDOWN,
+            &SqlState::CRASH_SHUTDOWN,
+            &SqlState::CANNOT_CONNECT_NOW,
+            &SqlState::TOO_MANY_CONNECTIONS,
+        ]
+        .contains(&code)
+}
+
+/// Whether another transaction was in the way.
+pub(crate) fn is_conflict(error: &Error) -> bool {
+    error
+        .code()
+        .is_some_and(|code| code.code().starts_with("40"))
+}
+
+/// One connection.
+pub(crate) struct Db {
+    client: Client,
+    prepared: HashMap<String, Statement>,
+}
+
+impl Db {
+    /// On a connection that was just made.
+    pub(crate) fn new(client: Client) -> Self {
+        Self {
+            client,
+            prepared: HashMap::new(),
+        }
+    }
+
+    /// Whether the connection is gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    async fn prepared(&mut self, text: &str) -> Result<Statement, Error> {
+        if let Some(known) = self.prepared.get(text) {
+            return Ok(known.clone());
+        }
+        let statement = self.client.prepare(text).await?;
+        self.prepared.insert(text.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    /// The rows that a statement of the ledger gives.
+    pub(crate) async fn rows(&mut self, text: &str, p: &[Param<'_>]) -> Result<Vec<Row>, Error> {
+        let statement = self.prepared(text).await?;
+        self.client.query(&statement, p).await
+    }
+
+    /// Executes a statement of the ledger; says how many rows it changed.
+    pub(crate) async fn run(&mut self, text: &str, p: &[Param<'_>]) -> Result<u64, Error> {
+        let statement = self.prepared(text).await?;
+        self.client.execute(&statement, p).await
+    }
+
+    /// Executes texts without parameters.
+    pub(crate) async fn simple(&self, text: &str) -> Result<(), Error> {
+        self.client.batch_execute(text).await
+    }
+
+    /// Executes one statement of a task.
+    pub(crate) async fn task(&self, text: &str, p: &[Param<'_>]) -> Result<(), Error> {
+        let statement = self.client.prepare(text).await?;
+        self.client.query(&statement, p).await.map(drop)
+    }
+
+    /// Ends a transaction. Where the connection is lost on the way, nobody knows how it ended.
+    pub(crate) async fn commit(&self) -> Result<(), Stop> {
+        match self.simple("commit").await {
+            Err(error) if is_lost(&error) => Err(Stop::Doubt(error)),
+            other => Ok(other?),
+        }
+    }
+
+    /// Leaves a transaction as if it had not been.
+    pub(crate) async fn roll_back(&self) {
+        if let Err(error) = self.simple("rollback").await
+            && !is_lost(&error)
+        {
+            tracing::warn!(%error, "a transaction of the ledger could not be rolled back");
+        }
+    }
+}

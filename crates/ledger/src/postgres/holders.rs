@@ -1,0 +1,134 @@
+//! This process as a holder, its lease, and those who are gone.
+
+use super::db::{Db, Stop};
+use super::options::PostgresOptions;
+use super::{save, slice};
+use crate::SystemClock;
+use crate::clock::{boot_id, is_over};
+use crate::memory::state::Registered;
+use oncely_core::ids::HolderId;
+use oncely_core::ledger::HolderInfo;
+use oncely_core::time::Clock;
+
+/// The database's clock, where none is given.
+const NOW: &str = "coalesce($1::bigint, (extract(epoch from clock_timestamp()) * 1000)::bigint)";
+
+/// A number that no other holder has.
+pub(crate) fn new_id() -> HolderId {
+    crate::sqlite::holders::new_id(&boot_id())
+}
+
+/// This process as a holder.
+pub(crate) struct Me {
+    pub(crate) id: HolderId,
+    /// Stays the same when the holder starts anew: changes are counted under it.
+    pub(crate) handle: i64,
+    pub(crate) options: PostgresOptions,
+    /// Its row is committed.
+    pub(crate) registered: bool,
+    /// It must give everything up at the next renewal: it was late, or does not know what it holds.
+    pub(crate) gave_up: bool,
+    /// When its lease was last written, by this machine's own clock.
+    pub(crate) renewed: i64,
+}
+
+impl Me {
+    /// A holder that holds nothing yet.
+    pub(crate) fn new(options: PostgresOptions) -> Self {
+        let id = new_id();
+        Self {
+            id,
+            handle: id.0,
+            options,
+            registered: false,
+            gave_up: false,
+            renewed: 0,
+        }
+    }
+
+    /// What is written when this holder first claims something.
+    pub(crate) fn registration(&self) -> Registered {
+        let info = HolderInfo {
+            id: self.id,
+            pid: std::process::id(),
+            role: self.options.role.clone(),
+            since: self.options.clock.now(),
+        };
+        Registered {
+            info,
+            renewed: 0,
+            alive: true,
+        }
+    }
+
+    /// Whether it has not renewed its lease for so long that others may be about to take over: it
+    /// stops by its own clock, a fifth of the lease before they do.
+    pub(crate) fn is_late(&self) -> bool {
+        let lease = self.options.lease_ms();
+        let sure = lease - lease / 5;
+        self.registered && is_over(self.renewed, sure, SystemClock.boot_millis())
+    }
+
+    /// Writes this holder's row.
+    pub(crate) async fn insert(&self, db: &mut Db) -> Result<(), Stop> {
+        let text = format!(
+            "insert into oncely_holders (renewed, id, pid, role, since, lease_ms)
+             values ({NOW}, $2, $3, $4, $5, $6)"
+        );
+        let given = self.options.leases.given();
+        let info = self.registration().info;
+        let (pid, lease) = (i64::from(info.pid), self.options.lease_ms());
+        db.run(
+            &text,
+            &[&given, &info.id.0, &pid, &info.role, &info.since.0, &lease],
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Renews the own lease and frees those who are gone. None when this holder was freed itself.
+    pub(crate) async fn renew(&self, db: &mut Db) -> Result<Option<u64>, Stop> {
+        let given = self.options.leases.given();
+        if self.gave_up {
+            slice::take_turn(db).await?;
+            self.free(db, &[self.id.0]).await?;
+            return Ok(None);
+        }
+        if self.registered {
+            let text = format!("update oncely_holders set renewed = {NOW} where id = $2");
+            if db.run(&text, &[&given, &self.id.0]).await? == 0 {
+                return Ok(None);
+            }
+        }
+        let text =
+            format!("select id from oncely_holders where id <> $2 and {NOW} - renewed >= lease_ms");
+        if db.rows(&text, &[&given, &self.id.0]).await?.is_empty() {
+            return Ok(Some(0));
+        }
+        // Those who are gone are looked for again under the locks: one may have come back.
+        slice::take_turn(db).await?;
+        let text = format!("{text} order by id for update");
+        let mut gone: Vec<i64> = Vec::new();
+        for row in db.rows(&text, &[&given, &self.id.0]).await? {
+            gone.push(row.try_get(0)?);
+        }
+        Ok(Some(self.free(db, &gone).await?))
+    }
+
+    /// Gives back everything that holders hold and forgets them; says how many runs that were.
+    pub(crate) async fn free(&self, db: &mut Db, gone: &[i64]) -> Result<u64, Stop> {
+        if gone.is_empty() {
+            return Ok(0);
+        }
+        db.run("delete from oncely_holders where id = any($1)", &[&gone])
+            .await?;
+        // What was being worked on is due at once: `rules::due_when_freed`.
+        let text = "update oncely_runs set holder = null, due = case when status in (0, 1)
+                    then least(coalesce(due, $2), $2) else due end where holder = any($1)";
+        let freed = db.run(text, &[&gone, &self.options.clock.now().0]).await?;
+        let text = "update oncely_names set holder = null where holder = any($1)";
+        db.run(text, &[&gone]).await?;
+        save::change(db, self).await?;
+        Ok(freed)
+    }
+}

@@ -1,0 +1,28 @@
+//! A ledger in a PostgreSQL database: one writing connection in each process, group commits, and
+//! any number of processes on any number of machines.
+//!
+//! A transaction loads what its units touch, with locks; the memory model decides on it; what has
+//! changed is written back in a few statements. So both mean the same by construction, and the
+//! suite checks the loading and the writing.
+//!
+//! Order of locks, the same everywhere: the turn, holders, runs by number. The turn is one row. It
+//! is taken by what is not about single runs: admission, cursors, names, caps and lanes.
+
+mod answers;
+mod claim;
+mod connect;
+mod db;
+mod holders;
+mod options;
+mod save;
+mod schema;
+mod slice;
+mod statements;
+mod store;
+mod text;
+mod whole;
+mod words;
+mod writer;
+
+pub use options::{PostgresOptions, TimeSource};
+pub use store::PostgresLedger;

@@ -1,0 +1,110 @@
+//! How a ledger in PostgreSQL is opened.
+
+use super::words;
+use crate::SystemClock;
+use oncely_core::ledger::{LEASE, LedgerError};
+use oncely_core::time::Clock;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_postgres::Config;
+use tokio_postgres::config::Host;
+
+/// Whose clock leases are measured by.
+#[derive(Clone)]
+pub enum TimeSource {
+    /// The database's: the same for all machines.
+    Database,
+    /// A clock that tests turn.
+    Given(Arc<dyn Clock>),
+}
+
+impl TimeSource {
+    /// The time to be used instead of the database's, in milliseconds.
+    pub(crate) fn given(&self) -> Option<i64> {
+        match self {
+            Self::Database => None,
+            Self::Given(clock) => Some(clock.boot_millis()),
+        }
+    }
+}
+
+/// How a ledger in PostgreSQL is opened.
+#[derive(Clone)]
+pub struct PostgresOptions {
+    /// What this process is: `oncely serve`, `oncely run`.
+    pub role: String,
+    /// Make the ledger's tables if there are none.
+    pub create: bool,
+    /// The password of the user in the URL, which never holds it itself.
+    pub password: Option<String>,
+    /// How long a lease lasts without being renewed.
+    pub lease: Duration,
+    /// How long a call goes on trying while the server cannot be reached.
+    pub wait: Duration,
+    /// How long the statements of one unit may take.
+    pub sql_budget: Duration,
+    /// The clock that people see.
+    pub clock: Arc<dyn Clock>,
+    /// The clock of leases.
+    pub leases: TimeSource,
+}
+
+impl PostgresOptions {
+    /// The options of a process that works on an existing ledger.
+    #[must_use]
+    pub fn new(role: &str) -> Self {
+        Self {
+            role: role.to_owned(),
+            create: false,
+            password: None,
+            lease: LEASE,
+            wait: Duration::from_secs(10),
+            sql_budget: crate::sql::BUDGET,
+            clock: Arc::new(SystemClock),
+            leases: TimeSource::Database,
+        }
+    }
+
+    /// The lease in milliseconds.
+    pub(crate) fn lease_ms(&self) -> i64 {
+        i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+/// Reads a URL. A server's certificate is always verified where TLS is used, so that `verify-ca`
+/// and `verify-full` mean the same as `require`.
+pub(crate) fn config(url: &str, options: &PostgresOptions) -> Result<Config, LedgerError> {
+    let plain = url
+        .replace("sslmode=verify-full", "sslmode=require")
+        .replace("sslmode=verify-ca", "sslmode=require");
+    // The words of the parser may repeat parts of the URL: they are not shown.
+    let mut config: Config = plain.parse().map_err(|_| {
+        LedgerError::Unusable(
+            "the ledger's URL cannot be read. Nothing was changed. Write it as \
+             postgres://user@host:5432/database?sslmode=require in oncely.toml."
+                .into(),
+        )
+    })?;
+    if config.get_password().is_some() {
+        return Err(words::password_in_url());
+    }
+    if let Some(password) = &options.password {
+        config.password(password);
+    }
+    config.application_name(&options.role);
+    config.connect_timeout(Duration::from_secs(5));
+    Ok(config)
+}
+
+/// Where the ledger is, for people.
+pub(crate) fn place(config: &Config) -> String {
+    let host = match config.get_hosts().first() {
+        Some(Host::Tcp(name)) => name.clone(),
+        #[cfg(unix)]
+        Some(Host::Unix(path)) => path.display().to_string(),
+        None => "localhost".into(),
+    };
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    let name = config.get_dbname().unwrap_or("?");
+    format!("PostgreSQL {host}:{port}/{name}")
+}

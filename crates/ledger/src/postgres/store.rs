@@ -1,0 +1,409 @@
+//! A ledger in PostgreSQL: the handle that the engine holds.
+//!
+//! Its connections live on a thread of their own, so that opening, closing and exporting work from
+//! anywhere, and a busy engine does not delay a commit.
+
+use super::db::{Db, Stop};
+use super::holders::Me;
+use super::options::{self, PostgresOptions};
+use super::writer::{Writer, needs_lease};
+use super::{answers, connect, schema, whole, words};
+use crate::sqlite::next_change;
+use oncely_core::Fut;
+use oncely_core::ids::HolderId;
+use oncely_core::ledger::{
+    Answer, Change, Claim, Leased, Ledger, LedgerError, Query, Unit, UnitResult, What,
+};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{oneshot, watch};
+use tokio_postgres::Config;
+
+/// How long the end of a process waits for its connections.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+/// How often changes of other processes are looked for while somebody watches.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What the writer is asked for.
+pub(crate) enum Request {
+    Commit(Vec<Unit>),
+    Lease(What, Claim),
+    Renew,
+}
+
+/// What it answers.
+pub(crate) enum Done {
+    Units(Vec<UnitResult>),
+    Leased(Leased),
+    Freed(u64),
+}
+
+/// A request under way.
+pub(crate) struct Job {
+    pub(crate) request: Request,
+    results: Vec<UnitResult>,
+    pub(crate) failed: Option<LedgerError>,
+    answer: oneshot::Sender<Result<Done, LedgerError>>,
+}
+
+impl Job {
+    pub(crate) fn is_commit(&self) -> bool {
+        matches!(self.request, Request::Commit(_))
+    }
+
+    /// The units that have no answer yet.
+    pub(crate) fn left(&self) -> &[Unit] {
+        match &self.request {
+            Request::Commit(units) if self.failed.is_none() => {
+                units.get(self.results.len()..).unwrap_or_default()
+            }
+            _ => &[],
+        }
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.left().is_empty()
+    }
+
+    pub(crate) fn needs_lease(&self) -> bool {
+        self.left().iter().any(needs_lease)
+    }
+
+    /// Takes the answer of one unit; after one that is wrong the others are left.
+    pub(crate) fn take(&mut self, result: Result<UnitResult, LedgerError>) {
+        match result {
+            Ok(result) if self.failed.is_none() => self.results.push(result),
+            Ok(_) => {}
+            Err(error) => self.failed = self.failed.take().or(Some(error)),
+        }
+    }
+
+    pub(crate) fn answer(self, done: Result<Done, LedgerError>) {
+        // Whoever asked may have gone away.
+        self.answer.send(done).ok();
+    }
+
+    pub(crate) fn answer_units(mut self) {
+        let results = std::mem::take(&mut self.results);
+        let done = self.failed.take().map_or(Ok(Done::Units(results)), Err);
+        self.answer(done);
+    }
+}
+
+/// What the writer is told.
+pub(crate) enum Message {
+    Job(Job),
+    Close,
+}
+
+enum Question {
+    Read(Query, oneshot::Sender<Result<Answer, LedgerError>>),
+    Export(std::sync::mpsc::Sender<Result<Vec<u8>, LedgerError>>),
+    Look,
+}
+
+/// What the handle and its tasks share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) place: String,
+    pub(crate) holder: AtomicI64,
+    pub(crate) abandoned: AtomicBool,
+    watchers: AtomicUsize,
+    changes: watch::Sender<u64>,
+    wait: Duration,
+}
+
+impl Shared {
+    /// Something has changed.
+    pub(crate) fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+}
+
+/// A ledger in a PostgreSQL database.
+pub struct PostgresLedger {
+    shared: Arc<Shared>,
+    writer: UnboundedSender<Message>,
+    reader: UnboundedSender<Question>,
+    ended: Mutex<std::sync::mpsc::Receiver<()>>,
+    name: String,
+}
+
+impl PostgresLedger {
+    /// Opens a ledger. Blocks until the server has answered.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, would acknowledge before it is durable, or only reads;
+    /// when there is no ledger and none was to be made.
+    pub fn open(url: &str, options: PostgresOptions) -> Result<Self, LedgerError> {
+        let config = options::config(url, &options)?;
+        let me = Me::new(options);
+        let shared = Arc::new(Shared {
+            place: options::place(&config),
+            config,
+            holder: AtomicI64::new(me.id.0),
+            abandoned: AtomicBool::new(false),
+            watchers: AtomicUsize::new(0),
+            changes: watch::channel(1).0,
+            wait: me.options.wait,
+        });
+        let (writer, inbox) = unbounded_channel();
+        let (reader, questions) = unbounded_channel();
+        let (opened, opening) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel();
+        let theirs = shared.clone();
+        let failed = |error: io::Error| LedgerError::Unusable(error.to_string());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        std::thread::Builder::new()
+            .name("oncely-ledger".into())
+            .spawn(move || {
+                runtime.block_on(work(theirs, me, inbox, questions, opened));
+                drop(end);
+            })
+            .map_err(failed)?;
+        let name = opening.recv().unwrap_or(Err(LedgerError::Closed))?;
+        Ok(Self {
+            shared,
+            writer,
+            reader,
+            ended: Mutex::new(ended),
+            name,
+        })
+    }
+
+    /// Writes everything as JSON lines, from one consistent state: see
+    /// [`crate::SqliteLedger::export`]. Blocks, and holds everything in memory meanwhile.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or the writer does not take it.
+    pub fn export(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let (answer, answered) = std::sync::mpsc::channel();
+        self.reader
+            .send(Question::Export(answer))
+            .map_err(io::Error::other)?;
+        let text = answered.recv().map_err(io::Error::other)?;
+        out.write_all(&text.map_err(io::Error::other)?)
+    }
+
+    /// Ends this handle as if its process had been killed and its lease had run out.
+    #[cfg(any(test, feature = "conformance"))]
+    pub fn kill(self) {
+        self.shared.abandoned.store(true, Ordering::Release);
+    }
+
+    async fn ask(&self, request: Request) -> Result<Done, LedgerError> {
+        let (answer, answered) = oneshot::channel();
+        let job = Job {
+            request,
+            results: Vec::new(),
+            failed: None,
+            answer,
+        };
+        self.writer
+            .send(Message::Job(job))
+            .map_err(|_| LedgerError::Closed)?;
+        answered.await.unwrap_or(Err(LedgerError::Closed))
+    }
+}
+
+async fn work(
+    shared: Arc<Shared>,
+    me: Me,
+    inbox: UnboundedReceiver<Message>,
+    questions: UnboundedReceiver<Question>,
+    opened: std::sync::mpsc::Sender<Result<String, LedgerError>>,
+) {
+    let found = open(&shared, me.options.create).await;
+    let (db, name) = match found {
+        Ok(found) => found,
+        Err(stop) => {
+            let error = match stop {
+                Stop::Database(error) | Stop::Doubt(error) => {
+                    words::database(&shared.place, &error)
+                }
+                other => words::gave_up(&shared.place, other, Duration::ZERO),
+            };
+            opened.send(Err(error)).ok();
+            return;
+        }
+    };
+    opened.send(Ok(name.clone())).ok();
+    let reader = tokio::spawn(read(shared.clone(), questions, name));
+    let writer = Writer {
+        db: Some(db),
+        me,
+        shared,
+        inbox,
+    };
+    writer.run().await;
+    reader.abort();
+}
+
+async fn open(shared: &Shared, create: bool) -> Result<(Db, String), Stop> {
+    let mut db = connect::connect(&shared.config).await?;
+    schema::check_server(&mut db, &shared.place).await?;
+    let name = schema::open(&mut db, &shared.place, create).await?;
+    Ok((db, name))
+}
+
+/// Answers questions on a connection of its own.
+async fn read(shared: Arc<Shared>, mut questions: UnboundedReceiver<Question>, name: String) {
+    let (mut db, mut seen) = (None, 0);
+    loop {
+        let watched = shared.watchers.load(Ordering::Relaxed) > 0;
+        let question = if watched {
+            let next = tokio::time::timeout(LOOK_EVERY, questions.recv()).await;
+            next.unwrap_or(Some(Question::Look))
+        } else {
+            questions.recv().await
+        };
+        match question {
+            None => return,
+            Some(Question::Read(query, answer)) => {
+                answer.send(patiently(&shared, &mut db, &query).await).ok();
+            }
+            Some(Question::Export(answer)) => {
+                let text = match connected(&shared, &mut db).await {
+                    Ok(db) => whole::export(db, &name).await,
+                    Err(stop) => Err(stop),
+                };
+                let place = &shared.place;
+                answer
+                    .send(text.map_err(|stop| words::gave_up(place, stop, Duration::ZERO)))
+                    .ok();
+            }
+            Some(Question::Look) => {
+                if let Ok(now) = look(&shared, &mut db).await
+                    && now != seen
+                {
+                    seen = now;
+                    shared.changed();
+                }
+            }
+        }
+    }
+}
+
+async fn connected<'a>(shared: &Shared, db: &'a mut Option<Db>) -> Result<&'a mut Db, Stop> {
+    let open = match db.take().filter(|db| !db.is_closed()) {
+        Some(open) => open,
+        None => connect::connect(&shared.config).await?,
+    };
+    Ok(db.insert(open))
+}
+
+async fn patiently(
+    shared: &Shared,
+    db: &mut Option<Db>,
+    query: &Query,
+) -> Result<Answer, LedgerError> {
+    let since = Instant::now();
+    loop {
+        let answer = match connected(shared, db).await {
+            Ok(db) => answers::answer(db, query).await,
+            Err(stop) => Err(stop),
+        };
+        match answer {
+            Ok(answer) => return Ok(answer),
+            Err(stop) if stop.is_passing() && since.elapsed() < shared.wait => {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            Err(stop) => return Err(words::gave_up(&shared.place, stop, since.elapsed())),
+        }
+    }
+}
+
+/// A number that differs when something has changed.
+async fn look(shared: &Shared, db: &mut Option<Db>) -> Result<i64, Stop> {
+    let db = connected(shared, db).await?;
+    let text = "select coalesce(sum(count), 0)::bigint from oncely_changes";
+    let rows = db.rows(text, &[]).await?;
+    Ok(match rows.first() {
+        Some(row) => row.try_get(0)?,
+        None => 0,
+    })
+}
+
+impl Drop for PostgresLedger {
+    fn drop(&mut self) {
+        if self.writer.send(Message::Close).is_ok() {
+            // Ends when the thread has dropped its end, or has been stuck for too long.
+            let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+            ended.recv_timeout(CLOSE_WAIT).ok();
+        }
+    }
+}
+
+/// Somebody watches as long as this lives.
+struct Watching<'a>(&'a AtomicUsize);
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Ledger for PostgresLedger {
+    fn holder(&self) -> HolderId {
+        HolderId(self.shared.holder.load(Ordering::Acquire))
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn commit(&self, units: Vec<Unit>) -> Fut<'_, Result<Vec<UnitResult>, LedgerError>> {
+        Box::pin(async move {
+            if units.is_empty() {
+                return Ok(Vec::new());
+            }
+            match self.ask(Request::Commit(units)).await? {
+                Done::Units(results) => Ok(results),
+                Done::Leased(_) | Done::Freed(_) => Err(LedgerError::Closed),
+            }
+        })
+    }
+
+    fn lease(&self, what: What, claim: Claim) -> Fut<'_, Result<Leased, LedgerError>> {
+        Box::pin(async move {
+            match self.ask(Request::Lease(what, claim)).await? {
+                Done::Leased(leased) => Ok(leased),
+                Done::Units(_) | Done::Freed(_) => Err(LedgerError::Closed),
+            }
+        })
+    }
+
+    fn renew(&self) -> Fut<'_, Result<u64, LedgerError>> {
+        Box::pin(async move {
+            match self.ask(Request::Renew).await? {
+                Done::Freed(freed) => Ok(freed),
+                Done::Leased(_) | Done::Units(_) => Err(LedgerError::Closed),
+            }
+        })
+    }
+
+    fn read(&self, query: Query) -> Fut<'_, Result<Answer, LedgerError>> {
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            self.reader
+                .send(Question::Read(query, answer))
+                .map_err(|_| LedgerError::Closed)?;
+            answered.await.unwrap_or(Err(LedgerError::Closed))
+        })
+    }
+
+    fn watch(&self, after: Change) -> Fut<'_, Change> {
+        Box::pin(async move {
+            self.shared.watchers.fetch_add(1, Ordering::Relaxed);
+            let _watching = Watching(&self.shared.watchers);
+            self.reader.send(Question::Look).ok();
+            next_change(self.shared.changes.subscribe(), after).await
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! What is said when PostgreSQL does not do as it should. No password is ever in it: places are
+//! built from the host, the port and the database's name.
+
+use super::db::Stop;
+use oncely_core::ledger::LedgerError;
+use std::time::Duration;
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
+
+/// The server only reads.
+pub(crate) fn read_only(place: &str) -> LedgerError {
+    LedgerError::Unusable(format!(
+        "{place} is a read-only replica: nothing can be recorded there. Nothing was changed. Name \
+         the primary server with `ledger` in oncely.toml."
+    ))
+}
+
+/// The server acknowledges too early.
+pub(crate) fn not_durable(place: &str) -> LedgerError {
+    LedgerError::Unusable(format!(
+        "{place} has synchronous_commit = off: it would say that things are recorded before they \
+         are. Nothing was changed. Set it to `on` for this user or database \
+         (`alter role … set synchronous_commit = on`)."
+    ))
+}
+
+/// The password is in the wrong place.
+pub(crate) fn password_in_url() -> LedgerError {
+    LedgerError::Unusable(
+        "the ledger's URL holds a password. Nothing was changed. Take it out, and give it as \
+         ONCELY_SECRET_LEDGER_PASSWORD or PGPASSWORD."
+            .into(),
+    )
+}
+
+/// The database's own words, without the statement and its values.
+pub(crate) fn own(error: &Error) -> String {
+    error.as_db_error().map_or_else(
+        || {
+            use std::error::Error as _;
+            let cause = error.source().map(|cause| format!(": {cause}"));
+            format!("{error}{}", cause.unwrap_or_default())
+        },
+        |said| said.message().to_owned(),
+    )
+}
+
+/// An error that does not pass by itself.
+pub(crate) fn database(place: &str, error: &Error) -> LedgerError {
+    let words = own(error);
+    if error.code() == Some(&SqlState::DISK_FULL) {
+        return LedgerError::Full(format!("{place}: {words}"));
+    }
+    LedgerError::Unusable(format!(
+        "the ledger in {place} cannot be used: {words}. What was recorded before is kept. Check \
+         the server and the `ledger` line of oncely.toml, then start again."
+    ))
+}
+
+/// What is said when waiting did not help.
+pub(crate) fn gave_up(place: &str, stop: Stop, waited: Duration) -> LedgerError {
+    match stop {
+        Stop::Ledger(error) => error,
+        Stop::Database(error) if !super::db::is_lost(&error) && !super::db::is_conflict(&error) => {
+            database(place, &error)
+        }
+        Stop::Database(error) | Stop::Doubt(error) => {
+            tracing::warn!(place, reason = own(&error), "the ledger does not answer");
+            LedgerError::Busy { pid: None, waited }
+        }
+        Stop::Overtaken => LedgerError::Busy { pid: None, waited },
+    }
+}

@@ -1,0 +1,354 @@
+//! The writer: one task in each process that applies every waiting unit in one transaction,
+//! commits, and answers all. The group grows with the load; no timer is needed.
+
+use super::db::{Db, Stop};
+use super::holders::Me;
+use super::slice::{Slice, claims};
+use super::store::{Done, Job, Message, Request, Shared};
+use super::{claim, connect, save, statements, words};
+use crate::SystemClock;
+use crate::memory::apply::apply_with;
+use oncely_core::ledger::{Claim, Guard, Leased, LedgerError, Op, Unit, UnitResult, What};
+use oncely_core::limits;
+use oncely_core::time::Clock;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// The longest pause between two tries.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What one transaction is for.
+#[derive(Clone, Copy)]
+enum Work<'a> {
+    /// Units, and which job each belongs to.
+    Units(&'a [&'a Unit], &'a [usize]),
+    Lease(&'a What, &'a Claim),
+    Renew,
+}
+
+/// What came of it.
+enum Came {
+    /// An answer for each unit.
+    Units(Vec<Result<UnitResult, LedgerError>>),
+    Leased(Leased),
+    /// None when others have freed this holder.
+    Freed(Option<u64>),
+}
+
+/// The writer of one process.
+pub(crate) struct Writer {
+    pub(crate) db: Option<Db>,
+    pub(crate) me: Me,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) inbox: UnboundedReceiver<Message>,
+}
+
+impl Writer {
+    /// Works until it is told to close.
+    pub(crate) async fn run(mut self) {
+        let mut open = true;
+        while open {
+            let mut queue = VecDeque::new();
+            open = match self.inbox.recv().await {
+                Some(Message::Job(job)) => {
+                    queue.push_back(job);
+                    true
+                }
+                Some(Message::Close) | None => false,
+            };
+            while let Ok(message) = self.inbox.try_recv() {
+                match message {
+                    Message::Job(job) => queue.push_back(job),
+                    Message::Close => open = false,
+                }
+            }
+            self.serve(queue).await;
+        }
+        self.close().await;
+    }
+
+    /// Does every job: commits that stand side by side share transactions.
+    async fn serve(&mut self, mut queue: VecDeque<Job>) {
+        while let Some(job) = queue.pop_front() {
+            let mut group = vec![job];
+            if group.iter().all(Job::is_commit) {
+                while queue.front().is_some_and(Job::is_commit) {
+                    group.extend(queue.pop_front());
+                }
+                self.group(group).await;
+                continue;
+            }
+            for job in group {
+                let done = self.single(&job.request).await;
+                job.answer(done);
+            }
+        }
+    }
+
+    async fn single(&mut self, request: &Request) -> Result<Done, LedgerError> {
+        match request {
+            Request::Lease(what, wanted) => {
+                self.stop_when_late()?;
+                match self.insist(Work::Lease(what, wanted)).await? {
+                    Came::Leased(leased) => Ok(Done::Leased(leased)),
+                    Came::Units(_) | Came::Freed(_) => Err(LedgerError::Closed),
+                }
+            }
+            Request::Renew => match self.insist(Work::Renew).await? {
+                Came::Freed(Some(freed)) => Ok(Done::Freed(freed)),
+                Came::Freed(None) => Err(self.start_anew()),
+                Came::Units(_) | Came::Leased(_) => Err(LedgerError::Closed),
+            },
+            Request::Commit(_) => Err(LedgerError::Closed),
+        }
+    }
+
+    /// Does the units of several jobs in as few transactions as possible. A unit with statements of
+    /// a task has a transaction of its own, so that no lock of theirs stalls the others.
+    async fn group(&mut self, mut jobs: Vec<Job>) {
+        while jobs.iter().any(|job| !job.is_finished()) {
+            for job in jobs.iter_mut().filter(|job| !job.is_finished()) {
+                if job.needs_lease() && self.stop_when_late().is_err() {
+                    job.failed = Some(LedgerError::LeaseLost);
+                }
+            }
+            let (places, units) = next_units(&jobs);
+            if units.is_empty() {
+                continue;
+            }
+            match self.insist(Work::Units(&units, &places)).await {
+                Ok(Came::Units(results)) => {
+                    for (place, result) in places.into_iter().zip(results) {
+                        if let Some(job) = jobs.get_mut(place) {
+                            job.take(result);
+                        }
+                    }
+                }
+                Ok(Came::Leased(_) | Came::Freed(_)) => break,
+                Err(error) => {
+                    for job in jobs.iter_mut().filter(|job| !job.is_finished()) {
+                        job.failed = Some(error.clone());
+                    }
+                }
+            }
+        }
+        jobs.into_iter().for_each(Job::answer_units);
+    }
+
+    /// A holder that could not renew its lease in time gives up before others take over.
+    fn stop_when_late(&mut self) -> Result<(), LedgerError> {
+        self.me.gave_up |= self.me.is_late();
+        if self.me.gave_up {
+            return Err(LedgerError::LeaseLost);
+        }
+        Ok(())
+    }
+
+    /// Others have freed what this holder held: from now on it is another one.
+    fn start_anew(&mut self) -> LedgerError {
+        self.me.id = super::holders::new_id();
+        self.me.registered = false;
+        self.me.gave_up = false;
+        self.shared.holder.store(self.me.id.0, Ordering::Release);
+        LedgerError::LeaseLost
+    }
+
+    /// Tries until it goes through, or the wait is over. A unit whose commit ended in doubt is
+    /// applied again: its guards and the unique key keep it from being applied twice.
+    async fn insist(&mut self, work: Work<'_>) -> Result<Came, LedgerError> {
+        let since = Instant::now();
+        let mut pause = Duration::from_millis(5);
+        loop {
+            let stop = match self.attempt(work).await {
+                Ok(came) => return Ok(came),
+                Err(stop) => stop,
+            };
+            if matches!(stop, Stop::Doubt(_)) && work.claims() {
+                // What was claimed is not known: all is given back at the next renewal.
+                self.me.gave_up = true;
+                return Err(LedgerError::LeaseLost);
+            }
+            if !stop.is_passing() || since.elapsed() >= self.me.options.wait {
+                return Err(words::gave_up(&self.shared.place, stop, since.elapsed()));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE);
+        }
+    }
+
+    async fn attempt(&mut self, work: Work<'_>) -> Result<Came, Stop> {
+        let mut db = match self.db.take().filter(|db| !db.is_closed()) {
+            Some(db) => db,
+            None => connect::connect(&self.shared.config).await?,
+        };
+        db.simple("begin").await?;
+        let began = SystemClock.boot_millis();
+        let mut done = transaction(&mut db, &self.me, work).await;
+        if done.is_ok() {
+            match db.commit().await {
+                Ok(()) => {}
+                // A constraint that a task deferred to the end speaks up here.
+                Err(Stop::Database(error)) if work.has_sql() && !super::db::is_conflict(&error) => {
+                    let failed = UnitResult::SqlFailed(words::own(&error));
+                    done = Ok((Came::Units(vec![Ok(failed)]), false));
+                }
+                Err(stop) => done = Err(stop),
+            }
+        }
+        if done.is_err() && !db.is_closed() {
+            db.roll_back().await;
+        }
+        self.db = Some(db);
+        let (came, holds) = done?;
+        if matches!(work, Work::Renew) || (holds && !self.me.registered) {
+            self.me.renewed = began;
+        }
+        self.me.registered |= holds;
+        if !matches!(work, Work::Renew) || matches!(came, Came::Freed(Some(1..))) {
+            self.shared.changed();
+        }
+        Ok(came)
+    }
+
+    /// A clean end: what is still held is free at once.
+    async fn close(&mut self) {
+        let Some(mut db) = self.db.take().filter(|db| !db.is_closed()) else {
+            return;
+        };
+        let abandoned = self.shared.abandoned.load(Ordering::Acquire);
+        let text = "update oncely_holders set renewed = renewed - lease_ms where id = $1";
+        let ended = if abandoned {
+            db.run(text, &[&self.me.id.0]).await.map_err(Stop::from)
+        } else {
+            leave(&mut db, &self.me).await
+        };
+        if let Err(error) = ended {
+            tracing::warn!(
+                ?error,
+                "the ledger could not be left cleanly; others will see to it"
+            );
+        }
+    }
+}
+
+async fn leave(db: &mut Db, me: &Me) -> Result<u64, Stop> {
+    if !me.registered {
+        return Ok(0);
+    }
+    db.simple("begin").await?;
+    super::slice::take_turn(db).await?;
+    let freed = me.free(db, &[me.id.0]).await?;
+    db.commit().await?;
+    Ok(freed)
+}
+
+/// The next units that may share a transaction, and the job of each.
+fn next_units(jobs: &[Job]) -> (Vec<usize>, Vec<&Unit>) {
+    let (mut places, mut units) = (Vec::new(), Vec::new());
+    for (place, job) in jobs.iter().enumerate() {
+        for unit in job.left() {
+            let alone = has_sql(unit);
+            if units.len() >= limits::GROUP_UNITS || (alone && !units.is_empty()) {
+                return (places, units);
+            }
+            places.push(place);
+            units.push(unit);
+            if alone {
+                return (places, units);
+            }
+        }
+    }
+    (places, units)
+}
+
+fn has_sql(unit: &Unit) -> bool {
+    unit.ops.iter().any(|op| matches!(op, Op::Sql(_)))
+}
+
+/// Whether a unit speaks for a holder.
+pub(crate) fn needs_lease(unit: &Unit) -> bool {
+    let fenced = |guard: &Guard| matches!(guard, Guard::Fence(..) | Guard::Named(..));
+    claims(unit) || unit.guards.iter().any(fenced)
+}
+
+impl Work<'_> {
+    fn claims(self) -> bool {
+        match self {
+            Self::Units(units, _) => units.iter().any(|unit| claims(unit)),
+            Self::Lease(..) => true,
+            Self::Renew => false,
+        }
+    }
+
+    fn has_sql(self) -> bool {
+        matches!(self, Self::Units(units, _) if units.iter().any(|unit| has_sql(unit)))
+    }
+}
+
+/// Does the work in the open transaction; says too whether this holder has a row now.
+async fn transaction(db: &mut Db, me: &Me, work: Work<'_>) -> Result<(Came, bool), Stop> {
+    match work {
+        Work::Units(units, jobs) => apply(db, me, units, jobs).await,
+        Work::Lease(what, wanted) => {
+            let (leased, slice) = claim::claim(db, me, what, wanted).await?;
+            let holds = slice.state.holders.contains_key(&me.id);
+            let taken = match &leased {
+                Leased::Runs(held) => !held.is_empty(),
+                Leased::Named(_) => true,
+                Leased::Busy(_) => false,
+            };
+            if taken {
+                save::save(db, me, &slice).await?;
+            }
+            Ok((Came::Leased(leased), holds))
+        }
+        Work::Renew => Ok((Came::Freed(me.renew(db).await?), false)),
+    }
+}
+
+async fn apply(
+    db: &mut Db,
+    me: &Me,
+    units: &[&Unit],
+    jobs: &[usize],
+) -> Result<(Came, bool), Stop> {
+    let mut slice = Slice::load(db, me, units).await?;
+    let registration = me.registration();
+    let mut results = Vec::with_capacity(units.len());
+    // After a unit that is wrong the others of its job are left.
+    let mut wrong = None;
+    for (unit, job) in units.iter().zip(jobs) {
+        let result = if wrong == Some(job) {
+            Err(LedgerError::Closed)
+        } else if slice.lost && claims(unit) {
+            Err(LedgerError::LeaseLost)
+        } else {
+            apply_with(&mut slice.state, &registration, unit, || Ok(Ok(())))
+        };
+        if result.is_err() {
+            wrong = Some(job);
+        }
+        results.push(result);
+    }
+    let applied = |r: &Result<UnitResult, _>| matches!(r, Ok(UnitResult::Applied(_)));
+    if !results.iter().any(applied) {
+        return Ok((Came::Units(results), slice.registered));
+    }
+    // A unit that speaks for its holder found it registered: nothing is written anew for it.
+    slice.registered |= me.registered;
+    save::save(db, me, &slice).await?;
+    for op in units.iter().flat_map(|unit| &unit.ops) {
+        let Op::Sql(texts) = op else { continue };
+        if let Err(words) = statements::execute(db, texts, me.options.sql_budget).await? {
+            db.roll_back().await;
+            db.simple("begin").await?;
+            let failed = vec![Ok(UnitResult::SqlFailed(words))];
+            return Ok((Came::Units(failed), me.registered));
+        }
+    }
+    let holds = slice.registered || slice.state.holders.contains_key(&me.id);
+    Ok((Came::Units(results), holds))
+}
