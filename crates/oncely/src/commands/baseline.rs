@@ -39,7 +39,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: Baseline) -> Result<Exit, F
                 .before
                 .map_or_else(String::new, |v| format!(" before {v}"));
             voice.say(format!(
-                "Nothing to skip: every task{which} is recorded in {environment}."
+                "Nothing to skip: every release task{which} is recorded in {environment}."
             ));
             return Ok(Exit::Done);
         }

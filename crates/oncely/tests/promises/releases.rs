@@ -98,7 +98,7 @@ fn old_tasks_are_skipped_with_a_reason_and_never_done() {
     3_write
     3 tasks skipped in development: never done here by `oncely run`.
     $ oncely baseline --before 4
-    Nothing to skip: every task before 4 is recorded in development.
+    Nothing to skip: every release task before 4 is recorded in development.
     $ oncely run
     done 4_write  [span]
     done 5_write  [span]
