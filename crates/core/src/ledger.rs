@@ -415,6 +415,8 @@ pub struct Change(pub u64);
 pub enum LedgerError {
     /// It cannot be used at all: what is wrong and what to do next.
     Unusable(String),
+    /// There is none, and none was to be made.
+    Absent(String),
     /// The disk is full. What was recorded is kept.
     Full(String),
     /// Another process has held the ledger too long.
@@ -435,7 +437,7 @@ pub enum LedgerError {
 impl fmt::Display for LedgerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unusable(why) | Self::Invalid(why) => f.write_str(why),
+            Self::Unusable(why) | Self::Absent(why) | Self::Invalid(why) => f.write_str(why),
             Self::Full(why) => write!(
                 f,
                 "the ledger's disk is full: {why}. What was recorded is kept and nothing was \

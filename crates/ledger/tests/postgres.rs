@@ -8,146 +8,25 @@ use oncely_core::ids::RunId;
 use oncely_core::ledger::{Ledger, UnitResult};
 use oncely_ledger::conformance::random::sequences;
 use oncely_ledger::conformance::stage::{self, run};
-use oncely_ledger::conformance::{Stores, TurnedClock};
+use oncely_ledger::conformance::{Server, Stores, TurnedClock};
 use oncely_ledger::{PostgresLedger, PostgresOptions, TimeSource};
 use serde_json::json;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
-
-struct Server {
-    child: Child,
-    port: u16,
-    _folder: TempDir,
-    count: AtomicUsize,
-}
-
-fn program(name: &str) -> PathBuf {
-    let mut folders: Vec<PathBuf> =
-        std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
-    if let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") {
-        folders.extend(versions.flatten().map(|version| version.path().join("bin")));
-    }
-    let found = folders.into_iter().map(|folder| folder.join(name));
-    let mut found = found.filter(|path| path.is_file());
-    found.next().unwrap_or_else(|| {
-        panic!("{name} is not installed: `apt-get install postgresql`, then run the tests again")
-    })
-}
-
-/// PostgreSQL refuses to run as root. It ends with the thread that has started it.
-fn as_user(name: &str) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]);
-    if rustix::process::geteuid().is_root() {
-        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-    }
-    command.arg(program(name));
-    command
-}
-
-impl Server {
-    fn start(settings: &[&str]) -> Self {
-        let folder = stores::fast_folder();
-        if rustix::process::geteuid().is_root() {
-            std::os::unix::fs::chown(folder.path(), Some(65534), Some(65534)).unwrap();
-        }
-        let data = folder.path().join("data");
-        let made = as_user("initdb")
-            .args([
-                "-U",
-                "oncely",
-                "-A",
-                "trust",
-                "-N",
-                "--no-instructions",
-                "-D",
-            ])
-            .arg(&data)
-            .current_dir("/")
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{made:?}");
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let mut command = as_user("postgres");
-        command.arg("-D").arg(&data).current_dir("/");
-        command.args(["-h", "127.0.0.1", "-k", "", "-F", "-p", &port.to_string()]);
-        for setting in settings {
-            command.args(["-c", setting]);
-        }
-        let child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let server = Self {
-            child,
-            port,
-            _folder: folder,
-            count: AtomicUsize::new(0),
-        };
-        let since = Instant::now();
-        while server.query("postgres", "select 1").is_err() {
-            assert!(
-                since.elapsed() < Duration::from_secs(30),
-                "PostgreSQL does not start"
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        server
-    }
-
-    fn url(&self, database: &str) -> String {
-        format!(
-            "postgres://oncely@127.0.0.1:{}/{database}?sslmode=disable",
-            self.port
-        )
-    }
-
-    fn query(&self, database: &str, text: &str) -> Result<(), tokio_postgres::Error> {
-        let url = self.url(database);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let (client, carrier) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
-            tokio::spawn(carrier);
-            client.batch_execute(text).await
-        })
-    }
-
-    /// A database of its own. Made on another thread: promises run inside a runtime.
-    fn stores(&self) -> Postgres<'_> {
-        let name = format!("t{}", self.count.fetch_add(1, Ordering::Relaxed));
-        std::thread::scope(|scope| {
-            let made = scope.spawn(|| self.query("postgres", &format!("create database {name}")));
-            made.join().unwrap().unwrap();
-        });
-        Postgres {
-            url: self.url(&name),
-            clock: Arc::default(),
-            _server: self,
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
 
 struct Postgres<'s> {
     url: String,
     clock: Arc<TurnedClock>,
     _server: &'s Server,
+}
+
+fn stores_of(server: &Server) -> Postgres<'_> {
+    Postgres {
+        url: server.database(),
+        clock: Arc::default(),
+        _server: server,
+    }
 }
 
 impl Stores for Postgres<'_> {
@@ -185,7 +64,7 @@ macro_rules! promises {
                 let server = Server::start(&[]);
                 $(
                     eprintln!("{}", stringify!($promise));
-                    run(oncely_ledger::conformance::$module::$promise(&server.stores()));
+                    run(oncely_ledger::conformance::$module::$promise(&stores_of(&server)));
                 )*
             }
         )*
@@ -226,7 +105,7 @@ fn random_sequences_agree_with_the_model() {
     let seeds = from.parse().unwrap()..to.parse().unwrap();
     run(sequences(
         stores::Memory::new,
-        || server.stores(),
+        || stores_of(&server),
         seeds,
         50,
     ));
@@ -247,7 +126,7 @@ fn a_server_that_acknowledges_too_early_is_refused() {
 #[test]
 fn eight_processes_admit_each_key_once_and_share_the_work() {
     let server = Server::start(&[]);
-    let stores = server.stores();
+    let stores = stores_of(&server);
     let handles: Vec<_> = (0..8).map(|_| stores.open()).collect();
     let fresh: usize = std::thread::scope(|scope| {
         let admit = |ledger: &PostgresLedger| {
@@ -294,7 +173,7 @@ fn eight_processes_admit_each_key_once_and_share_the_work() {
 #[test]
 fn statements_of_tasks_keep_their_place() {
     let server = Server::start(&[]);
-    let stores = server.stores();
+    let stores = stores_of(&server);
     run(async {
         let a = stores.open();
         let sql = |text: &str, given: &[(&str, serde_json::Value)]| {
@@ -354,7 +233,7 @@ fn statements_of_tasks_keep_their_place() {
 #[test]
 fn a_lost_connection_is_made_again() {
     let server = Server::start(&[]);
-    let stores = server.stores();
+    let stores = stores_of(&server);
     let a = stores.open();
     run(async {
         stage::admitted(&a, stage::admit("k")).await;

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::output::suggestion;
+use crate::place::{self, Place};
 use oncely_core::ids::Environment;
 use oncely_core::ledger::LEASE;
 use serde::Deserialize;
@@ -30,7 +31,7 @@ pub(crate) struct Sourced<T> {
 pub(crate) struct Config {
     pub(crate) root: PathBuf,
     pub(crate) environment: Sourced<Environment>,
-    pub(crate) ledger: Sourced<PathBuf>,
+    pub(crate) ledger: Sourced<Place>,
     pub(crate) tasks: Sourced<PathBuf>,
     pub(crate) databases: BTreeMap<String, PathBuf>,
     pub(crate) http_allow: Sourced<Vec<String>>,
@@ -53,7 +54,7 @@ pub(crate) struct Flags {
 #[serde(deny_unknown_fields)]
 struct File {
     environment: Option<String>,
-    ledger: Option<PathBuf>,
+    ledger: Option<String>,
     tasks: Option<PathBuf>,
     secrets: Option<PathBuf>,
     #[serde(default)]
@@ -108,25 +109,12 @@ impl Config {
             }
         };
         let environment = environment(flags, file.environment.as_deref())?;
-        let ledger = match std::env::var_os("ONCELY_LEDGER") {
-            Some(value) => Sourced {
-                value: value.into(),
-                from: "ONCELY_LEDGER".into(),
-            },
-            None => {
-                let from = from_file(file.ledger.is_some());
-                let value = file.ledger.unwrap_or_else(|| ".oncely/ledger.db".into());
-                Sourced { value, from }
-            }
-        };
+        let ledger = place::read(file.ledger.as_deref(), &root)?;
         let grace = duration("grace", file.limits.grace.as_deref(), GRACE)?;
         let lease = duration("lease", file.limits.lease.as_deref(), LEASE)?;
         Ok(Self {
             environment,
-            ledger: Sourced {
-                value: root.join(ledger.value),
-                from: ledger.from,
-            },
+            ledger,
             tasks: Sourced {
                 from: from_file(file.tasks.is_some()),
                 value: file.tasks.unwrap_or_else(|| "tasks".into()),

@@ -4,13 +4,13 @@ use crate::config::{Config, Flags};
 use crate::failure::Failure;
 use crate::project;
 use crate::registry::Registry;
+use crate::store::Store;
 use oncely_core::ids::TaskId;
 use oncely_core::ledger::Ledger;
 use oncely_core::time::Clock;
 use oncely_engine::{Engine, EngineConfig, Intake, Known, Stop, Tasks};
-use oncely_ledger::{MemoryLedger, Options, SqliteLedger, SystemClock};
+use oncely_ledger::SystemClock;
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::{Arc, OnceLock};
 
@@ -19,8 +19,7 @@ pub(crate) struct House {
     pub(crate) config: Config,
     pub(crate) clock: Arc<SystemClock>,
     ledger: Arc<dyn Ledger>,
-    /// None while there is no ledger file yet, and a command only looks.
-    store: Option<Arc<SqliteLedger>>,
+    store: Store,
     labels: OnceLock<BTreeMap<TaskId, String>>,
     runtime: tokio::runtime::Runtime,
 }
@@ -34,7 +33,8 @@ impl House {
             make_private(&config)?;
         }
         let clock = Arc::new(SystemClock);
-        let (ledger, store) = open_ledger(&config, role, create)?;
+        let store = Store::open(&config, role, create)?;
+        let ledger = store.ledger();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(workers())
             .enable_all()
@@ -82,12 +82,9 @@ impl House {
         found.map_or_else(|| TaskId::from(name), |(id, _)| id.clone())
     }
 
-    /// Writes everything in the ledger as JSON lines.
-    pub(crate) fn export(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        match &self.store {
-            Some(store) => store.export(out),
-            None => Ok(()),
-        }
+    /// The ledger as a whole.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Runs a command's asynchronous part.
@@ -142,31 +139,6 @@ impl House {
     }
 }
 
-/// Opens the ledger. Where there is none yet, a command that only looks finds an empty one, and makes
-/// nothing.
-#[allow(clippy::type_complexity)] // The same ledger twice: as the engine sees it, and whole.
-fn open_ledger(
-    config: &Config,
-    role: &str,
-    create: bool,
-) -> Result<(Arc<dyn Ledger>, Option<Arc<SqliteLedger>>), Failure> {
-    let path = &config.ledger.value;
-    if !create && !path.exists() {
-        return Ok((
-            Arc::new(MemoryLedger::new(role, Arc::new(SystemClock))?),
-            None,
-        ));
-    }
-    let options = Options {
-        create,
-        lease: config.lease.value,
-        ..Options::new(role)
-    };
-    let store = SqliteLedger::open(path, options).map_err(|e| Failure::usage(e.to_string()))?;
-    let store = Arc::new(store);
-    Ok((Arc::clone(&store) as Arc<dyn Ledger>, Some(store)))
-}
-
 /// Two threads are enough to drive; work that blocks has threads of its own.
 fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 8))
@@ -187,15 +159,6 @@ fn make_private(config: &Config) -> Result<(), Failure> {
                 folder.display()
             ))
         })
-}
-
-/// Brings the ledger to this version, after a backup; says what was done.
-pub(crate) fn migrate(config: &Config) -> Result<String, Failure> {
-    let done = oncely_ledger::migrate(&config.ledger.value)?;
-    Ok(match done.copy {
-        Some(copy) => format!("Migrated. The ledger as it was is in {}.", copy.display()),
-        None => "The ledger is at this version already; nothing was changed.".into(),
-    })
 }
 
 /// Warnings of the engine go to standard error; `ONCELY_LOG` says how much of them.

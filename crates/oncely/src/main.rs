@@ -6,8 +6,10 @@ mod config;
 mod failure;
 mod house;
 mod output;
+mod place;
 mod project;
 mod registry;
+mod store;
 
 use clap::Parser;
 use cli::{Cli, Command};

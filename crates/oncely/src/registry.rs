@@ -36,9 +36,7 @@ pub(crate) struct Registry {
 impl Registry {
     /// Actions as the configuration has them.
     pub(crate) fn new(config: &Config) -> Result<Self, Failure> {
-        let secrets: Arc<dyn Secrets> = Arc::new(FromOutside {
-            folder: config.secrets.clone(),
-        });
+        let secrets = secrets(config);
         let allowed: Result<Vec<_>, _> = config
             .http_allow
             .value
@@ -91,6 +89,13 @@ impl Actions for Registry {
         };
         Some(Arc::clone(action))
     }
+}
+
+/// Secrets as the configuration has them.
+pub(crate) fn secrets(config: &Config) -> Arc<dyn Secrets> {
+    Arc::new(FromOutside {
+        folder: config.secrets.clone(),
+    })
 }
 
 /// The folder of the project's models.

@@ -19,9 +19,11 @@ pub mod holders;
 pub mod items;
 mod names;
 pub mod random;
+mod server;
 pub mod stage;
 pub mod statements;
 
+pub use server::{Server, fast_folder};
 pub use stage::{Stores, TurnedClock};
 
 /// Makes a test of each promise.

@@ -35,8 +35,10 @@ pub struct PostgresOptions {
     pub role: String,
     /// Make the ledger's tables if there are none.
     pub create: bool,
-    /// The password of the user in the URL, which never holds it itself.
+    /// The password of the user in the URL.
     pub password: Option<String>,
+    /// The URL comes from where secrets come from, and may hold the password.
+    pub secret_url: bool,
     /// How long a lease lasts without being renewed.
     pub lease: Duration,
     /// How long a call goes on trying while the server cannot be reached.
@@ -57,6 +59,7 @@ impl PostgresOptions {
             role: role.to_owned(),
             create: false,
             password: None,
+            secret_url: false,
             lease: LEASE,
             wait: Duration::from_secs(10),
             sql_budget: crate::sql::BUDGET,
@@ -85,7 +88,7 @@ pub(crate) fn config(url: &str, options: &PostgresOptions) -> Result<Config, Led
                 .into(),
         )
     })?;
-    if config.get_password().is_some() {
+    if config.get_password().is_some() && !options.secret_url {
         return Err(words::password_in_url());
     }
     if let Some(password) = &options.password {

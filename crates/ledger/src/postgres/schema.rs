@@ -53,7 +53,7 @@ insert into oncely_turn (one, runs) values (1, 0);
 pub(crate) async fn open(db: &mut Db, place: &str, create: bool) -> Result<String, Stop> {
     if !exists(db).await? {
         if !create {
-            return Err(Stop::Ledger(LedgerError::Unusable(format!(
+            return Err(Stop::Ledger(LedgerError::Absent(format!(
                 "there is no ledger in {place}. Nothing was changed. Run `oncely init`, or name \
                  another database with `ledger` in oncely.toml."
             ))));

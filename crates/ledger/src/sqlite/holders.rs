@@ -41,13 +41,17 @@ fn file(ledger: &Path, id: i64) -> PathBuf {
     folder(ledger).join(id.to_string())
 }
 
-/// A number that no other holder has: of this process, this moment and a count.
+/// A number that no other holder has: of this process, this moment, a count and chance, since
+/// containers on one machine share its boot and have the same process ids.
 pub(crate) fn new_id(boot: &str) -> HolderId {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let mut chance = [0_u8; 8];
+    // Without it the rest still differs on one machine.
+    rustix::rand::getrandom(&mut chance, rustix::rand::GetRandomFlags::empty()).ok();
     let text = format!(
-        "{boot} {} {count} {} {}",
+        "{boot} {} {count} {chance:?} {} {}",
         std::process::id(),
         now.tv_sec,
         now.tv_nsec

@@ -139,7 +139,7 @@ pub(crate) fn make_private(path: &Path) -> Result<(), LedgerError> {
 
 /// Nothing is there, and nothing was to be made.
 pub(crate) fn missing(path: &Path) -> LedgerError {
-    LedgerError::Unusable(format!(
+    LedgerError::Absent(format!(
         "there is no ledger at {}. Nothing was changed. `oncely init` makes one; or choose \
          another place with `ledger` in oncely.toml.",
         path.display()

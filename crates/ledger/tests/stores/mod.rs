@@ -1,22 +1,11 @@
 //! The stores, as the suite gets at them.
 #![allow(dead_code)] // Each test file uses some of it.
 
-use oncely_ledger::conformance::{Stores, TurnedClock};
+use oncely_ledger::conformance::{Stores, TurnedClock, fast_folder};
 use oncely_ledger::{MemoryLedger, Options, SqliteLedger};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
-
-/// A place for a database: in memory when there is such a file system.
-pub(crate) fn fast_folder() -> TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir()
-        && let Ok(folder) = TempDir::new_in(memory)
-    {
-        return folder;
-    }
-    TempDir::new().unwrap()
-}
 
 pub(crate) struct Memory {
     root: MemoryLedger,

@@ -24,11 +24,8 @@ pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
     report.tasks(&config);
     report.disk(&config);
     match House::open(flags, "oncely doctor", false) {
-        Ok(house) => report.ledger(&house)?,
-        Err(failure) if !config.ledger.value.exists() => {
-            report.fine("ledger", "not made yet; the first run makes it");
-            let _ = failure;
-        }
+        Ok(house) if house.store().exists() => report.ledger(&house)?,
+        Ok(_) => report.fine("ledger", "not made yet; the first run makes it"),
         Err(failure) => report.wrong("ledger", &failure.message),
     }
     let wrong = report.wrong;
@@ -75,7 +72,7 @@ impl Report {
             ),
             (
                 "ledger",
-                config.ledger.value.display().to_string(),
+                config.ledger.value.to_string(),
                 &config.ledger.from,
             ),
             (

@@ -12,7 +12,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &LedgerCommand) -> Result<E
         LedgerCommand::Export => {
             let house = House::open(flags, "oncely ledger export", false)?;
             let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-            let written = house.export(&mut out).and_then(|()| out.flush());
+            let written = house.store().export(&mut out).and_then(|()| out.flush());
             match written {
                 // A reader that went away (`| head`) has what it wanted.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
@@ -23,7 +23,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &LedgerCommand) -> Result<E
         }
         LedgerCommand::Migrate => {
             let config = Config::load(flags)?;
-            voice.say(crate::house::migrate(&config)?);
+            voice.say(crate::store::migrate(&config)?);
         }
     }
     Ok(Exit::Done)

@@ -8,6 +8,7 @@ mod disk;
 mod first_minutes;
 mod models;
 mod people;
+mod postgres;
 mod processes;
 mod project;
 mod releases;

@@ -19,6 +19,7 @@ pub(crate) const ONCELY: &str = env!("CARGO_BIN_EXE_oncely");
 /// A project that goes away with the test.
 pub(crate) struct Project {
     _dir: tempfile::TempDir,
+    variables: Vec<(&'static str, String)>,
     pub(crate) root: PathBuf,
 }
 
@@ -44,7 +45,17 @@ impl Project {
     pub(crate) fn empty() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
-        Self { root, _dir: dir }
+        Self {
+            root,
+            _dir: dir,
+            variables: Vec::new(),
+        }
+    }
+
+    /// Sets an environment variable for every command.
+    pub(crate) fn variable(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.push((name, value.to_owned()));
+        self
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -93,6 +104,7 @@ impl Project {
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("HOME", &self.root)
             .env("USER", "ann")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

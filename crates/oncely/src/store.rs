@@ -1,0 +1,118 @@
+//! The ledger as the configuration has it: opened, exported, migrated.
+
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::place::{Place, Url};
+use crate::registry;
+use oncely_core::ledger::{Ledger, LedgerError};
+use oncely_ledger::{
+    MemoryLedger, Options, PostgresLedger, PostgresOptions, SqliteLedger, SystemClock,
+};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The name of the secret that opens the ledger's database.
+const PASSWORD: &str = "LEDGER_PASSWORD";
+
+/// An open ledger.
+pub(crate) enum Store {
+    /// There is none yet, and a command only looks: what it sees is empty.
+    Nothing(Arc<MemoryLedger>),
+    /// In a file of this machine.
+    Sqlite(Arc<SqliteLedger>),
+    /// In a PostgreSQL database.
+    Postgres(Arc<PostgresLedger>),
+}
+
+impl Store {
+    /// Opens the ledger. Where there is none yet, a command that only looks finds an empty one, and
+    /// makes nothing.
+    pub(crate) fn open(config: &Config, role: &str, create: bool) -> Result<Self, Failure> {
+        let opened = match &config.ledger.value {
+            Place::File(path) => file(config, path, role, create).map(Self::Sqlite),
+            Place::Postgres(url) => postgres(config, url, role, create).map(Self::Postgres),
+        };
+        match opened {
+            Err(LedgerError::Absent(_)) if !create => {
+                let empty = MemoryLedger::new(role, Arc::new(SystemClock))?;
+                Ok(Self::Nothing(Arc::new(empty)))
+            }
+            opened => opened.map_err(|error| Failure::usage(error.to_string())),
+        }
+    }
+
+    /// The ledger as the engine sees it.
+    pub(crate) fn ledger(&self) -> Arc<dyn Ledger> {
+        match self {
+            Self::Nothing(store) => Arc::clone(store) as Arc<dyn Ledger>,
+            Self::Sqlite(store) => Arc::clone(store) as Arc<dyn Ledger>,
+            Self::Postgres(store) => Arc::clone(store) as Arc<dyn Ledger>,
+        }
+    }
+
+    /// Whether there is a ledger at all.
+    pub(crate) fn exists(&self) -> bool {
+        !matches!(self, Self::Nothing(_))
+    }
+
+    /// Writes everything in the ledger as JSON lines.
+    pub(crate) fn export(&self, out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Nothing(_) => Ok(()),
+            Self::Sqlite(store) => store.export(out),
+            Self::Postgres(store) => store.export(out),
+        }
+    }
+}
+
+fn file(
+    config: &Config,
+    path: &Path,
+    role: &str,
+    create: bool,
+) -> Result<Arc<SqliteLedger>, LedgerError> {
+    let options = Options {
+        create,
+        lease: config.lease.value,
+        ..Options::new(role)
+    };
+    // A folder that is missing has no ledger either.
+    if !create && !path.exists() {
+        return Err(LedgerError::Absent(path.display().to_string()));
+    }
+    SqliteLedger::open(path, options).map(Arc::new)
+}
+
+fn postgres(
+    config: &Config,
+    url: &Url,
+    role: &str,
+    create: bool,
+) -> Result<Arc<PostgresLedger>, LedgerError> {
+    let own = registry::secrets(config).get(PASSWORD);
+    let options = PostgresOptions {
+        create,
+        password: own.or_else(|| std::env::var("PGPASSWORD").ok()),
+        secret_url: url.secret,
+        lease: config.lease.value,
+        ..PostgresOptions::new(role)
+    };
+    PostgresLedger::open(&url.text, options).map(Arc::new)
+}
+
+/// Brings the ledger to this version, after a backup; says what was done.
+pub(crate) fn migrate(config: &Config) -> Result<String, Failure> {
+    let Place::File(path) = &config.ledger.value else {
+        let said = match Store::open(config, "oncely ledger migrate", false)? {
+            Store::Nothing(_) => "There is no ledger yet; the first run makes it.",
+            _ => "The ledger is at this version already; nothing was changed.",
+        };
+        return Ok(said.into());
+    };
+    let done = oncely_ledger::migrate(path)?;
+    Ok(match done.copy {
+        Some(copy) => format!("Migrated. The ledger as it was is in {}.", copy.display()),
+        None => "The ledger is at this version already; nothing was changed.".into(),
+    })
+}

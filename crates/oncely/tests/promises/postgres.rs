@@ -1,0 +1,134 @@
+//! A ledger in PostgreSQL keeps the promises that one in a file keeps.
+
+use crate::project::Project;
+use oncely_ledger::conformance::Server;
+use std::process::Child;
+
+const CONFIG: &str = "environment = \"production\"\nledger = \"env:DATABASE_URL\"\n";
+
+/// A project whose ledger is in a database of its own.
+fn project(url: &str) -> Project {
+    let project = Project::empty().variable("DATABASE_URL", url);
+    project.write("oncely.toml", CONFIG);
+    project
+}
+
+#[test]
+fn a_release_task_is_done_once_from_any_folder_that_shares_the_ledger() {
+    let server = Server::start(&[]);
+    let url = server.database();
+    let one = project(&url);
+    let other = project(&url);
+    for place in [&one, &other] {
+        place.release_task(20_261_122_101_500, "tell", "echo told >> told.txt");
+    }
+    let first = one.run(&["run"]);
+    assert_eq!(first.code, 0, "{}", first.all());
+    let second = other.run(&["run"]);
+    assert_eq!(second.code, 0, "{}", second.all());
+    assert!(second.all().contains("Nothing to do"), "{}", second.all());
+    assert_eq!(one.text("told.txt"), "told\n");
+    assert_eq!(other.text("told.txt"), "");
+}
+
+#[test]
+fn who_only_looks_finds_an_empty_ledger_and_makes_none() {
+    let server = Server::start(&[]);
+    let project = project(&server.database());
+    project.release_task(20_261_122_101_500, "tell", "true");
+    for command in ["status", "plan", "runs", "doctor"] {
+        let looked = project.run(&[command]);
+        assert_eq!(looked.code, 0, "{command}: {}", looked.all());
+    }
+    let doctor = project.run(&["doctor"]);
+    assert!(doctor.all().contains("not made yet"), "{}", doctor.all());
+    assert!(doctor.all().contains("(DATABASE_URL)"), "{}", doctor.all());
+}
+
+#[test]
+fn twenty_runs_at_once_keep_the_order() {
+    let server = Server::start(&[]);
+    let project = project(&server.database());
+    for n in 1..=5 {
+        let shell = format!("echo {n} >> order.txt");
+        project.release_task(20_261_122_101_500 + n, &format!("task_{n}"), &shell);
+    }
+    let running: Vec<Child> = (0..20)
+        .map(|_| project.command(&["run"]).spawn().unwrap())
+        .collect();
+    for child in running {
+        let ended = child.wait_with_output().unwrap();
+        let words = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(ended.status.success(), "{words}");
+    }
+    assert_eq!(project.text("order.txt"), "1\n2\n3\n4\n5\n");
+}
+
+#[test]
+fn what_a_killed_server_was_doing_is_taken_over_by_another() {
+    let server = Server::start(&[]);
+    let project = project(&server.database());
+    project.write(
+        "oncely.toml",
+        format!("{CONFIG}\n[limits]\nlease = \"1s\"\n"),
+    );
+    let shell =
+        "echo began >> began.txt; until test -e go; do sleep 0.05; done; echo done >> done.txt";
+    project.write(
+        "tasks/work.toml",
+        format!(
+            "[on.call]\n\n[[step]]\nid = \"act\"\ncommand = {{ shell = {shell:?}, safe = true }}\n"
+        ),
+    );
+    let mut first = project.serve(&[]);
+    let call = ["call", "work", "--key", "k", "--detach"];
+    project.run(&call).says(0, &[]);
+    project.wait_lines("began.txt", 1);
+    first.kill();
+    let _second = project.serve(&[]);
+    project.wait_lines("began.txt", 2);
+    project.write("go", "");
+    project.wait_run("done");
+    assert_eq!(project.text("done.txt"), "done\n");
+}
+
+#[test]
+fn a_password_is_taken_from_the_environment_and_never_shown() {
+    let project = project("postgres://ann:s3cret@127.0.0.1:1/led?sslmode=disable");
+    let doctor = project.run(&["doctor"]);
+    assert!(!doctor.all().contains("s3cret"), "{}", doctor.all());
+    assert!(
+        doctor.all().contains("postgres://ann@127.0.0.1:1/led"),
+        "{}",
+        doctor.all()
+    );
+    project.write(
+        "oncely.toml",
+        "ledger = \"postgres://ann:s3cret@127.0.0.1:1/led?sslmode=disable\"\n",
+    );
+    let refused = project.run(&["run"]);
+    assert_eq!(refused.code, 2, "{}", refused.all());
+    assert!(!refused.all().contains("s3cret"), "{}", refused.all());
+    assert!(
+        refused.all().contains("holds a password"),
+        "{}",
+        refused.all()
+    );
+}
+
+#[test]
+fn a_variable_that_is_not_set_is_named() {
+    let project = Project::empty();
+    project.write("oncely.toml", CONFIG);
+    let refused = project.run(&["run"]);
+    assert_eq!(refused.code, 2);
+    insta::assert_snapshot!(refused.err, @r#"oncely: oncely.toml: the ledger is where the environment variable DATABASE_URL says, and it is not set. Nothing was run. Set it, or write the place itself: ledger = "postgres://…"."#);
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_named() {
+    let project = project("postgres://ann@127.0.0.1:1/led?sslmode=disable");
+    let refused = project.run(&["run"]);
+    assert_eq!(refused.code, 2);
+    insta::assert_snapshot!(refused.err, @"oncely: the ledger in PostgreSQL 127.0.0.1:1/led cannot be used: error connecting to server: Connection refused (os error 111). What was recorded before is kept. Check the server and the `ledger` line of oncely.toml, then start again.");
+}
