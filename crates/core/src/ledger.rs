@@ -223,6 +223,8 @@ pub enum What {
     Run(RunId),
     /// A name that one holder has at a time.
     Named(String),
+    /// Nothing: only to stand among the processes at work from now on.
+    Present,
 }
 
 /// Under which conditions runs are claimed.
@@ -329,6 +331,8 @@ pub struct Filter {
     pub task: Option<TaskId>,
     /// Of this key.
     pub key: Option<EventKey>,
+    /// Held by this process.
+    pub holder: Option<HolderId>,
     /// In one of these states; empty means any.
     pub status: Vec<RunStatus>,
     /// With a number below this one.

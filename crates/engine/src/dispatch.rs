@@ -7,12 +7,12 @@ use crate::job::{Rest, Suspicion};
 use crate::runner::Runner;
 use crate::tasks::{Actions, Tasks};
 use futures_util::FutureExt;
-use oncely_core::ids::{Environment, RunId, TaskId};
+use oncely_core::ids::{Environment, HolderId, RunId, TaskId};
 use oncely_core::ledger::{
     Change, Claim, Guard, Held, Leased, Ledger, LedgerError, Op, RENEW_EVERY, RunRef, Unit, What,
 };
 use oncely_core::run::RunStatus;
-use oncely_core::time::Clock;
+use oncely_core::time::{Clock, Timestamp};
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -314,7 +314,7 @@ impl Engine {
     /// # Errors
     /// When the ledger cannot be used any more.
     pub async fn serve(self: &Arc<Self>) -> Result<(), LedgerError> {
-        let renewing = tokio::spawn(Arc::clone(self).renew());
+        let renewing = tokio::spawn(Arc::clone(self).renew_present());
         let outcome = self.claim_all().await;
         self.stop.stop();
         if tokio::time::timeout(self.config.grace, self.idle())
@@ -329,16 +329,46 @@ impl Engine {
         outcome
     }
 
+    /// Stands among the processes at work, also while there is none.
+    async fn attend(&self) -> Option<HolderId> {
+        let claim = self.claim_of(self.clock.now(), 0);
+        match self.ledger.lease(What::Present, claim).await {
+            Ok(_) => Some(self.ledger.holder()),
+            Err(error) => {
+                tracing::warn!("{error}");
+                None
+            }
+        }
+    }
+
+    /// Renews the lease of a server. One that was stopped for too long is another holder from then
+    /// on, and stands among the processes at work again.
+    async fn renew_present(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(RENEW_EVERY);
+        let mut present = None;
+        loop {
+            ticks.tick().await;
+            self.renew_once().await;
+            if present != Some(self.ledger.holder()) {
+                present = self.attend().await;
+            }
+        }
+    }
+
     /// Renews the lease until the process ends; for commands that drive single runs.
     pub async fn renew(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(RENEW_EVERY);
         loop {
             ticks.tick().await;
-            match self.ledger.renew().await {
-                Ok(0) | Err(LedgerError::Closed) => {}
-                Ok(freed) => tracing::info!("{freed} runs of a process that ended go on here"),
-                Err(error) => tracing::warn!("{error}"),
-            }
+            self.renew_once().await;
+        }
+    }
+
+    async fn renew_once(&self) {
+        match self.ledger.renew().await {
+            Ok(0) | Err(LedgerError::Closed) => {}
+            Ok(freed) => tracing::info!("{freed} runs of a process that ended go on here"),
+            Err(error) => tracing::warn!("{error}"),
         }
     }
 
@@ -373,12 +403,9 @@ impl Engine {
             return Ok(false);
         }
         let claim = Claim {
-            environment: self.config.environment.clone(),
-            now,
-            limit: room.min(256),
             caps: self.caps(),
-            except: Vec::new(),
             suspects: !self.suspect.load(Ordering::SeqCst),
+            ..self.claim_of(now, room.min(256))
         };
         match self.ledger.lease(What::Runs, claim).await? {
             Leased::Runs(runs) => {
@@ -389,6 +416,17 @@ impl Engine {
                 Ok(any)
             }
             Leased::Named(_) | Leased::Busy(_) => Ok(false),
+        }
+    }
+
+    fn claim_of(&self, now: Timestamp, limit: usize) -> Claim {
+        Claim {
+            environment: self.config.environment.clone(),
+            now,
+            limit,
+            caps: Vec::new(),
+            except: Vec::new(),
+            suspects: false,
         }
     }
 
@@ -482,12 +520,8 @@ impl Engine {
     /// When the ledger does not answer.
     pub async fn drive_one(self: &Arc<Self>, run: RunId) -> Result<Option<Rest>, LedgerError> {
         let claim = Claim {
-            environment: self.config.environment.clone(),
-            now: self.clock.now(),
-            limit: 1,
-            caps: Vec::new(),
-            except: Vec::new(),
             suspects: true,
+            ..self.claim_of(self.clock.now(), 1)
         };
         let Leased::Runs(mut runs) = self.ledger.lease(What::Run(run), claim).await? else {
             return Ok(None);

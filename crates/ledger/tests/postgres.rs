@@ -91,7 +91,8 @@ promises! {
         a_name_has_one_holder_at_a_time;
     holders: what_the_dead_held_is_free_at_once a_lease_that_is_renewed_lasts
         a_stopped_holder_loses_its_lease_and_starts_anew a_clean_end_frees_everything
-        who_only_reads_is_no_holder a_watch_ends_when_something_changes;
+        who_only_reads_is_no_holder who_wants_to_be_seen_is_a_holder_of_nothing
+        a_watch_ends_when_something_changes;
     items: progress_of_items_is_kept an_item_is_set_aside_once facts_of_items_are_found_by_range
         files_are_remembered the_newest_run_of_each_task_is_known runs_are_filtered;
 }

@@ -77,6 +77,8 @@ pub(crate) enum Command {
     Cancel(Act),
     /// Watch the sources and do what is due until told to stop
     Serve(Serve),
+    /// List the processes at work on the ledger, and what each of them holds
+    Workers,
     /// See oncely predict a census, be killed twice, and lose nothing
     Demo(Demo),
     /// Train, evaluate and use models

@@ -96,9 +96,16 @@ fn postgres(
         password: own.or_else(|| std::env::var("PGPASSWORD").ok()),
         secret_url: url.secret,
         lease: config.lease.value,
-        ..PostgresOptions::new(role)
+        // Processes of many machines work on it.
+        ..PostgresOptions::new(&format!("{role} on {}", machine()))
     };
     PostgresLedger::open(&url.text, options).map(Arc::new)
+}
+
+/// The name of this machine.
+fn machine() -> String {
+    let system = rustix::system::uname();
+    system.nodename().to_string_lossy().into_owned()
 }
 
 /// Brings the ledger to this version, after a backup; says what was done.

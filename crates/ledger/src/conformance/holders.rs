@@ -121,6 +121,20 @@ pub async fn who_only_reads_is_no_holder(stores: &impl Stores) {
     assert_ne!(stores.export(&a), before);
 }
 
+pub async fn who_wants_to_be_seen_is_a_holder_of_nothing(stores: &impl Stores) {
+    let (a, b) = (stores.open(), stores.open());
+    for _ in 0..2 {
+        let present = a.lease(What::Present, claim(0)).await;
+        assert_eq!(present, Ok(Leased::Runs(Vec::new())));
+        let seen = holders(&b).await;
+        assert_eq!(seen.len(), 1, "{seen:?}");
+        assert_eq!(seen[0].id, a.holder());
+    }
+    drop(a);
+    assert_eq!(b.renew().await, Ok(0));
+    assert!(holders(&b).await.is_empty());
+}
+
 pub async fn a_watch_ends_when_something_changes(stores: &impl Stores) {
     let (a, b) = (stores.open(), stores.open());
     let seen = settle(&a).await;

@@ -256,4 +256,9 @@ pub async fn runs_are_filtered(stores: &impl Stores) {
         panic!()
     };
     assert_eq!(counts, [(RunStatus::Pending, 3), (RunStatus::Done, 1)]);
+    let mut one = claim(9);
+    one.limit = 1;
+    let held = lease(&a, one).await;
+    let holder = Some(a.holder());
+    assert_eq!(found(Filter { holder, ..any() }).await, ids(&held));
 }

@@ -73,6 +73,7 @@ macro_rules! conformance {
             a_stopped_holder_loses_its_lease_and_starts_anew,
             a_clean_end_frees_everything,
             who_only_reads_is_no_holder,
+            who_wants_to_be_seen_is_a_holder_of_nothing,
             a_watch_ends_when_something_changes,
         );
         $crate::conformance!(@of items $make;

@@ -72,6 +72,7 @@ fn matches(row: &RunRow, filter: &Filter) -> bool {
         .environment
         .as_ref()
         .is_none_or(|e| *e == row.environment)
+        && filter.holder.is_none_or(|h| row.holder == Some(h))
         && filter.task.as_ref().is_none_or(|t| *t == row.task)
         && filter.key.as_ref().is_none_or(|k| *k == row.key)
         && (filter.status.is_empty() || filter.status.contains(&row.status))

@@ -20,6 +20,10 @@ pub(crate) fn claim(state: &mut State, me: &Registered, what: &What, claim: &Cla
             Leased::Runs(take(state, me, &ids, claim.now))
         }
         What::Named(name) => named(state, me, name),
+        What::Present => {
+            register(state, me);
+            Leased::Runs(Vec::new())
+        }
     }
 }
 
@@ -153,7 +157,7 @@ pub(crate) fn named(state: &mut State, me: &Registered, name: &str) -> Leased {
     Leased::Named(name.fence)
 }
 
-fn register(state: &mut State, me: &Registered) {
+pub(crate) fn register(state: &mut State, me: &Registered) {
     state
         .holders
         .entry(me.info.id)

@@ -98,6 +98,7 @@ async fn runs(db: &mut Db, filter: &Filter) -> Result<Vec<RunRow>, Stop> {
     let environment = filter.environment.as_ref().map(|e| e.as_str());
     let task = filter.task.as_ref().map(|t| t.as_str());
     let key = filter.key.as_ref().map(|k| k.as_str());
+    let holder = filter.holder.map(|holder| holder.0);
     let before = filter.before.map(|run| run.0);
     let states: Vec<i64> = filter.status.iter().map(|s| number(*s)).collect();
     let limit = match filter.limit {
@@ -118,6 +119,10 @@ async fn runs(db: &mut Db, filter: &Filter) -> Result<Vec<RunRow>, Stop> {
     if let Some(key) = &key {
         values.push(key);
         text.push_str(&format!(" and a.key = ${}", values.len()));
+    }
+    if let Some(holder) = &holder {
+        values.push(holder);
+        text.push_str(&format!(" and r.holder = ${}", values.len()));
     }
     if let Some(before) = &before {
         values.push(before);

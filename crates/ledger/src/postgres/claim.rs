@@ -24,6 +24,7 @@ pub(crate) async fn claim(
     let turn = match what {
         What::Runs => !wanted.caps.is_empty() || has_lanes(db, wanted).await?,
         What::Run(_) | What::Named(_) => true,
+        What::Present => false,
     };
     if turn {
         slice.state.runs_before = take_turn(db).await?;
@@ -46,6 +47,10 @@ pub(crate) async fn claim(
             load_holder(db, &mut slice, name).await?;
             let leased = claim::named(&mut slice.state, &registration, name);
             return Ok((leased, slice));
+        }
+        What::Present => {
+            claim::register(&mut slice.state, &registration);
+            return Ok((Leased::Runs(Vec::new()), slice));
         }
     };
     let held = claim::take(&mut slice.state, &registration, &ids, wanted.now);

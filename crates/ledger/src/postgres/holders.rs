@@ -4,7 +4,7 @@ use super::db::{Db, Stop};
 use super::options::PostgresOptions;
 use super::{save, slice};
 use crate::SystemClock;
-use crate::clock::{boot_id, is_over};
+use crate::clock::{boot_id, is_over, wants_renewal};
 use crate::memory::state::Registered;
 use oncely_core::ids::HolderId;
 use oncely_core::ledger::HolderInfo;
@@ -30,6 +30,8 @@ pub(crate) struct Me {
     pub(crate) gave_up: bool,
     /// When its lease was last written, by this machine's own clock.
     pub(crate) renewed: i64,
+    /// When it last looked for those who are gone, by this machine's own clock.
+    pub(crate) looked: Option<i64>,
 }
 
 impl Me {
@@ -43,6 +45,7 @@ impl Me {
             registered: false,
             gave_up: false,
             renewed: 0,
+            looked: None,
         }
     }
 
@@ -67,6 +70,18 @@ impl Me {
         let lease = self.options.lease_ms();
         let sure = lease - lease / 5;
         self.registered && is_over(self.renewed, sure, SystemClock.boot_millis())
+    }
+
+    /// Whether there is nothing to renew yet and nobody to look for: the engine asks four times a
+    /// second, and each renewal is a commit of the server. A clock that tests turn is always asked.
+    pub(crate) fn may_wait(&self) -> bool {
+        let now = SystemClock.boot_millis();
+        let lease = self.options.lease_ms();
+        let renewed = !self.registered || !wants_renewal(self.renewed, lease, now);
+        let looked = self
+            .looked
+            .is_some_and(|at| now.saturating_sub(at) < lease / 10);
+        self.options.leases.given().is_none() && !self.gave_up && renewed && looked
     }
 
     /// Writes this holder's row.

@@ -97,8 +97,12 @@ impl Writer {
                     Came::Units(_) | Came::Freed(_) => Err(LedgerError::Closed),
                 }
             }
+            Request::Renew if self.me.may_wait() => Ok(Done::Freed(0)),
             Request::Renew => match self.insist(Work::Renew).await? {
-                Came::Freed(Some(freed)) => Ok(Done::Freed(freed)),
+                Came::Freed(Some(freed)) => {
+                    self.me.looked = Some(SystemClock.boot_millis());
+                    Ok(Done::Freed(freed))
+                }
                 Came::Freed(None) => Err(self.start_anew()),
                 Came::Units(_) | Came::Leased(_) => Err(LedgerError::Closed),
             },
@@ -296,7 +300,7 @@ async fn transaction(db: &mut Db, me: &Me, work: Work<'_>) -> Result<(Came, bool
             let (leased, slice) = claim::claim(db, me, what, wanted).await?;
             let holds = slice.state.holders.contains_key(&me.id);
             let taken = match &leased {
-                Leased::Runs(held) => !held.is_empty(),
+                Leased::Runs(held) => !held.is_empty() || matches!(what, What::Present),
                 Leased::Named(_) => true,
                 Leased::Busy(_) => false,
             };

@@ -80,6 +80,9 @@ fn runs(conn: &Connection, filter: &Filter) -> rusqlite::Result<Vec<RunRow>> {
     if let Some(key) = &filter.key {
         also("a.key =", key.to_string().into());
     }
+    if let Some(holder) = filter.holder {
+        also("r.holder =", holder.0.into());
+    }
     if let Some(before) = filter.before {
         also("r.id <", before.0.into());
     }
@@ -127,6 +130,9 @@ fn runs_of_key(
     found.sort_by_key(|row| std::cmp::Reverse(row.id));
     found.retain(|row| {
         (filter.status.is_empty() || filter.status.contains(&row.status))
+            && filter
+                .holder
+                .is_none_or(|holder| row.holder == Some(holder))
             && filter.before.is_none_or(|before| row.id < before)
     });
     found.truncate(limit(filter));

@@ -27,3 +27,4 @@ pub(crate) mod status;
 mod tidy;
 mod watching;
 pub(crate) mod why;
+pub(crate) mod workers;

@@ -84,6 +84,10 @@ fn what_a_killed_server_was_doing_is_taken_over_by_another() {
     let call = ["call", "work", "--key", "k", "--detach"];
     project.run(&call).says(0, &[]);
     project.wait_lines("began.txt", 1);
+    let at_work = &project.json(&["workers"])[0];
+    assert_eq!(at_work["holds"][0]["task"], "work");
+    let role = at_work["role"].as_str().unwrap();
+    assert!(role.starts_with("oncely serve on "), "{role}");
     first.kill();
     let _second = project.serve(&[]);
     project.wait_lines("began.txt", 2);

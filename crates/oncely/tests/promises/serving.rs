@@ -1,6 +1,7 @@
 //! `oncely serve`: how it ends, and what it leaves.
 
 use crate::project::{Project, wait};
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Whether a process is there and not just waiting to be buried.
@@ -26,6 +27,35 @@ fn sigterm_lets_a_short_step_finish() {
     std::fs::write(root.join("go"), "").unwrap();
     assert_eq!(stopping.join().unwrap().code, 0);
     assert_eq!(project.text("out"), "done\n");
+}
+
+#[test]
+fn who_is_at_work_is_listed_and_gone_with_its_end() {
+    let project = Project::new();
+    project.call_task(
+        "greet",
+        "echo $$ > began; until test -e go; do sleep 0.01; done",
+    );
+    assert_eq!(project.json(&["workers"]), [Value::Null; 0]);
+    let server = project.serve(&[]);
+    let mut at_work = Vec::new();
+    wait("the server to be listed", || {
+        at_work = project.json(&["workers"]);
+        !at_work.is_empty()
+    });
+    assert_eq!(at_work[0]["role"], "oncely serve");
+    assert_eq!(at_work[0]["holds"], json!([]));
+    project
+        .run(&["call", "greet", "--key", "1", "--detach"])
+        .says(0, &[]);
+    project.wait_lines("began", 1);
+    let all = project.run(&["workers"]);
+    all.says(0, &["oncely serve", "run 1 (greet)"]);
+    project.write("go", "");
+    project.wait_run("done");
+    assert_eq!(server.stop().code, 0);
+    let gone = project.run(&["workers"]);
+    insta::assert_snapshot!(gone.out, @"Nobody is at work here. `oncely serve` starts a worker.");
 }
 
 #[test]
