@@ -12,6 +12,7 @@ mod clock;
 pub mod conformance;
 mod export;
 mod memory;
+mod moving;
 mod postgres;
 mod rules;
 mod sabotage;
@@ -20,5 +21,6 @@ mod sqlite;
 
 pub use clock::SystemClock;
 pub use memory::MemoryLedger;
+pub use moving::{Moved, move_to_postgres};
 pub use postgres::{PostgresLedger, PostgresOptions, TimeSource};
 pub use sqlite::{Backup, Options, SqliteLedger, migrate};

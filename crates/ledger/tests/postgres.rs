@@ -4,12 +4,16 @@
 
 mod stores;
 
-use oncely_core::ids::RunId;
-use oncely_core::ledger::{Ledger, UnitResult};
+use oncely_core::ids::{ContentHash, RunId};
+use oncely_core::items::Progress;
+use oncely_core::ledger::{Answer, Guard, Leased, Ledger, Op, Query, UnitResult, What};
+use oncely_core::source::Cursor;
 use oncely_ledger::conformance::random::sequences;
 use oncely_ledger::conformance::stage::{self, run};
-use oncely_ledger::conformance::{Server, Stores, TurnedClock};
-use oncely_ledger::{PostgresLedger, PostgresOptions, TimeSource};
+use oncely_ledger::conformance::{Server, Stores, TurnedClock, fast_folder, items};
+use oncely_ledger::{
+    Options, PostgresLedger, PostgresOptions, SqliteLedger, TimeSource, move_to_postgres,
+};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -245,5 +249,86 @@ fn a_lost_connection_is_made_again() {
         assert_eq!(stage::admitted(&a, stage::admit("l")).await, RunId(2));
         let again = stage::one(&a, stage::admit("k")).await;
         assert_eq!(again, UnitResult::Duplicate(RunId(1)));
+    });
+}
+
+/// A ledger in a file with something of everything in it.
+async fn full(path: &std::path::Path) -> SqliteLedger {
+    let options = Options {
+        create: true,
+        ..Options::new("test")
+    };
+    let a = SqliteLedger::open(path, options).unwrap();
+    for key in ["a", "b", "c"] {
+        stage::admitted(&a, stage::admit(key)).await;
+    }
+    let held = stage::lease(&a, stage::claim(9)).await;
+    let (run, fence) = (held[0].row.id, held[0].fence);
+    let began = stage::facts(run, 5, vec![stage::began(), stage::intent(fence)]);
+    let ops = vec![
+        began,
+        Op::Items {
+            run,
+            step: "step".into(),
+            progress: Progress {
+                next: 7,
+                done: 6,
+                set_aside: 1,
+                ..Progress::default()
+            },
+            set_aside: vec![items::aside(3, "why")],
+        },
+        Op::Cursor("source".into(), Cursor("here".into())),
+        Op::Store(ContentHash::of(b"content"), b"content".as_slice().into()),
+    ];
+    stage::apply(&a, stage::unit(vec![Guard::Fence(run, fence)], ops)).await;
+    let name = a.lease(What::Named("name".into()), stage::claim(9)).await;
+    assert!(matches!(name, Ok(Leased::Named(_))));
+    a
+}
+
+#[test]
+fn a_ledger_moves_with_nothing_lost() {
+    let server = Server::start(&[]);
+    let folder = fast_folder();
+    let (path, copy) = (
+        folder.path().join("ledger.db"),
+        folder.path().join("copy.db"),
+    );
+    let url = server.database();
+    run(async {
+        let old = full(&path).await;
+        let refused = move_to_postgres(&path, &url, PostgresOptions::new("test")).await;
+        assert!(refused.unwrap_err().to_string().contains("is at work"));
+        drop(old);
+        let mut before = Vec::new();
+        let old = SqliteLedger::open(&path, Options::new("test")).unwrap();
+        old.export(&mut before).unwrap();
+        drop(old);
+        std::fs::copy(&path, &copy).unwrap();
+        let moved = move_to_postgres(&path, &url, PostgresOptions::new("test")).await;
+        assert_eq!(moved.unwrap().runs, 3);
+        let new = PostgresLedger::open(&url, PostgresOptions::new("test")).unwrap();
+        let mut after = Vec::new();
+        new.export(&mut after).unwrap();
+        assert_eq!(String::from_utf8(after), String::from_utf8(before));
+        let stored = ContentHash::of(b"content");
+        let stored = new.read(Query::Stored(stored)).await.unwrap();
+        assert_eq!(stored, Answer::Stored(Some(b"content".as_slice().into())));
+        let again = stage::one(&new, stage::admit("a")).await;
+        assert_eq!(again, UnitResult::Duplicate(RunId(1)));
+        let closed = SqliteLedger::open(&path, Options::new("test"))
+            .err()
+            .unwrap();
+        assert!(closed.to_string().contains("was moved"), "{closed}");
+        // A move that was cut off before it closed the file is brought to its end.
+        let moved = move_to_postgres(&copy, &url, PostgresOptions::new("test")).await;
+        assert_eq!(moved.unwrap().runs, 3);
+        let other = folder.path().join("other.db");
+        drop(full(&other).await);
+        let refused = move_to_postgres(&other, &url, PostgresOptions::new("test")).await;
+        let words = refused.unwrap_err().to_string();
+        assert!(words.contains("already, and it is in use"), "{words}");
+        assert!(SqliteLedger::open(&other, Options::new("test")).is_ok());
     });
 }

@@ -431,4 +431,13 @@ pub(crate) enum LedgerCommand {
     Export,
     /// Bring the ledger to this version, after a backup
     Migrate,
+    /// Take the ledger from its file to a PostgreSQL database, with nothing lost
+    Move(MoveTo),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MoveTo {
+    /// The database: a URL without a password, or env:NAME for the variable that holds it
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: String,
 }

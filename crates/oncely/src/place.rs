@@ -78,14 +78,19 @@ pub(crate) fn read(line: Option<&str>, root: &Path) -> Result<Sourced<Place>, Fa
     let Some(line) = line else {
         return sourced(USUAL, false, "default", root);
     };
+    understand(line, FILE, root)
+}
+
+/// Understands what somebody wrote somewhere.
+pub(crate) fn understand(line: &str, from: &str, root: &Path) -> Result<Sourced<Place>, Failure> {
     let Some(name) = line.strip_prefix("env:") else {
-        return sourced(line, false, FILE, root);
+        return sourced(line, false, from, root);
     };
     let text = std::env::var(name).ok().filter(|text| !text.is_empty());
     let text = text.ok_or_else(|| {
         Failure::usage(format!(
-            "{FILE}: the ledger is where the environment variable {name} says, and it is not set. \
-             Nothing was run. Set it, or write the place itself: ledger = \"postgres://…\"."
+            "{from}: the ledger is where the environment variable {name} says, and it is not set. \
+             Nothing was run. Set it, or write the place itself, such as postgres://user@host:5432/database."
         ))
     })?;
     sourced(&text, true, name, root)

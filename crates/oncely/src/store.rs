@@ -2,11 +2,11 @@
 
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::place::{Place, Url};
+use crate::place::{self, Place, Url};
 use crate::registry;
 use oncely_core::ledger::{Ledger, LedgerError};
 use oncely_ledger::{
-    MemoryLedger, Options, PostgresLedger, PostgresOptions, SqliteLedger, SystemClock,
+    MemoryLedger, Moved, Options, PostgresLedger, PostgresOptions, SqliteLedger, SystemClock,
 };
 use std::io::{self, Write};
 use std::path::Path;
@@ -90,16 +90,38 @@ fn postgres(
     role: &str,
     create: bool,
 ) -> Result<Arc<PostgresLedger>, LedgerError> {
+    let options = postgres_options(config, url, role, create);
+    PostgresLedger::open(&url.text, options).map(Arc::new)
+}
+
+fn postgres_options(config: &Config, url: &Url, role: &str, create: bool) -> PostgresOptions {
     let own = registry::secrets(config).get(PASSWORD);
-    let options = PostgresOptions {
+    PostgresOptions {
         create,
         password: own.or_else(|| std::env::var("PGPASSWORD").ok()),
         secret_url: url.secret,
         lease: config.lease.value,
         // Processes of many machines work on it.
         ..PostgresOptions::new(&format!("{role} on {}", machine()))
+    }
+}
+
+/// Takes the ledger from its file to a database.
+pub(crate) fn move_to(config: &Config, to: &str) -> Result<Moved, Failure> {
+    let to = place::understand(to, "--to", &config.root)?.value;
+    let (Place::File(from), Place::Postgres(url)) = (&config.ledger.value, &to) else {
+        return Err(Failure::usage(
+            "a ledger moves from a file to a PostgreSQL database: `oncely ledger move --to \
+             postgres://user@host:5432/database`. Nothing was moved.",
+        ));
     };
-    PostgresLedger::open(&url.text, options).map(Arc::new)
+    let options = postgres_options(config, url, "oncely ledger move", true);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::failed(format!("the runtime cannot start: {e}")))?;
+    let moved = oncely_ledger::move_to_postgres(from, &url.text, options);
+    Ok(runtime.block_on(moved)?)
 }
 
 /// The name of this machine.

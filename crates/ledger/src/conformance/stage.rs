@@ -68,7 +68,7 @@ impl Clock for TurnedClock {
 /// Runs a promise to its end.
 pub fn run(promise: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread()
-        .enable_time()
+        .enable_all()
         .build()
         .unwrap()
         .block_on(promise);

@@ -19,6 +19,7 @@ mod schema;
 mod slice;
 mod statements;
 mod store;
+mod target;
 mod text;
 mod whole;
 mod words;
@@ -26,3 +27,4 @@ mod writer;
 
 pub use options::{PostgresOptions, TimeSource};
 pub use store::PostgresLedger;
+pub(crate) use target::Target;

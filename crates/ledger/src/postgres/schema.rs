@@ -62,7 +62,19 @@ pub(crate) async fn open(db: &mut Db, place: &str, create: bool) -> Result<Strin
     }
     let version = meta(db, "schema").await?;
     check(place, version.parse().unwrap_or_default())?;
+    name(db).await
+}
+
+/// The name of the ledger.
+pub(crate) async fn name(db: &mut Db) -> Result<String, Stop> {
     meta(db, "name").await
+}
+
+/// Gives it another name: that of the ledger which moves in.
+pub(crate) async fn rename(db: &mut Db, name: &str) -> Result<(), Stop> {
+    let text = "update oncely_meta set value = $1 where name = 'name'";
+    db.run(text, &[&name]).await?;
+    Ok(())
 }
 
 async fn exists(db: &mut Db) -> Result<bool, Stop> {

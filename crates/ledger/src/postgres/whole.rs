@@ -12,10 +12,16 @@ use oncely_core::source::Cursor;
 pub(crate) async fn export(db: &mut Db, name: &str) -> Result<Vec<u8>, Stop> {
     db.simple("begin isolation level repeatable read read only")
         .await?;
-    let loaded = load(db).await;
+    let written = export_inside(db, name).await;
     db.roll_back().await;
+    written
+}
+
+/// Everything as the open transaction sees it.
+pub(crate) async fn export_inside(db: &mut Db, name: &str) -> Result<Vec<u8>, Stop> {
+    let loaded = load(db).await?;
     let mut out = Vec::new();
-    crate::export::memory(&loaded?.state, name, &mut out)
+    crate::export::memory(&loaded.state, name, &mut out)
         .map_err(|error| oncely_core::ledger::LedgerError::Unusable(error.to_string()))?;
     Ok(out)
 }

@@ -78,10 +78,19 @@ pub(crate) fn version(conn: &Connection) -> rusqlite::Result<(i32, i32)> {
     ))
 }
 
+/// The version of a ledger that was moved elsewhere: no program works on it any more.
+pub(crate) const MOVED: i32 = i32::MAX;
+
 /// Whether this program works on a schema of this version.
 pub(crate) fn check(path: &Path, found: i32) -> Result<(), LedgerError> {
     let shown = |v: i32| format!("{}.{}", v / 1000, v % 1000);
     let path = path.display();
+    if found == MOVED {
+        return Err(LedgerError::Unusable(format!(
+            "the ledger {path} was moved to a PostgreSQL database, and nothing more is recorded \
+             here. Nothing was run. Name that database with `ledger` in oncely.toml."
+        )));
+    }
     if (VERSION..=NEWEST).contains(&found) && found / 1000 == VERSION / 1000 {
         return Ok(());
     }

@@ -1,10 +1,10 @@
-//! `oncely ledger`: export and migrate.
+//! `oncely ledger`: export, migrate and move.
 
 use crate::cli::LedgerCommand;
 use crate::config::{Config, Flags};
 use crate::failure::{Exit, Failure};
 use crate::house::House;
-use crate::output::Voice;
+use crate::output::{Voice, count};
 use std::io::{ErrorKind, Write};
 
 pub(crate) fn run(voice: Voice, flags: &Flags, args: &LedgerCommand) -> Result<Exit, Failure> {
@@ -24,6 +24,18 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &LedgerCommand) -> Result<E
         LedgerCommand::Migrate => {
             let config = Config::load(flags)?;
             voice.say(crate::store::migrate(&config)?);
+        }
+        LedgerCommand::Move(args) => {
+            let config = Config::load(flags)?;
+            let moved = crate::store::move_to(&config, &args.to)?;
+            voice.record(&serde_json::json!({ "moved": moved.runs, "to": moved.place }));
+            voice.say(format!(
+                "Moved {} to {}. Now write where it is into oncely.toml: ledger = {:?}. Until then \
+                 every command says so and does nothing.",
+                count(usize::try_from(moved.runs).unwrap_or(usize::MAX), "run"),
+                moved.place,
+                args.to
+            ));
         }
     }
     Ok(Exit::Done)

@@ -126,7 +126,7 @@ fn a_variable_that_is_not_set_is_named() {
     project.write("oncely.toml", CONFIG);
     let refused = project.run(&["run"]);
     assert_eq!(refused.code, 2);
-    insta::assert_snapshot!(refused.err, @r#"oncely: oncely.toml: the ledger is where the environment variable DATABASE_URL says, and it is not set. Nothing was run. Set it, or write the place itself: ledger = "postgres://…"."#);
+    insta::assert_snapshot!(refused.err, @r#"oncely: oncely.toml: the ledger is where the environment variable DATABASE_URL says, and it is not set. Nothing was run. Set it, or write the place itself, such as postgres://user@host:5432/database."#);
 }
 
 #[test]
@@ -135,4 +135,53 @@ fn a_server_that_does_not_answer_is_named() {
     let refused = project.run(&["run"]);
     assert_eq!(refused.code, 2);
     insta::assert_snapshot!(refused.err, @"oncely: the ledger in PostgreSQL 127.0.0.1:1/led cannot be used: error connecting to server: Connection refused (os error 111). What was recorded before is kept. Check the server and the `ledger` line of oncely.toml, then start again.");
+}
+
+#[test]
+fn a_ledger_moves_to_postgresql_and_nothing_is_done_again() {
+    let server = Server::start(&[]);
+    let project = Project::empty().variable("DATABASE_URL", &server.database());
+    project.write("oncely.toml", "environment = \"production\"\n");
+    project.release_task(20_261_122_101_500, "tell", "echo told >> told.txt");
+    project.run(&["run"]).says(0, &[]);
+    project.call_task("greet", "true");
+    project.run(&["call", "greet", "--key", "k"]).says(0, &[]);
+    let before = project.run(&["ledger", "export"]).out;
+    let moved = project.run(&["ledger", "move", "--to", "env:DATABASE_URL"]);
+    moved.says(0, &["Moved 2 runs", "ledger = \"env:DATABASE_URL\""]);
+    let forgotten = project.run(&["run"]);
+    assert_eq!(forgotten.code, 2);
+    insta::assert_snapshot!(forgotten.all(), @"
+    oncely: the ledger [dir]/.oncely/ledger.db was moved to a PostgreSQL database, and nothing more is recorded here. Nothing was run. Name that database with `ledger` in oncely.toml.
+    [exit 2]
+    ");
+    project.write("oncely.toml", CONFIG);
+    project.run(&["run"]).says(0, &["Nothing to do"]);
+    let again = project.run(&["call", "greet", "--key", "k"]);
+    again.says(0, &["k started run 2 of greet before"]);
+    assert_eq!(project.text("told.txt"), "told\n");
+    let after = project.run(&["ledger", "export"]).out;
+    // The run that found nothing to do has held the release's name once more.
+    let mut kept = before
+        .lines()
+        .filter(|line| !line.contains(r#""kind":"name""#));
+    assert!(kept.all(|line| after.contains(line)), "{after}");
+}
+
+#[test]
+fn a_ledger_that_is_worked_on_does_not_move() {
+    let server = Server::start(&[]);
+    let project = Project::new().variable("DATABASE_URL", &server.database());
+    project.call_task("greet", "true");
+    let _server = project.serve(&[]);
+    crate::project::wait("the server to be listed", || {
+        !project.json(&["workers"]).is_empty()
+    });
+    let refused = project.run(&["ledger", "move", "--to", "env:DATABASE_URL"]);
+    refused.says(
+        1,
+        &["(oncely serve) is at work on the ledger. Nothing was moved."],
+    );
+    let nowhere = project.run(&["ledger", "move", "--to", "elsewhere.db"]);
+    nowhere.says(2, &["from a file to a PostgreSQL database"]);
 }
