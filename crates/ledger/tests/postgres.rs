@@ -236,6 +236,54 @@ fn statements_of_tasks_keep_their_place() {
 }
 
 #[test]
+fn of_many_units_with_statements_only_the_bad_ones_fail() {
+    let server = Server::start(&[]);
+    let stores = stores_of(&server);
+    run(async {
+        let a = stores.open();
+        let sql = |id: i64| {
+            let text = "insert into t values (:a)";
+            let mut unit = stage::admit(&format!("k{id}"));
+            unit.ops.push(stage::sql(text, &[("a", json!(id % 100))]));
+            unit
+        };
+        let table = stage::sql("create table t (a bigint primary key)", &[]);
+        stage::apply(&a, stage::unit(vec![], vec![table])).await;
+        let results = a.commit((0..103).map(sql).collect()).await.unwrap();
+        for (id, result) in results.iter().enumerate() {
+            match result {
+                UnitResult::Applied(_) => assert!(id < 100, "{id}"),
+                UnitResult::SqlFailed(words) => {
+                    assert!(
+                        id >= 100 && words.contains("duplicate key"),
+                        "{id}: {words}"
+                    );
+                }
+                other => panic!("{id}: {other:?}"),
+            }
+        }
+        // A table that changes its shape does not spoil what was prepared.
+        let text = "alter table t add column b bigint";
+        stage::apply(&a, stage::unit(vec![], vec![stage::sql(text, &[])])).await;
+        let text = "insert into t select a + 1000, 1 from t where a < 3 returning *";
+        for text in [
+            text,
+            "select * from t",
+            "alter table t drop column b",
+            "select * from t",
+        ] {
+            stage::apply(&a, stage::unit(vec![], vec![stage::sql(text, &[])])).await;
+        }
+    });
+    server
+        .query(
+            "t0",
+            "do $$ begin assert (select count(*) from t) = 103; end $$",
+        )
+        .unwrap();
+}
+
+#[test]
 fn a_lost_connection_is_made_again() {
     let server = Server::start(&[]);
     let stores = stores_of(&server);

@@ -34,6 +34,9 @@ struct BenchArgs {
     /// The binary; default: `oncely` beside this one
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+    /// Where the ledger is: `postgres` starts a server of its own, for `events` and `callers`
+    #[arg(long, value_enum, default_value_t = bench::Store::Sqlite)]
+    ledger: bench::Store,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -95,7 +98,7 @@ fn crash(args: &CrashArgs) -> Result<ExitCode, Trouble> {
 }
 
 fn measure(args: &BenchArgs) -> Result<ExitCode, Trouble> {
-    let measured = bench::run(args.what, &binary(args.binary.clone())?)?;
+    let measured = bench::run(args.what, args.ledger, &binary(args.binary.clone())?)?;
     if args.json {
         println!("{}", serde_json::to_string(&measured)?);
     } else {

@@ -52,7 +52,13 @@ fn as_user(name: &str) -> Command {
 impl Server {
     /// Starts one. With settings such as `synchronous_commit=off`.
     pub fn start(settings: &[&str]) -> Self {
-        let folder = fast_folder();
+        let mut all = vec!["fsync=off"];
+        all.extend(settings);
+        Self::start_in(fast_folder(), &all)
+    }
+
+    /// Starts one in a folder, with every setting as it is usually.
+    pub fn start_in(folder: TempDir, settings: &[&str]) -> Self {
         if rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(folder.path(), Some(65534), Some(65534)).unwrap();
         }
@@ -77,7 +83,7 @@ impl Server {
         drop(free);
         let mut command = as_user("postgres");
         command.arg("-D").arg(&data).current_dir("/");
-        command.args(["-h", "127.0.0.1", "-k", "", "-F", "-p", &port.to_string()]);
+        command.args(["-h", "127.0.0.1", "-k", "", "-p", &port.to_string()]);
         for setting in settings {
             command.args(["-c", setting]);
         }

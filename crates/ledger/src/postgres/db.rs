@@ -6,6 +6,9 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row, Statement};
 
+/// So many statements of tasks are kept prepared.
+const TASKS: usize = 256;
+
 /// A value for a parameter.
 pub(crate) type Param<'a> = &'a (dyn ToSql + Sync);
 
@@ -71,6 +74,7 @@ pub(crate) fn is_conflict(error: &Error) -> bool {
 pub(crate) struct Db {
     client: Client,
     prepared: HashMap<String, Statement>,
+    tasks: HashMap<String, Statement>,
 }
 
 impl Db {
@@ -79,6 +83,7 @@ impl Db {
         Self {
             client,
             prepared: HashMap::new(),
+            tasks: HashMap::new(),
         }
     }
 
@@ -113,10 +118,37 @@ impl Db {
         self.client.batch_execute(text).await
     }
 
-    /// Executes one statement of a task.
-    pub(crate) async fn task(&self, text: &str, p: &[Param<'_>]) -> Result<(), Error> {
+    /// A statement of a task, prepared. Tables may change under it: see [`Self::forget_tasks`].
+    pub(crate) async fn task(&mut self, text: &str) -> Result<Statement, Error> {
+        if let Some(known) = self.tasks.get(text) {
+            return Ok(known.clone());
+        }
+        if self.tasks.len() >= TASKS {
+            self.tasks.clear();
+        }
         let statement = self.client.prepare(text).await?;
-        self.client.query(&statement, p).await.map(drop)
+        self.tasks.insert(text.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    /// Whether any statement of a task is prepared.
+    pub(crate) fn knows_tasks(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+
+    /// Prepares the statements of tasks anew from now on.
+    pub(crate) fn forget_tasks(&mut self) {
+        self.tasks.clear();
+    }
+
+    /// Executes such a statement. Several at once are sent without waiting for one another, and
+    /// done in the order in which they were first polled.
+    pub(crate) async fn execute(
+        &self,
+        statement: &Statement,
+        p: &[Param<'_>],
+    ) -> Result<(), Error> {
+        self.client.query(statement, p).await.map(drop)
     }
 
     /// Ends a transaction. Where the connection is lost on the way, nobody knows how it ended.

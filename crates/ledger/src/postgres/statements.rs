@@ -6,12 +6,14 @@
 use super::db::{Db, Stop, is_conflict, is_lost};
 use super::words;
 use crate::sql::PREFIX;
+use bytes::BytesMut;
+use futures_util::future::join_all;
 use oncely_core::Value;
 use oncely_core::action::Statement;
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_postgres::types::private::BytesMut;
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 
 /// What a statement may begin with: nothing that ends the transaction or changes the session.
@@ -20,11 +22,14 @@ const MAY_BEGIN: [&str; 11] = [
     "truncate",
 ];
 
-/// Executes statements in the open transaction, for at most so long. The inner error is the fault
-/// of the statements.
+/// So many are under way at once. Up to 30, `join_all` polls them in their order.
+const AT_ONCE: usize = 30;
+
+/// Executes the statements of some units in the open transaction, for at most so long. The inner
+/// error is the fault of the statements.
 pub(crate) async fn execute(
-    db: &Db,
-    statements: &[Statement],
+    db: &mut Db,
+    statements: &[&Statement],
     budget: Duration,
 ) -> Result<Result<(), String>, Stop> {
     let millis = budget.as_millis().max(1);
@@ -32,29 +37,63 @@ pub(crate) async fn execute(
         "set local statement_timeout = {millis}; set local lock_timeout = {millis}"
     ))
     .await?;
+    let mut all = Vec::new();
     for statement in statements {
-        let parts = match parts(statement) {
-            Ok(parts) => parts,
+        match parts(statement) {
+            Ok(parts) => all.extend(parts),
             Err(words) => return Ok(Err(words)),
-        };
-        for (text, values) in parts {
-            let values: Vec<Bound<'_>> = values.into_iter().map(Bound).collect();
-            let values: Vec<_> = values.iter().map(|v| v as &(dyn ToSql + Sync)).collect();
-            let done = tokio::time::timeout(budget * 2, db.task(&text, &values)).await;
-            match done {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) if is_lost(&error) && error.code().is_some() => {
-                    return Err(error.into());
-                }
-                Ok(Err(error)) if db.is_closed() || is_conflict(&error) => {
-                    return Err(error.into());
-                }
-                Ok(Err(error)) => return Ok(Err(words::own(&error))),
-                Err(_) => return Ok(Err("the statements took too long.".into())),
-            }
         }
     }
-    Ok(Ok(()))
+    let known = db.knows_tasks();
+    let done = tokio::time::timeout(budget * 2, in_order(db, all)).await;
+    let error = match done {
+        Ok(Ok(())) => return Ok(Ok(())),
+        Ok(Err(error)) => error,
+        Err(_) => return Ok(Err("the statements took too long.".into())),
+    };
+    if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) && known {
+        // A table has another shape than when a statement was prepared: it is prepared anew.
+        db.forget_tasks();
+        return Err(Stop::Overtaken);
+    }
+    if db.is_closed() || is_conflict(&error) || (is_lost(&error) && error.code().is_some()) {
+        return Err(error.into());
+    }
+    Ok(Err(words::own(&error)))
+}
+
+async fn in_order(db: &mut Db, parts: Vec<Part<'_>>) -> Result<(), Error> {
+    let mut prepared = Vec::with_capacity(parts.len());
+    for (text, values) in parts {
+        let values: Vec<Bound<'_>> = values.into_iter().map(Bound).collect();
+        prepared.push((db.task(&text).await?, values));
+        // What makes a table must be done before what uses it is prepared.
+        if prepared.len() == AT_ONCE || makes(&text) {
+            send(db, &mut prepared).await?;
+        }
+    }
+    send(db, &mut prepared).await
+}
+
+fn makes(text: &str) -> bool {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    ["create", "alter", "drop"]
+        .iter()
+        .any(|word| first.eq_ignore_ascii_case(word))
+}
+
+/// Sends statements one behind the other; the first error counts.
+async fn send(
+    db: &Db,
+    prepared: &mut Vec<(tokio_postgres::Statement, Vec<Bound<'_>>)>,
+) -> Result<(), Error> {
+    let sent = prepared.iter().map(|(statement, values)| async move {
+        let values: Vec<_> = values.iter().map(|v| v as &(dyn ToSql + Sync)).collect();
+        db.execute(statement, &values).await
+    });
+    let done = join_all(sent).await;
+    prepared.clear();
+    done.into_iter().collect()
 }
 
 type Part<'a> = (String, Vec<&'a Value>);
@@ -199,7 +238,7 @@ impl ToSql for Bound<'_> {
         &self,
         ty: &Type,
         out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
         let text = match self.0 {
             Value::Null => return Ok(IsNull::Yes),
             Value::Bool(yes) if is_number(ty) => i32::from(*yes).to_string(),
@@ -222,7 +261,7 @@ impl ToSql for Bound<'_> {
         &self,
         ty: &Type,
         out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
         self.to_sql(ty, out)
     }
 }

@@ -8,6 +8,7 @@ use super::store::{Done, Job, Message, Request, Shared};
 use super::{claim, connect, save, statements, words};
 use crate::SystemClock;
 use crate::memory::apply::apply_with;
+use oncely_core::action::Statement;
 use oncely_core::ledger::{Claim, Guard, Leased, LedgerError, Op, Unit, UnitResult, What};
 use oncely_core::limits;
 use oncely_core::time::Clock;
@@ -36,6 +37,8 @@ enum Came {
     Leased(Leased),
     /// None when others have freed this holder.
     Freed(Option<u64>),
+    /// A statement of one of several units failed: fewer of them at a time.
+    Fewer,
 }
 
 /// The writer of one process.
@@ -94,7 +97,7 @@ impl Writer {
                 self.stop_when_late()?;
                 match self.insist(Work::Lease(what, wanted)).await? {
                     Came::Leased(leased) => Ok(Done::Leased(leased)),
-                    Came::Units(_) | Came::Freed(_) => Err(LedgerError::Closed),
+                    Came::Units(_) | Came::Freed(_) | Came::Fewer => Err(LedgerError::Closed),
                 }
             }
             Request::Renew if self.me.may_wait() => Ok(Done::Freed(0)),
@@ -104,27 +107,34 @@ impl Writer {
                     Ok(Done::Freed(freed))
                 }
                 Came::Freed(None) => Err(self.start_anew()),
-                Came::Units(_) | Came::Leased(_) => Err(LedgerError::Closed),
+                Came::Units(_) | Came::Leased(_) | Came::Fewer => Err(LedgerError::Closed),
             },
             Request::Commit(_) => Err(LedgerError::Closed),
         }
     }
 
-    /// Does the units of several jobs in as few transactions as possible. A unit with statements of
-    /// a task has a transaction of its own, so that no lock of theirs stalls the others.
+    /// Does the units of several jobs in as few transactions as possible. Units with statements of
+    /// tasks share none with others; where one of them fails, half as many are tried, until it is
+    /// alone.
     async fn group(&mut self, mut jobs: Vec<Job>) {
+        let mut most = limits::GROUP_UNITS;
         while jobs.iter().any(|job| !job.is_finished()) {
             for job in jobs.iter_mut().filter(|job| !job.is_finished()) {
                 if job.needs_lease() && self.stop_when_late().is_err() {
                     job.failed = Some(LedgerError::LeaseLost);
                 }
             }
-            let (places, units) = next_units(&jobs);
+            let (places, units) = next_units(&jobs, most);
             if units.is_empty() {
                 continue;
             }
             match self.insist(Work::Units(&units, &places)).await {
+                Ok(Came::Fewer) => most = (units.len() / 2).max(1),
                 Ok(Came::Units(results)) => {
+                    let failed = |r: &_| matches!(r, Ok(UnitResult::SqlFailed(_)));
+                    if !results.iter().any(failed) {
+                        most = (most * 2).min(limits::GROUP_UNITS);
+                    }
                     for (place, result) in places.into_iter().zip(results) {
                         if let Some(job) = jobs.get_mut(place) {
                             job.take(result);
@@ -196,8 +206,8 @@ impl Writer {
                 Ok(()) => {}
                 // A constraint that a task deferred to the end speaks up here.
                 Err(Stop::Database(error)) if work.has_sql() && !super::db::is_conflict(&error) => {
-                    let failed = UnitResult::SqlFailed(words::own(&error));
-                    done = Ok((Came::Units(vec![Ok(failed)]), false));
+                    let failed = sql_failed(work, words::own(&error));
+                    done = Ok((failed, false));
                 }
                 Err(stop) => done = Err(stop),
             }
@@ -249,23 +259,42 @@ async fn leave(db: &mut Db, me: &Me) -> Result<u64, Stop> {
     Ok(freed)
 }
 
-/// The next units that may share a transaction, and the job of each.
-fn next_units(jobs: &[Job]) -> (Vec<usize>, Vec<&Unit>) {
+/// What it means that a statement failed: it was that of the only unit, or fewer are tried.
+fn sql_failed(work: Work<'_>, words: String) -> Came {
+    match work {
+        Work::Units([_], _) => Came::Units(vec![Ok(UnitResult::SqlFailed(words))]),
+        _ => Came::Fewer,
+    }
+}
+
+/// The next units that may share a transaction, and the job of each. With statements of tasks at
+/// most so many.
+fn next_units(jobs: &[Job], most: usize) -> (Vec<usize>, Vec<&Unit>) {
     let (mut places, mut units) = (Vec::new(), Vec::new());
     for (place, job) in jobs.iter().enumerate() {
         for unit in job.left() {
-            let alone = has_sql(unit);
-            if units.len() >= limits::GROUP_UNITS || (alone && !units.is_empty()) {
+            let first = units.first().copied();
+            let fits = first.is_none_or(|first| has_sql(first) == has_sql(unit));
+            let most = if has_sql(unit) {
+                most
+            } else {
+                limits::GROUP_UNITS
+            };
+            if units.len() >= most || !fits {
                 return (places, units);
             }
             places.push(place);
             units.push(unit);
-            if alone {
-                return (places, units);
-            }
         }
     }
     (places, units)
+}
+
+fn statements_of(unit: &Unit) -> impl Iterator<Item = &Statement> {
+    unit.ops.iter().flat_map(|op| match op {
+        Op::Sql(statements) => statements.as_slice(),
+        _ => &[],
+    })
 }
 
 fn has_sql(unit: &Unit) -> bool {
@@ -344,14 +373,15 @@ async fn apply(
     // A unit that speaks for its holder found it registered: nothing is written anew for it.
     slice.registered |= me.registered;
     save::save(db, me, &slice).await?;
-    for op in units.iter().flat_map(|unit| &unit.ops) {
-        let Op::Sql(texts) = op else { continue };
-        if let Err(words) = statements::execute(db, texts, me.options.sql_budget).await? {
-            db.roll_back().await;
-            db.simple("begin").await?;
-            let failed = vec![Ok(UnitResult::SqlFailed(words))];
-            return Ok((Came::Units(failed), me.registered));
-        }
+    // The statements of a unit that was refused are not executed.
+    let wanted = units.iter().zip(&results).filter(|(_, r)| applied(r));
+    let statements: Vec<_> = wanted.flat_map(|(unit, _)| statements_of(unit)).collect();
+    if !statements.is_empty()
+        && let Err(words) = statements::execute(db, &statements, me.options.sql_budget).await?
+    {
+        db.roll_back().await;
+        db.simple("begin").await?;
+        return Ok((sql_failed(Work::Units(units, jobs), words), me.registered));
     }
     let holds = slice.registered || slice.state.holders.contains_key(&me.id);
     Ok((Came::Units(results), holds))

@@ -1,16 +1,21 @@
 //! Events a second from acceptance to done, for a one-step task whose row shares the ledger's
 //! commit: in batches, and one a call from many callers.
 
+use super::Store;
 use super::measure::{Bound, Measured};
 use super::rig::{Rig, folder, median, runtime};
 use crate::crash::Trouble;
+use oncely_core::action::Statement;
 use oncely_core::ids::Environment;
+use oncely_core::ledger::{Op, Unit};
 use oncely_core::run::RunStatus;
 use oncely_engine::{Ask, Engine, Offer};
+use oncely_ledger::conformance::Server;
 use rusqlite::{Connection, params};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
+use tempfile::TempDir;
 
 /// Events of a batch.
 const BATCH: usize = 1000;
@@ -43,10 +48,45 @@ id  = "count"
   bind = { id = "{{ event.id }}" }
 "#;
 
-fn rig(root: &Path) -> Result<Rig, Trouble> {
-    let rig = Rig::new(root, "tally", TASK)?;
-    Connection::open(root.join("ledger.db"))?.execute_batch("create table tallies (id integer)")?;
-    Ok(rig)
+/// A ledger and its engine, and the server that the ledger is in.
+struct Place {
+    rig: Rig,
+    _server: Option<Server>,
+    folder: TempDir,
+}
+
+fn place(store: Store) -> Result<Place, Trouble> {
+    let folder = folder()?;
+    let root = folder.path();
+    let (rig, server) = match store {
+        Store::Sqlite => (Rig::new(root, "tally", TASK)?, None),
+        Store::Postgres => {
+            let server = Server::start_in(super::rig::folder()?, &[]);
+            let rig = Rig::postgres(&server.database(), root, "tally", TASK)?;
+            (rig, Some(server))
+        }
+    };
+    let table = Statement {
+        text: "create table tallies (id bigint)".into(),
+        bind: Vec::new(),
+    };
+    let made = Unit {
+        guards: Vec::new(),
+        ops: vec![Op::Sql(vec![table])],
+    };
+    runtime()?.block_on(rig.ledger.commit(vec![made]))?;
+    Ok(Place {
+        rig,
+        _server: server,
+        folder,
+    })
+}
+
+fn name(store: Store) -> &'static str {
+    match store {
+        Store::Sqlite => "SQLite",
+        Store::Postgres => "PostgreSQL",
+    }
 }
 
 fn offer(id: usize) -> Offer {
@@ -63,20 +103,23 @@ async fn all_done(rig: &Rig, events: usize) -> Result<(), Trouble> {
 }
 
 /// Batches of a thousand.
-pub(crate) fn batched() -> Result<Measured, Trouble> {
+pub(crate) fn batched(store: Store) -> Result<Measured, Trouble> {
     let mut rates = Vec::new();
     for _ in 0..TURNS {
-        let place = folder()?;
-        let rig = rig(place.path())?;
-        rates.push(runtime()?.block_on(batches(&rig))?);
+        let place = place(store)?;
+        rates.push(runtime()?.block_on(batches(&place.rig))?);
     }
-    let settings = format!("{BATCHES} batches of {BATCH}, synchronous full, median of {TURNS}");
+    let settings = format!(
+        "{BATCHES} batches of {BATCH}, full sync, {}, median of {TURNS}",
+        name(store)
+    );
     let rate = Bound::plain("accepted to done", median(rates), "events/s").at_least(BATCHED);
     Ok(Measured::new("events", settings, vec![rate]))
 }
 
 #[allow(clippy::cast_precision_loss)]
 async fn batches(rig: &Rig) -> Result<f64, Trouble> {
+    let _renewing = tokio::spawn(Arc::clone(&rig.engine).renew());
     let begun = Instant::now();
     for batch in 0..BATCHES {
         let offers = (0..BATCH).map(|n| offer(batch * BATCH + n)).collect();
@@ -93,18 +136,20 @@ async fn batches(rig: &Rig) -> Result<f64, Trouble> {
 }
 
 /// One event a call from many callers, in turn with single commits.
-pub(crate) fn callers() -> Result<Measured, Trouble> {
+pub(crate) fn callers(store: Store) -> Result<Measured, Trouble> {
     let (mut ours, mut single) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
-        let place = folder()?;
-        let rig = rig(place.path())?;
-        ours.push(runtime()?.block_on(calls(&rig))?);
-        single.push(singles(place.path())?);
+        let place = place(store)?;
+        ours.push(runtime()?.block_on(calls(&place.rig))?);
+        single.push(singles(place.folder.path())?);
     }
     let (ours, single) = (median(ours), median(single));
     #[allow(clippy::cast_precision_loss)]
     let half = 0.5 * CALLERS as f64 * single / COMMITS;
-    let settings = format!("{CALLERS} callers, {EACH} events each, medians of {TURNS} turns");
+    let settings = format!(
+        "{CALLERS} callers, {EACH} events each, {}, medians of {TURNS} turns",
+        name(store)
+    );
     Ok(Measured::new(
         "callers",
         settings,
@@ -118,6 +163,7 @@ pub(crate) fn callers() -> Result<Measured, Trouble> {
 
 #[allow(clippy::cast_precision_loss)]
 async fn calls(rig: &Rig) -> Result<f64, Trouble> {
+    let _renewing = tokio::spawn(Arc::clone(&rig.engine).renew());
     let begun = Instant::now();
     let callers: Vec<_> = (0..CALLERS)
         .map(|caller| tokio::spawn(call(Arc::clone(&rig.engine), caller)))

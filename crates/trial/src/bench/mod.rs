@@ -30,21 +30,35 @@ pub enum What {
     All,
 }
 
+/// Where the ledger is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Store {
+    /// In a file
+    Sqlite,
+    /// In a PostgreSQL server that is started for it, on the disk of the working folder
+    Postgres,
+}
+
 /// Measures.
 ///
 /// # Errors
 /// When a measurement cannot be made. A bound that does not hold is a result.
-pub fn run(what: What, binary: &Path) -> Result<Vec<Measured>, Trouble> {
+pub fn run(what: What, store: Store, binary: &Path) -> Result<Vec<Measured>, Trouble> {
     let mut all = Vec::new();
+    if store == Store::Postgres && !matches!(what, What::Events | What::Callers) {
+        return Err(Trouble(
+            "with a ledger in PostgreSQL only `events` and `callers` are measured".into(),
+        ));
+    }
     let wanted = |this| what == this || what == What::All;
     if wanted(What::Records) {
         all.push(records::run()?);
     }
     if wanted(What::Events) {
-        all.push(events::batched()?);
+        all.push(events::batched(store)?);
     }
     if wanted(What::Callers) {
-        all.push(events::callers()?);
+        all.push(events::callers(store)?);
     }
     if wanted(What::Run) {
         all.push(pending::run(binary)?);

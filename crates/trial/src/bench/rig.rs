@@ -6,10 +6,13 @@ use oncely_core::action::Action;
 use oncely_core::ledger::Ledger;
 use oncely_core::task::{ActionKind, Bundle};
 use oncely_engine::{Actions, Engine, EngineConfig, Known, Tasks};
-use oncely_ledger::{Options, SqliteLedger, SystemClock};
+use oncely_ledger::{Options, PostgresLedger, PostgresOptions, SqliteLedger, SystemClock};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+
+/// What this process is for the ledger.
+const ROLE: &str = "oncely-trial bench";
 
 struct OnlySql(Arc<dyn Action>);
 
@@ -22,7 +25,7 @@ impl Actions for OnlySql {
 /// A project in a folder, its engine and its ledger.
 pub(crate) struct Rig {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) ledger: Arc<SqliteLedger>,
+    pub(crate) ledger: Arc<dyn Ledger>,
 }
 
 impl Rig {
@@ -30,9 +33,32 @@ impl Rig {
     pub(crate) fn new(root: &Path, task: &str, text: &str) -> Result<Self, Trouble> {
         let options = Options {
             create: true,
-            ..Options::new("oncely-trial bench")
+            ..Options::new(ROLE)
         };
-        let ledger = Arc::new(SqliteLedger::open(&root.join("ledger.db"), options)?);
+        let ledger = SqliteLedger::open(&root.join("ledger.db"), options)?;
+        Self::over(Arc::new(ledger), root, task, text)
+    }
+
+    /// The same over a ledger in PostgreSQL.
+    pub(crate) fn postgres(
+        url: &str,
+        root: &Path,
+        task: &str,
+        text: &str,
+    ) -> Result<Self, Trouble> {
+        let options = PostgresOptions {
+            create: true,
+            ..PostgresOptions::new(ROLE)
+        };
+        Self::over(
+            Arc::new(PostgresLedger::open(url, options)?),
+            root,
+            task,
+            text,
+        )
+    }
+
+    fn over(ledger: Arc<dyn Ledger>, root: &Path, task: &str, text: &str) -> Result<Self, Trouble> {
         let databases = BTreeMap::from([
             ("ledger".to_owned(), Database::Ledger),
             (
@@ -52,7 +78,7 @@ impl Rig {
         };
         let known = Known::read(bundle).map_err(Trouble)?;
         let engine = Engine::new(
-            Arc::clone(&ledger) as Arc<dyn Ledger>,
+            Arc::clone(&ledger),
             Arc::new(OnlySql(Arc::new(sql))),
             Arc::new(Tasks::new([known])),
             Arc::new(SystemClock),
