@@ -33,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) environment: Sourced<Environment>,
     pub(crate) ledger: Sourced<Place>,
     pub(crate) tasks: Sourced<PathBuf>,
+    pub(crate) spool: Sourced<PathBuf>,
     pub(crate) databases: BTreeMap<String, PathBuf>,
     pub(crate) http_allow: Sourced<Vec<String>>,
     pub(crate) put_allow: Vec<PathBuf>,
@@ -56,6 +57,7 @@ struct File {
     environment: Option<String>,
     ledger: Option<String>,
     tasks: Option<PathBuf>,
+    spool: Option<PathBuf>,
     secrets: Option<PathBuf>,
     #[serde(default)]
     db: BTreeMap<String, Database>,
@@ -118,6 +120,10 @@ impl Config {
             tasks: Sourced {
                 from: from_file(file.tasks.is_some()),
                 value: file.tasks.unwrap_or_else(|| "tasks".into()),
+            },
+            spool: Sourced {
+                from: from_file(file.spool.is_some()),
+                value: root.join(file.spool.unwrap_or_else(|| ".oncely/spool".into())),
             },
             databases: file
                 .db

@@ -64,7 +64,7 @@ impl Registry {
             put: Arc::new(Put::new(PutConfig {
                 root: config.root.clone(),
                 allowed: config.put_allow.clone(),
-                sources: vec![data.join("spool")],
+                sources: vec![config.spool.value.clone()],
             })),
             predict: Arc::new(Predict::new(PredictConfig {
                 models: models(config),
@@ -140,7 +140,7 @@ fn folder(house: &House, task: &Task, object: &ObjectTrigger) -> Result<Named, F
         folder: house.config.root.join(&object.folder),
         pattern: object.pattern.clone(),
         existing: object.existing,
-        spool: Spool::new(house.config.data().join("spool")),
+        spool: Spool::new(house.config.spool.value.clone()),
         settle: SETTLE,
         clock: house.shared_clock(),
     });

@@ -153,11 +153,13 @@ fn make_private(folder: &Path) -> io::Result<()> {
         .create(folder)
 }
 
+/// A number that no other copy has: processes of several machines may share the folder, and those of
+/// containers have the same ids.
 fn next_number() -> u64 {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let nanos = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |d| u64::from(d.subsec_nanos()));
-    (nanos << 20) | (NUMBER.fetch_add(1, Ordering::Relaxed) & 0xf_ffff)
+    let mut chance = [0_u8; 8];
+    // Without it the process and the count still differ on one machine.
+    rustix::rand::getrandom(&mut chance, rustix::rand::GetRandomFlags::empty()).ok();
+    u64::from_ne_bytes(chance) ^ NUMBER.fetch_add(1, Ordering::Relaxed)
 }

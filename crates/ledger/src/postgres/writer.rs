@@ -271,16 +271,12 @@ fn sql_failed(work: Work<'_>, words: String) -> Came {
 /// most so many.
 fn next_units(jobs: &[Job], most: usize) -> (Vec<usize>, Vec<&Unit>) {
     let (mut places, mut units) = (Vec::new(), Vec::new());
+    let sql = first_left(jobs).is_some_and(has_sql);
+    let most = if sql { most } else { limits::GROUP_UNITS };
+    // The units of a job keep their order; jobs do not depend on one another.
     for (place, job) in jobs.iter().enumerate() {
-        for unit in job.left() {
-            let first = units.first().copied();
-            let fits = first.is_none_or(|first| has_sql(first) == has_sql(unit));
-            let most = if has_sql(unit) {
-                most
-            } else {
-                limits::GROUP_UNITS
-            };
-            if units.len() >= most || !fits {
+        for unit in job.left().iter().take_while(|unit| has_sql(unit) == sql) {
+            if units.len() >= most {
                 return (places, units);
             }
             places.push(place);
@@ -288,6 +284,10 @@ fn next_units(jobs: &[Job], most: usize) -> (Vec<usize>, Vec<&Unit>) {
         }
     }
     (places, units)
+}
+
+fn first_left(jobs: &[Job]) -> Option<&Unit> {
+    jobs.iter().find_map(|job| job.left().first())
 }
 
 fn statements_of(unit: &Unit) -> impl Iterator<Item = &Statement> {

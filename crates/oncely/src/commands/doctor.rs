@@ -80,6 +80,11 @@ impl Report {
                 config.tasks.value.display().to_string(),
                 &config.tasks.from,
             ),
+            (
+                "spool",
+                config.spool.value.display().to_string(),
+                &config.spool.from,
+            ),
             ("http.allow", allowed, &config.http_allow.from),
             (
                 "acting",

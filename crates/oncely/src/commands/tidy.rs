@@ -15,7 +15,7 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Removes old copies that no run needs which may go on.
 pub(super) async fn spool(house: &House) -> Result<(), Failure> {
-    let folder = house.config.data().join("spool");
+    let folder = house.config.spool.value.clone();
     let needed = needed(house).await?;
     let removed = Spool::new(&folder)
         .tidy(&needed, KEPT)
