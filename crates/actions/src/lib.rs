@@ -11,6 +11,7 @@
 
 mod call;
 mod command;
+mod email;
 mod excerpt;
 mod http;
 mod keep;
@@ -23,6 +24,7 @@ mod sql;
 
 pub use call::CallTask;
 pub use command::{Command, CommandConfig, Supervisor, supervisor_main};
+pub use email::{Email, EmailConfig, MailServer, Tls};
 pub use http::{Allowed, Http, HttpConfig};
 pub use predict::{Predict, PredictConfig};
 pub use put::{Put, PutConfig};

@@ -6,6 +6,7 @@ mod common;
 
 use common::rig::{Expected, Fault, Rig, done_twice, failed_without_trace, undone_twice};
 use common::server::{Cut, Server, cutting};
+use common::smtp::{At, Does, Post};
 use common::{call, command, http};
 use oncely_actions::{CallTask, Database, Put, PutConfig, Sql, SqlConfig};
 use oncely_core::Value;
@@ -84,6 +85,17 @@ fn put_rig(options: Value) -> Rig {
         })),
         call: call(options),
         seen: Box::new(move || files(&path)),
+        keep: Box::new(root),
+    }
+}
+
+fn email_rig(post: &Post, options: Value) -> Rig {
+    let root = TempDir::new().unwrap();
+    let seen = post.clone();
+    Rig {
+        action: Box::new(post.email(root.path())),
+        call: call(options),
+        seen: Box::new(move || seen.taken().iter().map(|one| format!("{one:?}")).collect()),
         keep: Box::new(root),
     }
 }
@@ -176,6 +188,16 @@ async fn a_call_twice_is_the_same_call() {
         seen: Box::new(Vec::new),
         keep: Box::new(()),
     })
+    .await;
+}
+
+#[tokio::test]
+async fn a_mail_keeps_its_key_and_its_bytes_and_is_asked_about() {
+    let post = Post::start().await;
+    done_twice(&email_rig(
+        &post,
+        json!({"to": ["a@example.com", "b@example.com"], "subject": "Hi", "text": "x", "html": "y"}),
+    ))
     .await;
 }
 
@@ -309,6 +331,27 @@ async fn a_request_that_was_never_sent_may_be_repeated() {
 }
 
 #[tokio::test]
+async fn a_mail_that_fails_before_its_text_may_be_repeated_and_after_it_is_doubtful() {
+    let known = [At::Greeting, At::Hello, At::From, At::To, At::Ask];
+    let known = known.map(|at| (at, Expected::Retry));
+    let doubtful = [At::Text, At::Taken].map(|at| (at, Expected::Unknown));
+    for (at, expected) in known.into_iter().chain(doubtful) {
+        for does in [Does::Cuts, Does::Says("no answer at all")] {
+            let post = Post::start().await;
+            post.does(at, does);
+            let options = json!({"to": "a@example.com", "subject": "Hi", "text": "x"});
+            failed_without_trace(Fault {
+                name: format!("{at:?} {does:?}"),
+                rig: email_rig(&post, options),
+                expected,
+                mend: Some(Box::new(move |_| post.works())),
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_statement_that_fails_at_any_position_leaves_nothing() {
     for place in 0..4 {
         let mut statements = vec!["insert into t (a) values (1)".to_owned(); 4];
@@ -402,7 +445,12 @@ async fn a_file_is_taken_back_once() {
 
 #[tokio::test]
 async fn what_cannot_be_taken_back_says_so() {
+    let post = Post::start().await;
     for rig in [
+        email_rig(
+            &post,
+            json!({"to": "a@example.com", "subject": "Hi", "text": "x"}),
+        ),
         command_rig(json!({"args": ["true"]})),
         sql_rig(json!({"db": "results", "text": "select 1"})),
     ] {

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::output::suggestion;
+use crate::services::{EmailSection, EmailSettings};
 use oncely_core::ids::Environment;
 use oncely_core::ledger::LEASE;
 use serde::Deserialize;
@@ -35,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) databases: BTreeMap<String, PathBuf>,
     pub(crate) http_allow: Sourced<Vec<String>>,
     pub(crate) put_allow: Vec<PathBuf>,
+    pub(crate) email: EmailSettings,
     pub(crate) acting: Sourced<usize>,
     pub(crate) acting_per_task: Sourced<usize>,
     pub(crate) grace: Sourced<Duration>,
@@ -62,6 +64,8 @@ struct File {
     http: Http,
     #[serde(default)]
     put: Put,
+    #[serde(default)]
+    email: EmailSection,
     #[serde(default)]
     limits: Limits,
 }
@@ -146,6 +150,7 @@ impl Config {
                 .iter()
                 .map(|folder| root.join(folder))
                 .collect(),
+            email: file.email.settings(&root)?,
             acting: Sourced {
                 from: from_file(file.limits.acting.is_some()),
                 value: file.limits.acting.unwrap_or(64).clamp(1, 10_000),

@@ -8,6 +8,7 @@ mod house;
 mod output;
 mod project;
 mod registry;
+mod services;
 
 use clap::Parser;
 use cli::{Cli, Command};

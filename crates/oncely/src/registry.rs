@@ -4,8 +4,8 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::house::House;
 use oncely_actions::{
-    Allowed, CallTask, Command, CommandConfig, Database, Http, HttpConfig, Predict, PredictConfig,
-    Put, PutConfig, Secrets, Sql, SqlConfig, Supervisor,
+    Allowed, CallTask, Command, CommandConfig, Database, Email, EmailConfig, Http, HttpConfig,
+    Predict, PredictConfig, Put, PutConfig, Secrets, Sql, SqlConfig, Supervisor,
 };
 use oncely_core::action::Action;
 use oncely_core::source::Source;
@@ -29,6 +29,7 @@ pub(crate) struct Registry {
     http: Arc<dyn Action>,
     sql: Arc<dyn Action>,
     put: Arc<dyn Action>,
+    email: Arc<dyn Action>,
     predict: Arc<dyn Action>,
     call: Arc<dyn Action>,
 }
@@ -36,9 +37,7 @@ pub(crate) struct Registry {
 impl Registry {
     /// Actions as the configuration has them.
     pub(crate) fn new(config: &Config) -> Result<Self, Failure> {
-        let secrets: Arc<dyn Secrets> = Arc::new(FromOutside {
-            folder: config.secrets.clone(),
-        });
+        let secrets = secrets(config);
         let allowed: Result<Vec<_>, _> = config
             .http_allow
             .value
@@ -56,6 +55,13 @@ impl Registry {
                     program: PathBuf::from("/proc/self/exe"),
                     args: vec![SUPERVISE.into()],
                 },
+                secrets: Arc::clone(&secrets),
+            })),
+            email: Arc::new(Email::new(EmailConfig {
+                server: config.email.server.clone(),
+                from: config.email.from.clone(),
+                root: config.root.clone(),
+                sources: vec![data.join("spool")],
                 secrets: Arc::clone(&secrets),
             })),
             http: Arc::new(Http::new(HttpConfig { allowed, secrets })),
@@ -84,6 +90,7 @@ impl Actions for Registry {
             ActionKind::Http => &self.http,
             ActionKind::Sql => &self.sql,
             ActionKind::Put => &self.put,
+            ActionKind::Email => &self.email,
             ActionKind::Predict => &self.predict,
             ActionKind::Call => &self.call,
             // Decisions, made by the core.
@@ -91,6 +98,13 @@ impl Actions for Registry {
         };
         Some(Arc::clone(action))
     }
+}
+
+/// Where secrets come from.
+pub(crate) fn secrets(config: &Config) -> Arc<dyn Secrets> {
+    Arc::new(FromOutside {
+        folder: config.secrets.clone(),
+    })
 }
 
 /// The folder of the project's models.

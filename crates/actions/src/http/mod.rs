@@ -12,6 +12,7 @@ mod request;
 mod send;
 
 pub use address::Allowed;
+pub(crate) use outcome::words;
 
 use crate::secret::{Secrets, Veil};
 use oncely_core::Fut;

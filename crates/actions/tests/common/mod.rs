@@ -4,6 +4,7 @@
 
 pub(crate) mod rig;
 pub(crate) mod server;
+pub(crate) mod smtp;
 
 use oncely_actions::{Allowed, Command, CommandConfig, Http, HttpConfig, Secrets, Supervisor};
 use oncely_core::Value;
@@ -24,6 +25,18 @@ pub(crate) struct OneSecret;
 impl Secrets for OneSecret {
     fn get(&self, name: &str) -> Option<String> {
         (name == "TOKEN").then(|| SECRET.to_owned())
+    }
+}
+
+/// The password of the mail server.
+pub(crate) const PASSWORD: &str = SECRET;
+
+/// Gives one secret, `EMAIL_PASSWORD`.
+pub(crate) struct MailPassword;
+
+impl Secrets for MailPassword {
+    fn get(&self, name: &str) -> Option<String> {
+        (name == "EMAIL_PASSWORD").then(|| PASSWORD.to_owned())
     }
 }
 

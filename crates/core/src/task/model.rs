@@ -282,6 +282,8 @@ kinds! {
     Sql = "sql",
     /// Writes a file or object.
     Put = "put",
+    /// Sends a mail.
+    Email = "email",
     /// Predicts a value for a record.
     Predict = "predict",
     /// Goes on only when a condition holds.

@@ -6,6 +6,7 @@ mod commands;
 mod demo;
 mod disk;
 mod first_minutes;
+mod mail;
 mod models;
 mod people;
 mod processes;
