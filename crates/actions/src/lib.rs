@@ -20,6 +20,7 @@ mod place;
 mod predict;
 mod put;
 mod secret;
+mod slack;
 mod sql;
 
 pub use call::CallTask;
@@ -29,4 +30,5 @@ pub use http::{Allowed, Http, HttpConfig};
 pub use predict::{Predict, PredictConfig};
 pub use put::{Put, PutConfig};
 pub use secret::{NoSecrets, Secrets};
+pub use slack::{Slack, SlackApi, SlackConfig};
 pub use sql::{Database, MARKS, Sql, SqlConfig};

@@ -7,7 +7,7 @@ mod common;
 use common::rig::{Expected, Fault, Rig, done_twice, failed_without_trace, undone_twice};
 use common::server::{Cut, Server, cutting};
 use common::smtp::{At, Does, Post};
-use common::{call, command, http};
+use common::{call, command, http, slack};
 use oncely_actions::{CallTask, Database, Put, PutConfig, Sql, SqlConfig};
 use oncely_core::Value;
 use serde_json::json;
@@ -97,6 +97,24 @@ fn email_rig(post: &Post, options: Value) -> Rig {
         call: call(options),
         seen: Box::new(move || seen.taken().iter().map(|one| format!("{one:?}")).collect()),
         keep: Box::new(root),
+    }
+}
+
+/// A Slack that takes every message.
+async fn slack_server() -> Server {
+    let server = Server::start().await;
+    let done = r#"{"ok":true,"ts":"1.2","channel":"C1"}"#;
+    server.answers("/api/chat.postMessage", 200, done);
+    server
+}
+
+fn slack_rig(port: u16, server: &Server) -> Rig {
+    let server = server.clone();
+    Rig {
+        action: Box::new(slack(port)),
+        call: call(json!({"channel": "#orders", "text": "Order 7 is there"})),
+        seen: Box::new(move || server.effects()),
+        keep: Box::new(()),
     }
 }
 
@@ -199,6 +217,12 @@ async fn a_mail_keeps_its_key_and_its_bytes_and_is_asked_about() {
         json!({"to": ["a@example.com", "b@example.com"], "subject": "Hi", "text": "x", "html": "y"}),
     ))
     .await;
+}
+
+#[tokio::test]
+async fn a_message_keeps_its_key_and_its_bytes_and_is_asked_about() {
+    let server = slack_server().await;
+    done_twice(&slack_rig(server.port, &server)).await;
 }
 
 // An error at each point in turn.
@@ -352,6 +376,21 @@ async fn a_mail_that_fails_before_its_text_may_be_repeated_and_after_it_is_doubt
 }
 
 #[tokio::test]
+async fn a_message_that_is_cut_off_is_doubtful() {
+    for cut in Cut::ALL {
+        let server = slack_server().await;
+        let port = server.port;
+        failed_without_trace(Fault {
+            name: format!("{cut:?}"),
+            rig: slack_rig(cutting(cut).await, &server),
+            expected: Expected::Unknown,
+            mend: Some(Box::new(move |rig| rig.action = Box::new(slack(port)))),
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn a_statement_that_fails_at_any_position_leaves_nothing() {
     for place in 0..4 {
         let mut statements = vec!["insert into t (a) values (1)".to_owned(); 4];
@@ -446,7 +485,9 @@ async fn a_file_is_taken_back_once() {
 #[tokio::test]
 async fn what_cannot_be_taken_back_says_so() {
     let post = Post::start().await;
+    let server = slack_server().await;
     for rig in [
+        slack_rig(server.port, &server),
         email_rig(
             &post,
             json!({"to": "a@example.com", "subject": "Hi", "text": "x"}),

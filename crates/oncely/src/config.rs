@@ -2,7 +2,8 @@
 
 use crate::failure::Failure;
 use crate::output::suggestion;
-use crate::services::{EmailSection, EmailSettings};
+use crate::services::{EmailSection, EmailSettings, SlackSection};
+use oncely_actions::SlackApi;
 use oncely_core::ids::Environment;
 use oncely_core::ledger::LEASE;
 use serde::Deserialize;
@@ -37,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) http_allow: Sourced<Vec<String>>,
     pub(crate) put_allow: Vec<PathBuf>,
     pub(crate) email: EmailSettings,
+    pub(crate) slack: Sourced<SlackApi>,
     pub(crate) acting: Sourced<usize>,
     pub(crate) acting_per_task: Sourced<usize>,
     pub(crate) grace: Sourced<Duration>,
@@ -66,6 +68,8 @@ struct File {
     put: Put,
     #[serde(default)]
     email: EmailSection,
+    #[serde(default)]
+    slack: SlackSection,
     #[serde(default)]
     limits: Limits,
 }
@@ -151,6 +155,7 @@ impl Config {
                 .map(|folder| root.join(folder))
                 .collect(),
             email: file.email.settings(&root)?,
+            slack: file.slack.api()?,
             acting: Sourced {
                 from: from_file(file.limits.acting.is_some()),
                 value: file.limits.acting.unwrap_or(64).clamp(1, 10_000),

@@ -5,7 +5,8 @@ use crate::failure::Failure;
 use crate::house::House;
 use oncely_actions::{
     Allowed, CallTask, Command, CommandConfig, Database, Email, EmailConfig, Http, HttpConfig,
-    Predict, PredictConfig, Put, PutConfig, Secrets, Sql, SqlConfig, Supervisor,
+    Predict, PredictConfig, Put, PutConfig, Secrets, Slack, SlackConfig, Sql, SqlConfig,
+    Supervisor,
 };
 use oncely_core::action::Action;
 use oncely_core::source::Source;
@@ -30,6 +31,7 @@ pub(crate) struct Registry {
     sql: Arc<dyn Action>,
     put: Arc<dyn Action>,
     email: Arc<dyn Action>,
+    slack: Arc<dyn Action>,
     predict: Arc<dyn Action>,
     call: Arc<dyn Action>,
 }
@@ -64,6 +66,11 @@ impl Registry {
                 sources: vec![data.join("spool")],
                 secrets: Arc::clone(&secrets),
             })),
+            slack: Arc::new(Slack::new(SlackConfig {
+                api: config.slack.value.clone(),
+                allowed: allowed.clone(),
+                secrets: Arc::clone(&secrets),
+            })),
             http: Arc::new(Http::new(HttpConfig { allowed, secrets })),
             sql: Arc::new(Sql::new(SqlConfig {
                 databases: databases(config),
@@ -91,6 +98,7 @@ impl Actions for Registry {
             ActionKind::Sql => &self.sql,
             ActionKind::Put => &self.put,
             ActionKind::Email => &self.email,
+            ActionKind::Slack => &self.slack,
             ActionKind::Predict => &self.predict,
             ActionKind::Call => &self.call,
             // Decisions, made by the core.

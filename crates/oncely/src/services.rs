@@ -1,8 +1,8 @@
-//! Services that steps speak to, as the operator configures them: `[email]`.
+//! Services that steps speak to, as the operator configures them: `[email]` and `[slack]`.
 
-use crate::config::FILE;
+use crate::config::{FILE, Sourced};
 use crate::failure::Failure;
-use oncely_actions::MailServer;
+use oncely_actions::{MailServer, SlackApi};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,27 @@ pub(crate) struct EmailSection {
     from: Option<String>,
     user: Option<String>,
     ca: Option<PathBuf>,
+}
+
+/// `[slack]` as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SlackSection {
+    api: Option<String>,
+}
+
+impl SlackSection {
+    /// Where Slack's methods are, and whether the file says so.
+    pub(crate) fn api(self) -> Result<Sourced<SlackApi>, Failure> {
+        let from = if self.api.is_some() { FILE } else { "default" };
+        let text = self.api.as_deref().unwrap_or(SlackApi::USUAL);
+        let value = SlackApi::parse(text)
+            .map_err(|why| Failure::usage(format!("{FILE}, slack.api: {why}. Nothing was run.")))?;
+        Ok(Sourced {
+            value,
+            from: from.into(),
+        })
+    }
 }
 
 /// What `email` steps need.

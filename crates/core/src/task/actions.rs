@@ -2,8 +2,9 @@
 //! the documentation are all made from it.
 
 use super::catalogue::{APPROVE, CALL, COMMAND, HTTP, PREDICT, PUT, REQUIRE, SQL};
-use super::messages::EMAIL;
+use super::messages::{EMAIL, SLACK};
 use super::model::ActionKind;
+use crate::template::Markup;
 
 /// An option of an action.
 #[derive(Debug)]
@@ -25,8 +26,10 @@ pub enum OptionKind {
     Text,
     /// A text in which `{{ }}` and `{{ secret.NAME }}` may stand.
     Secret,
-    /// A text of HTML in which `{{ }}` may stand; what they give is escaped.
-    Html,
+    /// Nothing but `{{ secret.NAME }}`.
+    OneSecret,
+    /// A text in a markup in which `{{ }}` may stand; what they give is escaped.
+    Markup(Markup),
     /// A text, or a list of texts, in which `{{ }}` may stand; one that is exactly a `{{ }}` may give
     /// a list.
     Texts,
@@ -136,7 +139,7 @@ pub struct ActionDoc {
 
 /// The actions, in the order of [`ActionKind::ALL`].
 pub const ACTIONS: &[ActionDoc] = &[
-    COMMAND, HTTP, SQL, PUT, EMAIL, PREDICT, REQUIRE, APPROVE, CALL,
+    COMMAND, HTTP, SQL, PUT, EMAIL, SLACK, PREDICT, REQUIRE, APPROVE, CALL,
 ];
 
 /// The table of an action.
@@ -148,6 +151,7 @@ pub fn action(kind: ActionKind) -> &'static ActionDoc {
         ActionKind::Sql => &SQL,
         ActionKind::Put => &PUT,
         ActionKind::Email => &EMAIL,
+        ActionKind::Slack => &SLACK,
         ActionKind::Predict => &PREDICT,
         ActionKind::Require => &REQUIRE,
         ActionKind::Approve => &APPROVE,

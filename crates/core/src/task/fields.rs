@@ -148,6 +148,14 @@ const EMAIL: &[Field] = &[
     field("response", "What the mail server said."),
 ];
 
+const SLACK: &[Field] = &[
+    field(
+        "ts",
+        "What the message is known by in its channel; null by webhook.",
+    ),
+    field("channel", "The channel's id; null by webhook."),
+];
+
 const PREDICT: &[Field] = &[
     field("label", "The predicted value."),
     field("score", "How sure the model is, from 0 to 1."),
@@ -186,6 +194,7 @@ pub fn outputs(kind: ActionKind) -> &'static [Field] {
         ActionKind::Sql => SQL,
         ActionKind::Put => PUT,
         ActionKind::Email => EMAIL,
+        ActionKind::Slack => SLACK,
         ActionKind::Predict => PREDICT,
         ActionKind::Require => REQUIRE,
         ActionKind::Approve => APPROVE,

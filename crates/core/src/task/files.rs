@@ -9,7 +9,7 @@ use super::options::unreadable;
 use super::reader::{Reader, Span, Val};
 use super::script;
 use super::top::FileName;
-use crate::template::{Node, Template};
+use crate::template::{Markup, Node, Template};
 use std::collections::BTreeSet;
 use toml::de::{DeTable, DeValue};
 
@@ -86,7 +86,7 @@ impl Reader<'_> {
             return Some(Node::Fixed(text.as_str().into()));
         }
         let parsed = match html {
-            true => Template::parse_html(text),
+            true => Template::parse_markup(text, Markup::Html),
             false => Template::parse(text),
         };
         match parsed {

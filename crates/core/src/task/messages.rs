@@ -3,6 +3,7 @@
 use super::actions::{ActionDoc, Group, OptionKind, TableSpec, Take};
 use super::catalogue::{option, required};
 use super::model::ActionKind;
+use crate::template::Markup;
 
 pub(super) const EMAIL: ActionDoc = ActionDoc {
     kind: ActionKind::Email,
@@ -38,7 +39,11 @@ pub(super) const EMAIL: ActionDoc = ActionDoc {
                 OptionKind::TextFile { html: false },
                 "The text: a file below the project's root, as it is when the run begins.",
             ),
-            option("html", OptionKind::Html, "The text in HTML."),
+            option(
+                "html",
+                OptionKind::Markup(Markup::Html),
+                "The text in HTML.",
+            ),
             option(
                 "html_template",
                 OptionKind::TextFile { html: true },
@@ -67,6 +72,63 @@ pub(super) const EMAIL: ActionDoc = ActionDoc {
             },
             Group {
                 names: &["text", "template", "html", "html_template"],
+                take: Take::AtLeastOne,
+            },
+        ],
+    },
+    short: &[],
+    in_do: true,
+    effect: true,
+};
+
+pub(super) const SLACK: ActionDoc = ActionDoc {
+    kind: ActionKind::Slack,
+    doc: "Sends a message to a channel of Slack.",
+    table: TableSpec {
+        options: &[
+            option(
+                "channel",
+                OptionKind::Text,
+                "The channel, such as `#orders` or its id.",
+            ),
+            option(
+                "webhook",
+                OptionKind::OneSecret,
+                "In place of `channel`: the URL of an incoming webhook, which has its channel.",
+            ),
+            option(
+                "token",
+                OptionKind::OneSecret,
+                "The token of the app that sends it; the secret `SLACK_TOKEN` unless given.",
+            ),
+            option(
+                "text",
+                OptionKind::Markup(Markup::Slack),
+                "The message in Slack's own markup; with `blocks` what notifications show.",
+            ),
+            option(
+                "blocks",
+                OptionKind::Any,
+                "The message as a list of Slack's blocks. Data belongs into texts of the type \
+                 `plain_text`: in others Slack reads it as markup.",
+            ),
+            option(
+                "thread_ts",
+                OptionKind::Text,
+                "The `ts` of the message that it answers.",
+            ),
+        ],
+        groups: &[
+            Group {
+                names: &["channel", "webhook"],
+                take: Take::One,
+            },
+            Group {
+                names: &["token", "webhook"],
+                take: Take::AtMostOne,
+            },
+            Group {
+                names: &["text", "blocks"],
                 take: Take::AtLeastOne,
             },
         ],

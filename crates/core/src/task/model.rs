@@ -284,6 +284,8 @@ kinds! {
     Put = "put",
     /// Sends a mail.
     Email = "email",
+    /// Sends a message to Slack.
+    Slack = "slack",
     /// Predicts a value for a record.
     Predict = "predict",
     /// Goes on only when a condition holds.

@@ -5,7 +5,7 @@ use super::confine;
 use super::diagnostic::Problem;
 use super::names::{Scope, Secrets};
 use super::reader::{Reader, Table, Val};
-use crate::template::{Expr, Node, SyntaxError, Template};
+use crate::template::{Expr, Markup, Node, Part, SyntaxError, Template};
 use crate::{Value, limits};
 use toml::de::DeValue;
 
@@ -94,7 +94,8 @@ impl Reader<'_> {
         match kind {
             OptionKind::Text => self.template(value, name, scope, Secrets::Refused),
             OptionKind::Secret => self.template(value, name, scope, Secrets::Allowed),
-            OptionKind::Html => self.html(value, name, scope),
+            OptionKind::OneSecret => self.one_secret(value, name, scope),
+            OptionKind::Markup(markup) => self.markup(*markup, value, name, scope),
             OptionKind::Texts => self.texts(value, name, scope),
             OptionKind::TextFile { html } => self.text_file(value, name, scope, *html),
             OptionKind::File => self.file(value, name, scope),
@@ -254,13 +255,36 @@ impl Reader<'_> {
             .then_some(template)
     }
 
-    /// A text of HTML: what its expressions give is escaped.
-    fn html(&mut self, value: &Val<'_>, name: &str, scope: &Scope) -> Option<Node> {
+    /// A secret and nothing around it: a whole token or address that nobody else may read.
+    fn one_secret(&mut self, value: &Val<'_>, name: &str, scope: &Scope) -> Option<Node> {
+        let node = self.template(value, name, scope, Secrets::Allowed)?;
+        let alone = match &node {
+            Node::Text(template) => matches!(template.parts(), Some([Part::Secret(_)])),
+            _ => false,
+        };
+        if !alone {
+            let problem = Problem::new(format!("`{name}` takes a secret and nothing else"))
+                .label("it would be kept in the file or be made of data")
+                .help(format!("write {name} = \"{{{{ secret.NAME }}}}\""));
+            self.report(value.span(), problem);
+            return None;
+        }
+        Some(node)
+    }
+
+    /// A text in a markup: what its expressions give is escaped.
+    fn markup(
+        &mut self,
+        markup: Markup,
+        value: &Val<'_>,
+        name: &str,
+        scope: &Scope,
+    ) -> Option<Node> {
         let text = self.text(value, name)?;
         if !confine::has_template(text) {
             return Some(Node::Fixed(text.into()));
         }
-        let parsed = Template::parse_html(text);
+        let parsed = Template::parse_markup(text, markup);
         self.checked(value, parsed, scope, Secrets::Refused)
             .map(Node::Text)
     }

@@ -5,6 +5,7 @@ use super::fields::{EACH, Field, LOOP, OBJECT, RELEASE, ROOTS, RUN, SCHEDULE, ou
 use super::policy::{POLICY, RETRY};
 use super::steps::READ;
 use super::top::{KeyDoc, LIMITS, TOP, TRIGGERS};
+use crate::template::Markup;
 use std::fmt::Write;
 
 const HEAD: &str = "\
@@ -95,7 +96,9 @@ fn takes(kind: &OptionKind) -> String {
     match kind {
         OptionKind::Text => "text, `{{ }}`".into(),
         OptionKind::Secret => "text, `{{ }}`, `{{ secret.NAME }}`".into(),
-        OptionKind::Html => "HTML, `{{ }}` escaped".into(),
+        OptionKind::OneSecret => "`{{ secret.NAME }}`".into(),
+        OptionKind::Markup(Markup::Html) => "HTML, `{{ }}` escaped".into(),
+        OptionKind::Markup(Markup::Slack) => "text, `{{ }}` escaped".into(),
         OptionKind::Texts => "text or list of texts, `{{ }}`".into(),
         OptionKind::TextFile { html: false } => "path of a file, `{{ }}` in the file".into(),
         OptionKind::TextFile { html: true } => {

@@ -228,7 +228,12 @@ fn spec(spec: &TableSpec) -> Value {
 
 fn kind(kind: &OptionKind) -> Value {
     match kind {
-        OptionKind::Text | OptionKind::Secret | OptionKind::Html => json!({ "type": "string" }),
+        OptionKind::Text | OptionKind::Secret | OptionKind::Markup(_) => {
+            json!({ "type": "string" })
+        }
+        OptionKind::OneSecret => {
+            json!({ "type": "string", "pattern": r"^\{\{-?\s*secret\.[A-Za-z0-9_]+\s*-?\}\}$" })
+        }
         OptionKind::Texts => json!({ "anyOf": [
             { "type": "string" },
             { "type": "array", "items": { "type": "string" } },

@@ -1,6 +1,7 @@
 //! One expression.
 
 use super::context::Context;
+use super::markup;
 use crate::{Value, limits};
 use minijinja::machinery::ast;
 use minijinja::syntax::SyntaxConfig;
@@ -60,18 +61,13 @@ struct Inner {
     compiled: OnceLock<Expression<'static, 'static>>,
 }
 
-/// What a template of HTML is called: what its expressions give is escaped.
-pub(super) const HTML: &str = "html";
-
 pub(super) static JINJA: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut jinja = Environment::new();
     jinja.set_syntax(syntax());
     jinja.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     jinja.set_fuel(Some(limits::TEMPLATE_FUEL));
-    jinja.set_auto_escape_callback(|name| match name {
-        HTML => minijinja::AutoEscape::Html,
-        _ => minijinja::AutoEscape::None,
-    });
+    jinja.set_auto_escape_callback(markup::escape);
+    jinja.set_formatter(markup::write);
     jinja
 });
 

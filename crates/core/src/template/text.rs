@@ -1,9 +1,8 @@
 //! Text with expressions in it.
 
 use super::context::Context;
-use super::expr::{
-    Expr, HTML, JINJA, RenderError, SyntaxError, describe, path_of, syntax, syntax_error,
-};
+use super::expr::{Expr, JINJA, RenderError, SyntaxError, describe, path_of, syntax, syntax_error};
+use super::markup::Markup;
 use crate::{Value, limits};
 use minijinja::machinery::ast;
 use std::collections::BTreeSet;
@@ -38,8 +37,8 @@ enum Body {
     Parts(Vec<Part>),
     /// It has `{% %}` blocks: the interpreter renders it whole.
     Blocks,
-    /// Its expressions are escaped: the interpreter renders it whole.
-    Html,
+    /// What its expressions give is escaped: the interpreter renders it whole.
+    Markup(Markup),
 }
 
 impl Template {
@@ -52,12 +51,12 @@ impl Template {
         Self::compiled(source, body)
     }
 
-    /// Compiles a text of HTML: what its expressions give is escaped.
+    /// Compiles a text in a markup: what its expressions give is escaped.
     ///
     /// # Errors
     /// As [`Template::parse`]. No secret may stand in it.
-    pub fn parse_html(source: &str) -> Result<Self, SyntaxError> {
-        Self::compiled(source, Body::Html)
+    pub fn parse_markup(source: &str, markup: Markup) -> Result<Self, SyntaxError> {
+        Self::compiled(source, Body::Markup(markup))
     }
 
     fn compiled(source: &str, body: Body) -> Result<Self, SyntaxError> {
@@ -94,7 +93,7 @@ impl Template {
     pub fn parts(&self) -> Option<&[Part]> {
         match &self.inner.body {
             Body::Parts(parts) => Some(parts),
-            Body::Blocks | Body::Html => None,
+            Body::Blocks | Body::Markup(_) => None,
         }
     }
 
@@ -131,7 +130,7 @@ impl Template {
     pub fn text(&self, context: &Context<'_>) -> Result<String, RenderError> {
         let text = match &self.inner.body {
             Body::Blocks => self.blocks("text", context)?,
-            Body::Html => self.blocks(HTML, context)?,
+            Body::Markup(markup) => self.blocks(markup.name(), context)?,
             Body::Parts(parts) => {
                 let mut text = String::new();
                 for part in parts {
@@ -185,7 +184,7 @@ impl Inner {
     /// A secret stands alone in `{{ }}`: never in a filter, a condition or a block.
     fn check_secrets(&self) -> Result<(), SyntaxError> {
         let misused = match &self.body {
-            Body::Blocks | Body::Html => self.names.iter().any(|n| is_secret(n)),
+            Body::Blocks | Body::Markup(_) => self.names.iter().any(|n| is_secret(n)),
             Body::Parts(parts) => parts.iter().any(|part| {
                 matches!(part, Part::Value(expr) if expr.names().iter().any(|n| is_secret(n)))
             }),

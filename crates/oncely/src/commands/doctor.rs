@@ -86,6 +86,11 @@ impl Report {
             ),
             ("http.allow", allowed, &config.http_allow.from),
             (
+                "slack.api",
+                config.slack.value.to_string(),
+                &config.slack.from,
+            ),
+            (
                 "acting",
                 config.acting.value.to_string(),
                 &config.acting.from,

@@ -121,8 +121,10 @@ fn items(each: &Each) -> String {
 
 /// The words of an action that say most, as the file has them.
 fn effect(spec: &ActionSpec) -> String {
-    if spec.kind == ActionKind::Email {
-        return mail(spec);
+    match spec.kind {
+        ActionKind::Email => return mail(spec),
+        ActionKind::Slack => return message(spec),
+        _ => {}
     }
     let names = [
         "args", "shell", "script", "method", "url", "db", "text", "to", "model", "that", "task",
@@ -146,6 +148,19 @@ fn mail(spec: &ActionSpec) -> String {
         "sends a mail to {}: {}",
         shorten(&people.join(", ")),
         shorten(&subject)
+    )
+}
+
+/// Where a message goes, and what it says.
+fn message(spec: &ActionSpec) -> String {
+    let channel = spec.options.get("channel").map(source);
+    let place = channel.map_or("by a webhook".into(), |name| format!("to {name}"));
+    let text = spec.options.get("text").map(source);
+    let text = text.unwrap_or_else(|| "blocks".into());
+    format!(
+        "sends a Slack message {}: {}",
+        shorten(&place),
+        shorten(&text)
     )
 }
 

@@ -13,3 +13,4 @@ mod processes;
 mod project;
 mod releases;
 mod serving;
+mod slack;
