@@ -160,11 +160,9 @@ Content-Transfer-Encoding: quoted-printable
 --oncely-mixed-0123456789abcdef0123456789abcdef
 Content-Disposition: attachment; filename="a.csv"
 Content-Type: text/csv
-Content-Transfer-Encoding: 7bit
+Content-Transfer-Encoding: base64
 
-a;b
-1;2
-
+YTtiCjE7Mgo=
 --oncely-mixed-0123456789abcdef0123456789abcdef--
 "#);
 }
@@ -189,6 +187,21 @@ async fn a_line_that_is_a_dot_does_not_end_the_mail() {
         "{}",
         taken.text
     );
+}
+
+#[tokio::test]
+async fn nothing_in_a_text_or_a_file_can_be_taken_for_the_end_of_the_mail() {
+    let (post, root) = (Post::start().await, tempfile::tempdir().unwrap());
+    for odd in ["", "\u{0}", "ü"] {
+        let text = format!("x\n.\nMAIL FROM:<eve@example.com>\r.\rDATA\n{odd}\n.\r\n");
+        std::fs::write(root.path().join("a.txt"), &text).unwrap();
+        let options = json!({"text": text, "html": text, "attachments": ["a.txt"]});
+        output(&post.email(root.path()), &mailing(with(options))).await;
+        let raw = String::from_utf8(post.raw()).unwrap();
+        let within = raw.replace("\r\n", "");
+        assert!(!within.contains(['\r', '\n', '\0']), "{raw:?}");
+    }
+    assert_eq!(post.taken().len(), 3);
 }
 
 #[tokio::test]
@@ -473,4 +486,23 @@ async fn nothing_is_said_in_the_clear_where_protection_is_configured() {
             .all(|c| c.starts_with("EHLO") || c == "QUIT"),
         "{commands:?}"
     );
+}
+
+#[tokio::test]
+async fn what_somebody_adds_behind_the_answer_to_starttls_is_not_believed() {
+    let (post, root) = (Post::protected(false).await, tempfile::tempdir().unwrap());
+    let ca = root.path().join("ca.pem");
+    std::fs::write(&ca, &post.pem).unwrap();
+    let server = MailServer {
+        host: "localhost".into(),
+        tls: Tls::StartTls,
+        ca: Some(ca),
+        ..post.server()
+    };
+    post.does(At::StartTls, Does::Says("220 go on\r\n250 injected"));
+    let failed = failure(&email(server.clone(), root.path()), &mailing(mail())).await;
+    assert_eq!(kind(&failed), Expected::Retry);
+    insta::assert_snapshot!(masked(&failed, &post), @"no connection to the mail server localhost:PORT: there was more behind the answer to STARTTLS: somebody on the way may have added it");
+    post.works();
+    output(&email(server, root.path()), &mailing(mail())).await;
 }

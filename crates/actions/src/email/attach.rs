@@ -1,8 +1,8 @@
 //! Files that are sent with a mail, read up to a bound.
 
 use crate::place::{Ground, Place};
-use lettre::message::header::ContentType;
-use lettre::message::{Attachment, SinglePart};
+use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::{Attachment, Body, SinglePart};
 use oncely_core::action::Failure;
 use oncely_core::limits::{ATTACHMENT_BYTES, ATTACHMENTS};
 use std::io::Read;
@@ -75,9 +75,14 @@ impl File {
     /// The file as a part of a mail.
     pub(crate) fn part(self) -> SinglePart {
         let kind = ContentType::parse(kind(&self.name)).unwrap_or(ContentType::TEXT_PLAIN);
-        // Given as bytes, so that it arrives as it is, line ends and all.
-        Attachment::new(self.name).body(self.content, kind)
+        // Always encoded: it arrives as it is, line ends and all, and nothing in it can be taken for
+        // the end of the mail.
+        Attachment::new(self.name).body(encoded(self.content), kind)
     }
+}
+
+fn encoded(content: Vec<u8>) -> Body {
+    Body::new_with_encoding(content, ContentTransferEncoding::Base64).unwrap_or_else(Body::new)
 }
 
 /// What programs that read mails are told a file is, by its ending.

@@ -1,6 +1,7 @@
 //! A connection to the mail server: protected as the operator says, or none at all.
 
-use super::outcome::{Stage, failed};
+use super::guard::Guard;
+use super::outcome::{Stage, failed, nobody, silent};
 use super::server::{MailServer, Tls};
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{
@@ -10,8 +11,10 @@ use lettre::transport::smtp::extension::ClientId;
 use oncely_core::action::Failure;
 use std::net::Ipv4Addr;
 use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-/// Longest time until one address of the server answered.
+/// Longest time until the server answered at all.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Connects, protects the connection, and says who we are.
@@ -21,10 +24,17 @@ pub(crate) async fn connect(
 ) -> Result<AsyncSmtpConnection, Failure> {
     let name = name();
     let parameters = parameters(server)?;
-    let from_start = parameters.clone().filter(|_| server.tls == Tls::Tls);
-    let place = (server.host.as_str(), server.port);
-    let connected =
-        AsyncSmtpConnection::connect_tokio1(place, Some(CONNECT), &name, from_start, None).await;
+    let connected = match server.tls {
+        Tls::Tls => {
+            let place = (server.host.as_str(), server.port);
+            let parameters = parameters.clone();
+            AsyncSmtpConnection::connect_tokio1(place, Some(CONNECT), &name, parameters, None).await
+        }
+        Tls::StartTls | Tls::None => {
+            let stream = Box::new(Guard::new(stream(server).await?));
+            AsyncSmtpConnection::connect_with_transport(stream, &name).await
+        }
+    };
     let mut connection = connected.map_err(|error| failed(Stage::Connect, server, &error))?;
     if let (Tls::StartTls, Some(parameters)) = (server.tls, parameters) {
         if !connection.can_starttls() {
@@ -41,6 +51,15 @@ pub(crate) async fn connect(
         known.map_err(|error| failed(Stage::Login, server, &error))?;
     }
     Ok(connection)
+}
+
+async fn stream(server: &MailServer) -> Result<TcpStream, Failure> {
+    let place = (server.host.as_str(), server.port);
+    match timeout(CONNECT, TcpStream::connect(place)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(nobody(server, &error.to_string())),
+        Err(_) => Err(silent(Stage::Connect, server, CONNECT)),
+    }
 }
 
 /// Somebody between us and the server may have taken its offer away.

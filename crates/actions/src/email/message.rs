@@ -4,7 +4,7 @@ use super::address::People;
 use super::attach::File;
 use super::options::Options;
 use lettre::Message;
-use lettre::message::header::{Cc, ContentType, To};
+use lettre::message::header::{Cc, ContentTransferEncoding, ContentType, To};
 use lettre::message::{Mailbox, Mailboxes, MessageBuilder, MultiPart, SinglePart};
 use oncely_core::Value;
 use oncely_core::action::{Call, Failure};
@@ -129,7 +129,18 @@ fn body(options: &Options, key: &str) -> Result<Body, Failure> {
 }
 
 fn part(kind: ContentType, text: &str) -> SinglePart {
-    SinglePart::builder().header(kind).body(text.to_owned())
+    let part = SinglePart::builder().header(kind);
+    // One kind of line end, which becomes that of mails: a server that takes another for one could
+    // read a second mail out of this one.
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    // Other control characters have no place in a mail as they are.
+    let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    match text.contains(odd) {
+        true => part
+            .header(ContentTransferEncoding::QuotedPrintable)
+            .body(text),
+        false => part.body(text),
+    }
 }
 
 /// What parts a mail: made of the effect key, so that it is the same each time, and so that no text

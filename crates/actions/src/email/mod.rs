@@ -9,6 +9,7 @@
 mod address;
 mod attach;
 mod connect;
+mod guard;
 mod message;
 mod options;
 mod outcome;

@@ -64,11 +64,7 @@ pub(crate) fn failed(stage: Stage, server: &MailServer, error: &Error) -> Failur
             stage.words(),
             words(error)
         )),
-        (None, Stage::Connect) => Failure::retry(format!(
-            "no connection to the mail server {}: {}",
-            place(server),
-            words(error)
-        )),
+        (None, Stage::Connect) => nobody(server, &words(error)),
         (None, _) => Failure::retry(format!(
             "the connection to the mail server {} was lost while {}: {}",
             place(server),
@@ -76,6 +72,12 @@ pub(crate) fn failed(stage: Stage, server: &MailServer, error: &Error) -> Failur
             words(error)
         )),
     }
+}
+
+/// No connection stands.
+pub(crate) fn nobody(server: &MailServer, why: &str) -> Failure {
+    let place = place(server);
+    Failure::retry(format!("no connection to the mail server {place}: {why}"))
 }
 
 /// The server did not answer in time.

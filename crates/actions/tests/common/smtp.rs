@@ -13,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) enum At {
     Greeting,
     Hello,
+    StartTls,
     Login,
     From,
     To,
@@ -48,6 +49,8 @@ pub(crate) struct Told {
     pub(crate) script: Option<(At, Does)>,
     pub(crate) taken: Vec<Taken>,
     pub(crate) commands: Vec<String>,
+    /// The last mail's text, as it came.
+    raw: Vec<u8>,
 }
 
 /// A mail server on this machine.
@@ -115,6 +118,10 @@ impl Post {
         self.told.lock().unwrap().taken.clone()
     }
 
+    pub(crate) fn raw(&self) -> Vec<u8> {
+        self.told.lock().unwrap().raw.clone()
+    }
+
     pub(crate) fn commands(&self) -> Vec<String> {
         self.told.lock().unwrap().commands.clone()
     }
@@ -174,7 +181,7 @@ impl Post {
             match verb.as_str() {
                 "EHLO" => drop(self.answer(&mut stream, At::Hello, hello).await?),
                 "STARTTLS" => {
-                    write(&mut stream, "220 go on").await?;
+                    self.answer(&mut stream, At::StartTls, "220 go on").await?;
                     return Some(stream.into_inner());
                 }
                 "AUTH" => drop(self.answer(&mut stream, At::Login, "235 welcome").await?),
@@ -204,7 +211,8 @@ impl Post {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let first = line(stream).await?;
+        self.told.lock().unwrap().raw.clear();
+        let first = self.text_line(stream).await?;
         if self.at(At::Text).is_some() {
             self.answer(stream, At::Text, "").await?;
         }
@@ -212,7 +220,7 @@ impl Post {
         while next != "." {
             mail.text.push_str(next.strip_prefix('.').unwrap_or(&next));
             mail.text.push('\n');
-            next = line(stream).await?;
+            next = self.text_line(stream).await?;
         }
         let keeps = match self.at(At::Taken) {
             None | Some(Does::KeepsAndCuts) => true,
@@ -224,6 +232,16 @@ impl Post {
         }
         self.answer(stream, At::Taken, "250 taken as 4711").await?;
         Some(())
+    }
+
+    async fn text_line<S>(&self, stream: &mut BufReader<S>) -> Option<String>
+    where
+        S: AsyncRead + Unpin,
+    {
+        let mut line = String::new();
+        let read = stream.read_line(&mut line).await.ok()?;
+        self.told.lock().unwrap().raw.extend(line.as_bytes());
+        (read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned())
     }
 
     fn at(&self, at: At) -> Option<Does> {
