@@ -11,6 +11,7 @@
 
 mod call;
 mod command;
+mod email;
 mod excerpt;
 mod http;
 mod keep;
@@ -19,12 +20,15 @@ mod place;
 mod predict;
 mod put;
 mod secret;
+mod slack;
 mod sql;
 
 pub use call::CallTask;
 pub use command::{Command, CommandConfig, Supervisor, supervisor_main};
+pub use email::{Email, EmailConfig, MailServer, Tls};
 pub use http::{Allowed, Http, HttpConfig};
 pub use predict::{Predict, PredictConfig};
 pub use put::{Put, PutConfig};
 pub use secret::{NoSecrets, Secrets};
+pub use slack::{Slack, SlackApi, SlackConfig};
 pub use sql::{Database, MARKS, Sql, SqlConfig};

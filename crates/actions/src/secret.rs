@@ -39,6 +39,11 @@ enum Piece {
 }
 
 impl SecretText {
+    /// Nothing but one secret.
+    pub(crate) fn named(name: &str) -> Self {
+        Self(vec![Piece::Named(name.to_owned())])
+    }
+
     /// Whether any secret stands in it.
     pub(crate) fn is_secret(&self) -> bool {
         self.0.iter().any(|piece| matches!(piece, Piece::Named(_)))

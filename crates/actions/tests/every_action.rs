@@ -6,7 +6,8 @@ mod common;
 
 use common::rig::{Expected, Fault, Rig, done_twice, failed_without_trace, undone_twice};
 use common::server::{Cut, Server, cutting};
-use common::{call, command, http};
+use common::smtp::{At, Does, Post};
+use common::{call, command, http, slack};
 use oncely_actions::{CallTask, Database, Put, PutConfig, Sql, SqlConfig};
 use oncely_core::Value;
 use serde_json::json;
@@ -85,6 +86,35 @@ fn put_rig(options: Value) -> Rig {
         call: call(options),
         seen: Box::new(move || files(&path)),
         keep: Box::new(root),
+    }
+}
+
+fn email_rig(post: &Post, options: Value) -> Rig {
+    let root = TempDir::new().unwrap();
+    let seen = post.clone();
+    Rig {
+        action: Box::new(post.email(root.path())),
+        call: call(options),
+        seen: Box::new(move || seen.taken().iter().map(|one| format!("{one:?}")).collect()),
+        keep: Box::new(root),
+    }
+}
+
+/// A Slack that takes every message.
+async fn slack_server() -> Server {
+    let server = Server::start().await;
+    let done = r#"{"ok":true,"ts":"1.2","channel":"C1"}"#;
+    server.answers("/api/chat.postMessage", 200, done);
+    server
+}
+
+fn slack_rig(port: u16, server: &Server) -> Rig {
+    let server = server.clone();
+    Rig {
+        action: Box::new(slack(port)),
+        call: call(json!({"channel": "#orders", "text": "Order 7 is there"})),
+        seen: Box::new(move || server.effects()),
+        keep: Box::new(()),
     }
 }
 
@@ -177,6 +207,22 @@ async fn a_call_twice_is_the_same_call() {
         keep: Box::new(()),
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_mail_keeps_its_key_and_its_bytes_and_is_asked_about() {
+    let post = Post::start().await;
+    done_twice(&email_rig(
+        &post,
+        json!({"to": ["a@example.com", "b@example.com"], "subject": "Hi", "text": "x", "html": "y"}),
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_keeps_its_key_and_its_bytes_and_is_asked_about() {
+    let server = slack_server().await;
+    done_twice(&slack_rig(server.port, &server)).await;
 }
 
 // An error at each point in turn.
@@ -309,6 +355,42 @@ async fn a_request_that_was_never_sent_may_be_repeated() {
 }
 
 #[tokio::test]
+async fn a_mail_that_fails_before_its_text_may_be_repeated_and_after_it_is_doubtful() {
+    let known = [At::Greeting, At::Hello, At::From, At::To, At::Ask];
+    let known = known.map(|at| (at, Expected::Retry));
+    let doubtful = [At::Text, At::Taken].map(|at| (at, Expected::Unknown));
+    for (at, expected) in known.into_iter().chain(doubtful) {
+        for does in [Does::Cuts, Does::Says("no answer at all")] {
+            let post = Post::start().await;
+            post.does(at, does);
+            let options = json!({"to": "a@example.com", "subject": "Hi", "text": "x"});
+            failed_without_trace(Fault {
+                name: format!("{at:?} {does:?}"),
+                rig: email_rig(&post, options),
+                expected,
+                mend: Some(Box::new(move |_| post.works())),
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_cut_off_is_doubtful() {
+    for cut in Cut::ALL {
+        let server = slack_server().await;
+        let port = server.port;
+        failed_without_trace(Fault {
+            name: format!("{cut:?}"),
+            rig: slack_rig(cutting(cut).await, &server),
+            expected: Expected::Unknown,
+            mend: Some(Box::new(move |rig| rig.action = Box::new(slack(port)))),
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn a_statement_that_fails_at_any_position_leaves_nothing() {
     for place in 0..4 {
         let mut statements = vec!["insert into t (a) values (1)".to_owned(); 4];
@@ -402,7 +484,14 @@ async fn a_file_is_taken_back_once() {
 
 #[tokio::test]
 async fn what_cannot_be_taken_back_says_so() {
+    let post = Post::start().await;
+    let server = slack_server().await;
     for rig in [
+        slack_rig(server.port, &server),
+        email_rig(
+            &post,
+            json!({"to": "a@example.com", "subject": "Hi", "text": "x"}),
+        ),
         command_rig(json!({"args": ["true"]})),
         sql_rig(json!({"db": "results", "text": "select 1"})),
     ] {

@@ -8,6 +8,8 @@ pub const KEY_BYTES: usize = 1024;
 pub const NAME_BYTES: usize = 200;
 /// Largest task file, template or script that a run is pinned to, in bytes.
 pub const TASK_FILE_BYTES: usize = 1024 * 1024;
+/// Most bytes of all files together that a task file names and that its text includes.
+pub const TASK_FILES_BYTES: usize = 4 * 1024 * 1024;
 /// Most task files in a folder.
 pub const TASK_FILES: usize = 10_000;
 /// Most steps in a task, and most steps in a `do` block.
@@ -22,6 +24,12 @@ pub const TEMPLATE_FUEL: u64 = 200_000;
 pub const RENDERED_BYTES: usize = 1024 * 1024;
 /// Deepest nesting of a value in a task file.
 pub const NODE_DEPTH: usize = 32;
+/// Most bytes of all attachments of a mail together, before they are encoded.
+pub const ATTACHMENT_BYTES: u64 = 10 * 1024 * 1024;
+/// Most attachments of a mail.
+pub const ATTACHMENTS: usize = 20;
+/// Most addresses that one mail is sent to.
+pub const MAIL_RECIPIENTS: usize = 100;
 /// Longest line of a record file, in bytes.
 pub const RECORD_BYTES: usize = 1024 * 1024;
 /// Most columns of a record.

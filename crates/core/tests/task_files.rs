@@ -3,7 +3,7 @@
 
 use oncely_core::task::{
     ActionKind, Bundle, Diagnostic, Existing, Format, Items, Phase, Step, Task, Trigger, Undo,
-    Work, load,
+    Work, files_of, load,
 };
 use oncely_core::template::Node;
 
@@ -119,26 +119,179 @@ fn the_census_task_of_the_design_is_read() {
 
 #[test]
 fn an_action_that_is_not_there_yet_says_which_there_are() {
-    insta::assert_snapshot!(wrong_at("tasks/20261122101500_notify_issue_111.toml", NOTIFY), @r#"
-tasks/20261122101500_notify_issue_111.toml:9:1: `email` is no action and no other key of a step (actions: command, http, sql, put, predict, require, approve, call; beside them: id, for_each, when, until, retry, timeout, on_unknown, undo)
-tasks/20261122101500_notify_issue_111.toml:10:11: `email` is no action (actions: command, http, sql, put, predict, require, approve, call)
+    let text = NOTIFY.replace("email = {", "fax = {");
+    insta::assert_snapshot!(wrong_at("tasks/20261122101500_notify_issue_111.toml", &text), @r#"
+tasks/20261122101500_notify_issue_111.toml:9:1: `fax` is no action and no other key of a step (actions: command, http, sql, put, email, slack, predict, require, approve, call; beside them: id, for_each, when, until, retry, timeout, on_unknown, undo)
+tasks/20261122101500_notify_issue_111.toml:10:11: `fax` is no action (actions: command, http, sql, put, email, slack, predict, require, approve, call)
+"#);
+}
+
+/// The release task of the design, and files that it names.
+fn notify(files: &[(&str, &str)]) -> Bundle {
+    let files = files.iter();
+    Bundle {
+        files: files
+            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+            .collect(),
+        ..bundle("tasks/20261122101500_notify_issue_111.toml", NOTIFY)
+    }
+}
+
+#[test]
+fn the_release_task_of_the_design_is_read_with_its_templates() {
+    let named = files_of("tasks/20261122101500_notify_issue_111.toml", NOTIFY);
+    let named: Vec<_> = named.iter().map(String::as_str).collect();
+    assert_eq!(named, ["mails/issue_111.txt", "mails/issue_111_wait.txt"]);
+    let whole = notify(&[
+        ("mails/issue_111.txt", "Fixed in {{ event.release }}.\n"),
+        ("mails/issue_111_wait.txt", "Please wait.\n"),
+    ]);
+    let task = load(&whole).unwrap_or_else(|errors| panic!("{}", words(&errors)));
+    assert_eq!(task.id.as_str(), "20261122101500");
+    assert!(matches!(&task.on, Trigger::Release(r) if r.phase == Phase::After));
+    let (kind, options) = action(&task.steps[0]);
+    assert_eq!(kind, ActionKind::Email);
+    assert!(options.names().contains("event.release"));
+    let Some(Undo::Action(undo)) = &task.steps[0].policy.undo else {
+        panic!("no undo")
+    };
+    assert_eq!(undo.options.fixed_text("template"), Some("Please wait.\n"));
+    // A run is pinned to the templates too.
+    let other = notify(&[("mails/issue_111.txt", "Fixed.\n")]);
+    assert_ne!(whole.hash(), other.hash());
+}
+
+#[test]
+fn what_is_wrong_with_a_template_is_said_where_it_stands() {
+    let whole = notify(&[(
+        "mails/issue_111.txt",
+        "Hello,\nfixed in {{ event.relaese }} with {{ secret.KEY }}.\n",
+    )]);
+    let errors = load(&whole).unwrap_err();
+    insta::assert_snapshot!(words(&errors), @r#"
+mails/issue_111.txt:2:13: the event of on.release has no `relaese` (did you mean `event.release`?)
+mails/issue_111.txt:2:38: a secret cannot stand here (secrets stand in the `env` of a command, in the `headers` and `auth` of http, and in the `token` and `webhook` of slack)
+tasks/20261122101500_notify_issue_111.toml:10:91: there is no file mails/issue_111_wait.txt (paths start at the project's root)
+"#);
+    let broken = notify(&[("mails/issue_111.txt", "Hello {{ event. }}")]);
+    insta::assert_snapshot!(words(&load(&broken).unwrap_err()), @r#"
+mails/issue_111.txt:1:17: this expression cannot be read: unexpected end of variable block, expected identifier or integer
+tasks/20261122101500_notify_issue_111.toml:10:91: there is no file mails/issue_111_wait.txt (paths start at the project's root)
 "#);
 }
 
 #[test]
-fn the_release_task_of_the_design_is_read_with_another_action() {
-    let text = NOTIFY
-        .replace("email = {", "put = {")
-        .replace(
-            "to = \"cs@example.com\", subject = ",
-            "to = \"mails/out.txt\", text = ",
-        )
-        .replace(", template = \"mails/issue_111.txt\"", "")
-        .replace(", template = \"mails/issue_111_wait.txt\"", "");
-    let task = good("tasks/20261122101500_notify_issue_111.toml", &text);
-    assert_eq!(task.id.as_str(), "20261122101500");
-    assert!(matches!(&task.on, Trigger::Release(r) if r.phase == Phase::After));
-    assert!(matches!(&task.steps[0].policy.undo, Some(Undo::Action(_))));
+fn templates_are_files_below_the_root_and_no_data_chooses_them() {
+    let step = |path: &str| {
+        let options = format!("to = \"a@example.com\", subject = \"x\", template = \"{path}\"");
+        format!("email = {{ {options} }}")
+    };
+    for path in ["{{ event.file }}", "../secret.txt", "/etc/passwd"] {
+        let text = format!("on.call = {{}}\n[[step]]\n{}\n", step(path));
+        assert!(files_of("tasks/t.toml", &text).is_empty(), "{path}");
+    }
+    insta::assert_snapshot!(wrong_step(&step("mails/{{ event.x }}.txt")), @"tasks/t.toml:3:59: `template` takes no `{{`: data never becomes code or address (write the path out: no data may choose it)");
+    insta::assert_snapshot!(wrong_step(&step("../x.txt")), @"tasks/t.toml:3:59: a path starts at the project's root and stays below it: no part of it is empty, `.` or `..`");
+}
+
+#[test]
+fn files_are_found_wherever_a_step_may_stand() {
+    let text = r#"
+on.call = {}
+[[step]]
+for_each = "event.list"
+do = [{ email = { to = "a", subject = "x", html_template = "mails/item.html" } }]
+[[step]]
+email = { to = "a", subject = "x", template = "mails/a.txt", html_template = "mails/a.html" }
+undo = { email = { to = "a", subject = "x", template = "mails/undo.txt" } }
+"#;
+    let named: Vec<_> = files_of("tasks/t.toml", text).into_iter().collect();
+    let all = [
+        "mails/a.html",
+        "mails/a.txt",
+        "mails/item.html",
+        "mails/undo.txt",
+    ];
+    assert_eq!(named, all);
+    let script = "#!/bin/sh\n# /// oncely\n# undo = { email = { to = \"a\", subject = \"x\", template = \"mails/s.txt\" } }\n# ///\n";
+    let named: Vec<_> = files_of("tasks/20260101000000_s.sh", script)
+        .into_iter()
+        .collect();
+    assert_eq!(named, ["mails/s.txt"]);
+}
+
+#[test]
+fn data_never_becomes_a_tag() {
+    use oncely_core::template::{Context, Scope};
+    let step = r#"email = { to = "{{ event.to }}", subject = "{{ event.name }}", text = "{{ event.name }}", html = "<p>{{ event.name }}</p>{% if event.name %}<br>{% endif %}" }"#;
+    let task = good(
+        "tasks/t.toml",
+        &format!("on.call = {{}}\n[[step]]\n{step}\n"),
+    );
+    let event = serde_json::json!({ "name": "<script>&", "to": ["a@example.com"] });
+    let (run, steps) = (serde_json::json!({}), serde_json::Map::new());
+    let scope = Scope {
+        event: &event,
+        steps: &steps,
+        run: &run,
+        at: oncely_core::time::Timestamp(0),
+    };
+    let options = action(&task.steps[0])
+        .1
+        .render(&Context::new(scope))
+        .unwrap();
+    insta::assert_snapshot!(options, @r#"{"to":["a@example.com"],"subject":"<script>&","text":"<script>&","html":"<p>&lt;script&gt;&amp;</p><br>"}"#);
+    insta::assert_snapshot!(wrong_step(&step.replace("<p>{{ event.name }}", "{{ secret.X }}")), @"tasks/t.toml:3:102: this expression cannot be read: a secret stands alone, as `{{ secret.NAME }}`: never in a filter, an expression or a block");
+}
+
+#[test]
+fn data_never_becomes_a_link_in_slack() {
+    use oncely_core::template::{Context, Scope};
+    let step = r#"slack = { channel = "{{ event.channel }}", text = "<https://example.com|here> {{ event.name }}{% if event.name %} & {{ event.n }}{% endif %}", blocks = [{ type = "section", text = "{{ event.name }}" }] }"#;
+    let task = good(
+        "tasks/t.toml",
+        &format!("on.call = {{}}\n[[step]]\n{step}\n"),
+    );
+    let event = serde_json::json!({ "name": "<!channel> \"it's\" a/b &", "channel": "#a", "n": 7 });
+    let (run, steps) = (serde_json::json!({}), serde_json::Map::new());
+    let scope = Scope {
+        event: &event,
+        steps: &steps,
+        run: &run,
+        at: oncely_core::time::Timestamp(0),
+    };
+    let options = action(&task.steps[0])
+        .1
+        .render(&Context::new(scope))
+        .unwrap();
+    insta::assert_snapshot!(options, @r##"{"channel":"#a","text":"<https://example.com|here> &lt;!channel&gt; \"it's\" a/b &amp; & 7","blocks":[{"type":"section","text":"<!channel> \"it's\" a/b &"}]}"##);
+}
+
+#[test]
+fn a_message_has_one_place_and_its_secrets_stand_alone() {
+    let step = |more: &str| format!("slack = {{ text = \"a\", {more} }}");
+    insta::assert_snapshot!(wrong_step("slack = { text = \"a\" }"), @"tasks/t.toml:3:9: `slack` needs one of `channel`, `webhook`");
+    insta::assert_snapshot!(wrong_step(&step(r##"channel = "#a", webhook = "{{ secret.HOOK }}""##)), @"tasks/t.toml:3:39: `slack` takes only one of `channel`, `webhook`");
+    insta::assert_snapshot!(wrong_step(&step(r#"webhook = "https://hooks.slack.com/services/x""#)), @r#"tasks/t.toml:3:33: `webhook` takes a secret and nothing else (write webhook = "{{ secret.NAME }}")"#);
+    insta::assert_snapshot!(wrong_step(&step(r#"webhook = "https://{{ secret.HOST }}/x""#)), @r#"tasks/t.toml:3:33: `webhook` takes a secret and nothing else (write webhook = "{{ secret.NAME }}")"#);
+    insta::assert_snapshot!(wrong_step(&step(r##"channel = "#a", token = "xoxb-{{ event.token }}""##)), @r#"tasks/t.toml:3:47: `token` takes a secret and nothing else (write token = "{{ secret.NAME }}")"#);
+    insta::assert_snapshot!(wrong_step(&step(r##"channel = "{{ secret.X }}""##)), @"tasks/t.toml:3:37: a secret cannot stand here (secrets stand in the `env` of a command, in the `headers` and `auth` of http, and in the `token` and `webhook` of slack)");
+    insta::assert_snapshot!(wrong_step("slack = { channel = \"a\" }"), @"tasks/t.toml:3:9: `slack` needs one of `text`, `blocks`");
+}
+
+#[test]
+fn a_mail_says_something_and_once() {
+    let step = |more: &str| format!("email = {{ to = [\"a\"], subject = \"x\"{more} }}");
+    insta::assert_snapshot!(wrong_step(&step("")), @"tasks/t.toml:3:9: `email` needs one of `text`, `template`, `html`, `html_template`");
+    insta::assert_snapshot!(wrong_step(&step(", text = \"a\", template = \"b\"")), @r#"
+tasks/t.toml:3:50: `email` takes only one of `text`, `template`
+tasks/t.toml:3:61: there is no file b (paths start at the project's root)
+"#);
+    insta::assert_snapshot!(wrong_step(&step(", text = \"a\", attachments = [\"{{ event.file }}\"]")), @"tasks/t.toml:3:65: the first folder of a path is written out: no data may choose it (a file is named by `{{ event.url }}` of on.object, by `{{ steps.ID.path }}` of a step that wrote it, or by a path whose first folder is written out)");
+    insta::assert_snapshot!(wrong_step("email = { to = 3, text = \"a\" }"), @r#"
+tasks/t.toml:3:9: `email` needs `subject` (What it is about, in one line.)
+tasks/t.toml:3:16: `to` takes a text or a list of texts
+"#);
 }
 
 #[test]
@@ -238,7 +391,7 @@ fn a_task_without_steps_does_nothing() {
     insta::assert_snapshot!(wrong("on.call = {}\n"), @"tasks/t.toml:1:1: this task does nothing (say under [[step]] what is to be done)");
     insta::assert_snapshot!(wrong("on.call = {}\nstep = [1]\n"), @"tasks/t.toml:2:9: `step` takes a table");
     insta::assert_snapshot!(wrong("on.call = {}\nstep = {}\n"), @"tasks/t.toml:2:8: `step` takes a list of tables: write [[step]]");
-    insta::assert_snapshot!(wrong_step("id = \"a\"\nwhen = \"true\""), @"tasks/t.toml:2:1: a step has no action (actions: command, http, sql, put, predict, require, approve, call)");
+    insta::assert_snapshot!(wrong_step("id = \"a\"\nwhen = \"true\""), @"tasks/t.toml:2:1: a step has no action (actions: command, http, sql, put, email, slack, predict, require, approve, call)");
 }
 
 #[test]
@@ -362,12 +515,12 @@ fn what_is_written_out_may_be_followed_by_data() {
 #[test]
 fn secrets_stand_only_where_the_other_side_is_told_who_asks() {
     insta::assert_snapshot!(wrong_step("http = { url = \"https://x.example/?k={{ secret.KEY }}\", json = { k = \"{{ secret.KEY }}\" } }"), @r#"
-tasks/t.toml:3:41: a secret cannot stand here (secrets stand in the `env` of a command and in the `headers` and `auth` of http)
-tasks/t.toml:3:74: a secret cannot stand here (secrets stand in the `env` of a command and in the `headers` and `auth` of http)
+tasks/t.toml:3:41: a secret cannot stand here (secrets stand in the `env` of a command, in the `headers` and `auth` of http, and in the `token` and `webhook` of slack)
+tasks/t.toml:3:74: a secret cannot stand here (secrets stand in the `env` of a command, in the `headers` and `auth` of http, and in the `token` and `webhook` of slack)
 "#);
     insta::assert_snapshot!(wrong_step("http = { url = \"https://x.example/\", auth = { bearer = \"{{ secret.KEY | upper }}\" } }"), @"tasks/t.toml:3:60: this expression cannot be read: a secret stands alone, as `{{ secret.NAME }}`: never in a filter, an expression or a block");
-    insta::assert_snapshot!(wrong_step("command = \"x\"\nwhen = \"secret.KEY == 'x'\""), @"tasks/t.toml:4:9: a secret cannot stand here (secrets stand in the `env` of a command and in the `headers` and `auth` of http)");
-    insta::assert_snapshot!(wrong_step("command = [\"x\", \"{{ secret.KEY }}\"]"), @"tasks/t.toml:3:21: a secret cannot stand here (secrets stand in the `env` of a command and in the `headers` and `auth` of http)");
+    insta::assert_snapshot!(wrong_step("command = \"x\"\nwhen = \"secret.KEY == 'x'\""), @"tasks/t.toml:4:9: a secret cannot stand here (secrets stand in the `env` of a command, in the `headers` and `auth` of http, and in the `token` and `webhook` of slack)");
+    insta::assert_snapshot!(wrong_step("command = [\"x\", \"{{ secret.KEY }}\"]"), @"tasks/t.toml:3:21: a secret cannot stand here (secrets stand in the `env` of a command, in the `headers` and `auth` of http, and in the `token` and `webhook` of slack)");
     let text = "on.call = {}\n[[step]]\ncommand = { args = [\"x\"], env = { K = \"a {{ secret.KEY }}\" } }\n";
     let task = good("tasks/t.toml", text);
     let (_, options) = action(&task.steps[0]);
@@ -444,9 +597,9 @@ undo = { http = { url = "https://x.example/charges/{{ steps.charge.json.id }}/re
 fn depth_stays_at_two() {
     insta::assert_snapshot!(wrong_step("for_each = \"event.a\"\ndo = [{ for_each = \"item\", do = [{ command = \"x\" }] }]"), @"tasks/t.toml:4:9: a `for_each` step cannot stand inside a `do` block (put it into a task of its own and `call` that task)");
     insta::assert_snapshot!(wrong_step("for_each = \"event.a\"\ndo = [{ approve = \"x\" }, { require = \"true\" }, { call = { task = \"t\" } }]"), @r#"
-tasks/t.toml:4:9: `approve` cannot stand inside a `do` block (inside `do` there may be: command, http, sql, put, predict)
-tasks/t.toml:4:28: `require` cannot stand inside a `do` block (inside `do` there may be: command, http, sql, put, predict)
-tasks/t.toml:4:50: `call` cannot stand inside a `do` block (inside `do` there may be: command, http, sql, put, predict)
+tasks/t.toml:4:9: `approve` cannot stand inside a `do` block (inside `do` there may be: command, http, sql, put, email, slack, predict)
+tasks/t.toml:4:28: `require` cannot stand inside a `do` block (inside `do` there may be: command, http, sql, put, email, slack, predict)
+tasks/t.toml:4:50: `call` cannot stand inside a `do` block (inside `do` there may be: command, http, sql, put, email, slack, predict)
 "#);
     insta::assert_snapshot!(wrong_step("for_each = \"event.a\"\ndo = []"), @"tasks/t.toml:4:6: the `do` block has no step");
     insta::assert_snapshot!(wrong_step("for_each = \"event.a\"\nuntil = \"true\"\ncommand = \"x\"\ndo = [{ command = \"x\" }]"), @r#"

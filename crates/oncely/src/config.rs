@@ -3,6 +3,8 @@
 use crate::failure::Failure;
 use crate::output::suggestion;
 use crate::place::{self, Place};
+use crate::services::{EmailSection, EmailSettings, SlackSection};
+use oncely_actions::SlackApi;
 use oncely_core::ids::Environment;
 use oncely_core::ledger::LEASE;
 use serde::Deserialize;
@@ -37,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) databases: BTreeMap<String, PathBuf>,
     pub(crate) http_allow: Sourced<Vec<String>>,
     pub(crate) put_allow: Vec<PathBuf>,
+    pub(crate) email: EmailSettings,
+    pub(crate) slack: Sourced<SlackApi>,
     pub(crate) acting: Sourced<usize>,
     pub(crate) acting_per_task: Sourced<usize>,
     pub(crate) grace: Sourced<Duration>,
@@ -65,6 +69,10 @@ struct File {
     http: Http,
     #[serde(default)]
     put: Put,
+    #[serde(default)]
+    email: EmailSection,
+    #[serde(default)]
+    slack: SlackSection,
     #[serde(default)]
     limits: Limits,
 }
@@ -140,6 +148,8 @@ impl Config {
                 .iter()
                 .map(|folder| root.join(folder))
                 .collect(),
+            email: file.email.settings(&root)?,
+            slack: file.slack.api()?,
             acting: Sourced {
                 from: from_file(file.limits.acting.is_some()),
                 value: file.limits.acting.unwrap_or(64).clamp(1, 10_000),

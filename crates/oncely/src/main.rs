@@ -9,6 +9,7 @@ mod output;
 mod place;
 mod project;
 mod registry;
+mod services;
 mod store;
 
 use clap::Parser;

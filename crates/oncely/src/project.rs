@@ -5,9 +5,11 @@ use crate::failure::Failure;
 use oncely_core::ids::TaskId;
 use oncely_core::ledger::FileMark;
 use oncely_core::limits;
-use oncely_core::task::{Bundle, Diagnostic, Problem, Task, is_task_file, load_all, read_text};
+use oncely_core::task::{
+    Bundle, Diagnostic, Problem, Task, files_of, is_task_file, load_all, read_text,
+};
 use oncely_engine::Known;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::Arc;
@@ -28,6 +30,8 @@ pub(crate) struct Loaded {
     pub(crate) marks: Vec<FileMark>,
     pub(crate) problems: Vec<(Diagnostic, String)>,
     pub(crate) files: usize,
+    /// Files that task files name and that their text includes, also those that are missing.
+    pub(crate) named: BTreeSet<String>,
 }
 
 /// The task files of the project, by name, without reading them.
@@ -93,14 +97,18 @@ fn path(config: &Config, name: &str) -> String {
     format!("{}/{name}", folder.trim_end_matches('/'))
 }
 
-fn task_file(config: &Config, name: &str, metadata: &fs::Metadata) -> TaskFile {
+fn stat(metadata: &fs::Metadata) -> (u64, i64, u64) {
     let nanos = metadata
         .mtime()
         .saturating_mul(1_000_000_000)
         .saturating_add(metadata.mtime_nsec());
+    (metadata.len(), nanos, metadata.ino())
+}
+
+fn task_file(config: &Config, name: &str, metadata: &fs::Metadata) -> TaskFile {
     TaskFile {
         path: path(config, name),
-        stat: (metadata.len(), nanos, metadata.ino()),
+        stat: stat(metadata),
         executable: metadata.permissions().mode() & 0o111 != 0,
     }
 }
@@ -114,7 +122,7 @@ pub(crate) fn load(config: &Config) -> Result<Loaded, Failure> {
     };
     let mut bundles = Vec::with_capacity(files.len());
     for file in &files {
-        match bundle(config, file) {
+        match bundle(config, file, &mut loaded.named) {
             Ok(bundle) => bundles.push(bundle),
             Err(problem) => loaded.problems.push((problem, String::new())),
         }
@@ -122,8 +130,8 @@ pub(crate) fn load(config: &Config) -> Result<Loaded, Failure> {
     let read = load_all(&bundles);
     let texts: BTreeMap<&str, &Bundle> = bundles.iter().map(|b| (b.path.as_str(), b)).collect();
     for problem in read.diagnostics {
-        let source = texts.get(problem.path.as_str()).map(|b| b.text.clone());
-        loaded.problems.push((problem, source.unwrap_or_default()));
+        let source = source_of(&bundles, &problem.path);
+        loaded.problems.push((problem, source));
     }
     let stats: BTreeMap<&str, _> = files.iter().map(|f| (f.path.as_str(), f.stat)).collect();
     for task in read.tasks {
@@ -139,6 +147,15 @@ pub(crate) fn load(config: &Config) -> Result<Loaded, Failure> {
     Ok(loaded)
 }
 
+/// The text of a task file, or of a file that one names.
+fn source_of(bundles: &[Bundle], path: &str) -> String {
+    let text = |bundle: &Bundle| match bundle.path == path {
+        true => Some(bundle.text.clone()),
+        false => bundle.files.get(path).cloned(),
+    };
+    bundles.iter().find_map(text).unwrap_or_default()
+}
+
 fn mark(task: &Task, stat: (u64, i64, u64)) -> FileMark {
     FileMark {
         path: task.path.clone(),
@@ -148,7 +165,11 @@ fn mark(task: &Task, stat: (u64, i64, u64)) -> FileMark {
     }
 }
 
-fn bundle(config: &Config, file: &TaskFile) -> Result<Bundle, Diagnostic> {
+fn bundle(
+    config: &Config,
+    file: &TaskFile,
+    named: &mut BTreeSet<String>,
+) -> Result<Bundle, Diagnostic> {
     let unreadable = |error: std::io::Error| {
         let problem = Problem::new(format!("this file cannot be read: {error}"));
         Diagnostic::new(&file.path, "", 0..0, problem)
@@ -156,12 +177,49 @@ fn bundle(config: &Config, file: &TaskFile) -> Result<Bundle, Diagnostic> {
     let bytes = fs::read(config.root.join(&file.path)).map_err(unreadable)?;
     let text = read_text(&file.path, &bytes)?;
     let is_script = !file.path.ends_with(".toml");
+    let names = files_of(&file.path, &text);
+    named.extend(names.iter().cloned());
+    let files = named_files(config, &file.path, names)?;
     Ok(Bundle {
         path: file.path.clone(),
         text,
         executable: is_script && file.executable,
-        files: BTreeMap::new(),
+        files,
     })
+}
+
+/// The files that a task file names and that its text includes. One that is not there is left out:
+/// reading the task says where it is named.
+fn named_files(
+    config: &Config,
+    path: &str,
+    names: BTreeSet<String>,
+) -> Result<BTreeMap<String, String>, Diagnostic> {
+    let mut files = BTreeMap::new();
+    let mut bytes = 0;
+    for name in names {
+        let problem = |what: String| Diagnostic::new(&name, "", 0..0, Problem::new(what));
+        let content = match fs::read(config.root.join(&name)) {
+            Ok(content) => content,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(problem(format!("this file cannot be read: {error}"))),
+        };
+        bytes += content.len();
+        if bytes > limits::TASK_FILES_BYTES {
+            let most = limits::TASK_FILES_BYTES;
+            return Err(problem(format!(
+                "the files that {path} names are larger than {most} bytes together"
+            )));
+        }
+        files.insert(name.clone(), read_text(&name, &content)?);
+    }
+    Ok(files)
+}
+
+/// How a file that is named by a task looks now; nothing where it is not there.
+pub(crate) fn look(config: &Config, path: &str) -> Option<(u64, i64, u64)> {
+    let metadata = fs::metadata(config.root.join(path)).ok()?;
+    Some(stat(&metadata))
 }
 
 /// The problems as text for a terminal.

@@ -4,8 +4,9 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::house::House;
 use oncely_actions::{
-    Allowed, CallTask, Command, CommandConfig, Database, Http, HttpConfig, Predict, PredictConfig,
-    Put, PutConfig, Secrets, Sql, SqlConfig, Supervisor,
+    Allowed, CallTask, Command, CommandConfig, Database, Email, EmailConfig, Http, HttpConfig,
+    Predict, PredictConfig, Put, PutConfig, Secrets, Slack, SlackConfig, Sql, SqlConfig,
+    Supervisor,
 };
 use oncely_core::action::Action;
 use oncely_core::source::Source;
@@ -29,6 +30,8 @@ pub(crate) struct Registry {
     http: Arc<dyn Action>,
     sql: Arc<dyn Action>,
     put: Arc<dyn Action>,
+    email: Arc<dyn Action>,
+    slack: Arc<dyn Action>,
     predict: Arc<dyn Action>,
     call: Arc<dyn Action>,
 }
@@ -54,6 +57,18 @@ impl Registry {
                     program: PathBuf::from("/proc/self/exe"),
                     args: vec![SUPERVISE.into()],
                 },
+                secrets: Arc::clone(&secrets),
+            })),
+            email: Arc::new(Email::new(EmailConfig {
+                server: config.email.server.clone(),
+                from: config.email.from.clone(),
+                root: config.root.clone(),
+                sources: vec![data.join("spool")],
+                secrets: Arc::clone(&secrets),
+            })),
+            slack: Arc::new(Slack::new(SlackConfig {
+                api: config.slack.value.clone(),
+                allowed: allowed.clone(),
                 secrets: Arc::clone(&secrets),
             })),
             http: Arc::new(Http::new(HttpConfig { allowed, secrets })),
@@ -82,6 +97,8 @@ impl Actions for Registry {
             ActionKind::Http => &self.http,
             ActionKind::Sql => &self.sql,
             ActionKind::Put => &self.put,
+            ActionKind::Email => &self.email,
+            ActionKind::Slack => &self.slack,
             ActionKind::Predict => &self.predict,
             ActionKind::Call => &self.call,
             // Decisions, made by the core.
@@ -91,7 +108,7 @@ impl Actions for Registry {
     }
 }
 
-/// Secrets as the configuration has them.
+/// Where secrets come from.
 pub(crate) fn secrets(config: &Config) -> Arc<dyn Secrets> {
     Arc::new(FromOutside {
         folder: config.secrets.clone(),

@@ -44,9 +44,9 @@ pub(crate) async fn read(mut response: Response) -> Result<Answer, reqwest::Erro
 }
 
 impl Answer {
-    /// What the other side said about when to come again.
-    pub(crate) fn retry_after(&self) -> Option<&str> {
-        self.headers.get(RETRY_AFTER)?.to_str().ok()
+    /// How long the other side asked to wait.
+    pub(crate) fn wait(&self) -> Option<std::time::Duration> {
+        super::outcome::wait(self.headers.get(RETRY_AFTER)?.to_str().ok()?)
     }
 
     /// The body as text without secrets.
@@ -76,7 +76,8 @@ impl Answer {
         output
     }
 
-    fn json(&self, veil: &Veil) -> Option<Value> {
+    /// The body as JSON without secrets, where it is JSON and whole.
+    pub(crate) fn json(&self, veil: &Veil) -> Option<Value> {
         let mut json: Value = match self.more {
             true => return None,
             false => serde_json::from_slice(&self.body).ok()?,

@@ -213,7 +213,7 @@ impl std::error::Error for Refused {}
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Http, outcome};
+    use super::super::{Caller, HttpConfig, outcome};
     use super::*;
 
     /// A name server that says what it is told to.
@@ -262,7 +262,7 @@ mod tests {
 
     #[tokio::test]
     async fn clients_are_kept_and_bounded() {
-        let http = Http::new(super::super::HttpConfig {
+        let http = Caller::new(HttpConfig {
             allowed: vec![],
             secrets: Arc::new(crate::NoSecrets),
         });

@@ -12,12 +12,14 @@ mod request;
 mod send;
 
 pub use address::Allowed;
+pub(crate) use answer::Answer;
+pub(crate) use options::{Auth, Options};
+pub(crate) use outcome::{judge, words};
 
 use crate::secret::{Secrets, Veil};
 use oncely_core::Fut;
 use oncely_core::action::{Action, Call, Done, Failure};
 use oncely_core::fact::Repeat;
-use options::Options;
 use std::sync::Arc;
 
 /// What the `http` action needs to know.
@@ -31,8 +33,35 @@ pub struct HttpConfig {
 
 /// The `http` action.
 pub struct Http {
+    caller: Caller,
+}
+
+/// Sends requests for an action: to addresses that may be reached, within the time of the call, and
+/// with answers read to a bound.
+pub(crate) struct Caller {
     clients: client::Clients,
-    secrets: Arc<dyn Secrets>,
+    pub(crate) secrets: Arc<dyn Secrets>,
+}
+
+impl Caller {
+    /// Clients are made when they are first needed.
+    pub(crate) fn new(config: HttpConfig) -> Self {
+        Self {
+            clients: client::Clients::new(config.allowed, Arc::new(client::System)),
+            secrets: config.secrets,
+        }
+    }
+
+    /// Sends a request with its effect key. Gives the answer, whatever it says.
+    pub(crate) async fn send(
+        &self,
+        options: &Options,
+        call: &Call,
+        veil: &mut Veil,
+    ) -> Result<Answer, Failure> {
+        let request = request::build(options, call, self.secrets.as_ref(), veil)?;
+        send::send(&self.clients, request, options, call).await
+    }
 }
 
 impl Http {
@@ -40,17 +69,16 @@ impl Http {
     #[must_use]
     pub fn new(config: HttpConfig) -> Self {
         Self {
-            clients: client::Clients::new(config.allowed, Arc::new(client::System)),
-            secrets: config.secrets,
+            caller: Caller::new(config),
         }
     }
 
     async fn perform(&self, call: &Call) -> Result<Done, Failure> {
         let options: Options = crate::options::read(&call.options)?;
         let mut veil = Veil::default();
-        let request = request::build(&options, call, self.secrets.as_ref(), &mut veil)?;
-        send::send(&self.clients, request, &options, call, &veil)
-            .await
+        let answer = self.caller.send(&options, call, &mut veil).await;
+        answer
+            .and_then(|answer| judge(answer, &options, options.repeat(), &veil))
             .map(Done::Output)
             .map_err(|failure| veil.failure(failure))
     }

@@ -47,6 +47,24 @@ pub(crate) enum Auth {
 }
 
 impl Options {
+    /// A POST of JSON.
+    pub(crate) fn post(url: String, json: Value, auth: Option<Auth>) -> Self {
+        Self {
+            method: None,
+            url,
+            headers: BTreeMap::new(),
+            auth,
+            json: Some(json),
+            form: None,
+            body: None,
+            key_honoured: None,
+            redirects: 0,
+            expect: None,
+            connect_timeout: None,
+            first_byte_timeout: None,
+        }
+    }
+
     /// The method in capitals; POST when there is a body and nothing else is said.
     pub(crate) fn method(&self) -> String {
         let body = self.json.is_some() || self.form.is_some() || self.body.is_some();

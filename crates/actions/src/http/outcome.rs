@@ -99,7 +99,7 @@ pub(crate) fn judge(
     Err(match status {
         429 | 503 => Failure::Retry {
             error,
-            after: answer.retry_after().and_then(|text| after(text, now())),
+            after: answer.wait(),
         },
         // The server says that it did not look at the request.
         425 => Failure::retry(error),
@@ -120,6 +120,11 @@ fn describe(answer: &Answer, veil: &Veil) -> String {
             cut(&words.join(" "), BODY_CHARS)
         ),
     }
+}
+
+/// How long `Retry-After` asks to wait from now on.
+pub(crate) fn wait(text: &str) -> Option<Duration> {
+    after(text, now())
 }
 
 /// Reads `Retry-After`: seconds, or a date.

@@ -3,10 +3,8 @@
 use super::answer::{self, Answer};
 use super::client::Clients;
 use super::options::Options;
-use super::outcome::{Trouble, judge};
+use super::outcome::Trouble;
 use super::request::Request;
-use crate::secret::Veil;
-use oncely_core::Value;
 use oncely_core::action::{Call, Failure};
 use oncely_core::fact::Repeat;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, TRANSFER_ENCODING};
@@ -15,13 +13,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use url::Url;
 
+/// Gives the answer, whatever it says.
 pub(crate) async fn send(
     clients: &Clients,
     request: Request,
     options: &Options,
     call: &Call,
-    veil: &Veil,
-) -> Result<Value, Failure> {
+) -> Result<Answer, Failure> {
     let mut hop = Hop {
         clients,
         options,
@@ -36,10 +34,7 @@ pub(crate) async fn send(
         let response = hop.send().await?;
         match redirect(&response, options, followed)? {
             Some(target) => hop.follow(response.status().as_u16(), target)?,
-            None => {
-                let answer = hop.read(response).await?;
-                return judge(answer, options, hop.repeat, veil);
-            }
+            None => return hop.read(response).await,
         }
         followed += 1;
     }

@@ -4,8 +4,12 @@
 
 pub(crate) mod rig;
 pub(crate) mod server;
+pub(crate) mod smtp;
 
-use oncely_actions::{Allowed, Command, CommandConfig, Http, HttpConfig, Secrets, Supervisor};
+use oncely_actions::{
+    Allowed, Command, CommandConfig, Http, HttpConfig, Secrets, Slack, SlackApi, SlackConfig,
+    Supervisor,
+};
 use oncely_core::Value;
 use oncely_core::action::{Action, Call, Done, Failure, Site};
 use oncely_core::effect::EffectKey;
@@ -25,6 +29,52 @@ impl Secrets for OneSecret {
     fn get(&self, name: &str) -> Option<String> {
         (name == "TOKEN").then(|| SECRET.to_owned())
     }
+}
+
+/// The password of the mail server.
+pub(crate) const PASSWORD: &str = SECRET;
+
+/// Gives one secret, `EMAIL_PASSWORD`.
+pub(crate) struct MailPassword;
+
+impl Secrets for MailPassword {
+    fn get(&self, name: &str) -> Option<String> {
+        (name == "EMAIL_PASSWORD").then(|| PASSWORD.to_owned())
+    }
+}
+
+/// The token of the Slack app.
+pub(crate) const TOKEN: &str = "xoxb-0000-hush";
+
+/// Gives these secrets.
+pub(crate) struct Given(Vec<(&'static str, String)>);
+
+impl Given {
+    /// What a Slack that listens at this port wants.
+    pub(crate) fn slack(port: u16) -> Self {
+        let hook = "services/T00000000/B00000000/hushhushhush";
+        Self(vec![
+            ("SLACK_TOKEN", TOKEN.to_owned()),
+            ("OTHER", "other-token".to_owned()),
+            ("SLACK_WEBHOOK", format!("http://127.0.0.1:{port}/{hook}\n")),
+        ])
+    }
+}
+
+impl Secrets for Given {
+    fn get(&self, name: &str) -> Option<String> {
+        let found = self.0.iter().find(|(one, _)| *one == name);
+        found.map(|(_, value)| value.clone())
+    }
+}
+
+/// A `slack` action whose Slack listens at this port.
+pub(crate) fn slack(port: u16) -> Slack {
+    Slack::new(SlackConfig {
+        api: SlackApi::parse(&format!("http://127.0.0.1:{port}/api")).unwrap(),
+        allowed: vec![],
+        secrets: Arc::new(Given::slack(port)),
+    })
 }
 
 /// A call with these options.

@@ -2,7 +2,9 @@
 //! the documentation are all made from it.
 
 use super::catalogue::{APPROVE, CALL, COMMAND, HTTP, PREDICT, PUT, REQUIRE, SQL};
+use super::messages::{EMAIL, SLACK};
 use super::model::ActionKind;
+use crate::template::Markup;
 
 /// An option of an action.
 #[derive(Debug)]
@@ -24,6 +26,21 @@ pub enum OptionKind {
     Text,
     /// A text in which `{{ }}` and `{{ secret.NAME }}` may stand.
     Secret,
+    /// Nothing but `{{ secret.NAME }}`.
+    OneSecret,
+    /// A text in a markup in which `{{ }}` may stand; what they give is escaped.
+    Markup(Markup),
+    /// A text, or a list of texts, in which `{{ }}` may stand; one that is exactly a `{{ }}` may give
+    /// a list.
+    Texts,
+    /// The path of a file that the text of the task includes. `{{ }}` may stand in the file.
+    TextFile {
+        /// Whether it holds HTML.
+        html: bool,
+    },
+    /// A file that is read when the step is done: of the event, of a step that wrote it, or below a
+    /// folder that is written out.
+    File,
     /// A text that stands as it is written. The words say how data gets there instead.
     Fixed(&'static str),
     /// A URL whose scheme and host are written out.
@@ -70,17 +87,28 @@ pub enum Names {
 pub struct TableSpec {
     /// The keys.
     pub options: &'static [OptionSpec],
-    /// Keys that exclude one another.
+    /// Keys that exclude or need one another.
     pub groups: &'static [Group],
 }
 
-/// Keys of which at most one may stand.
+/// Keys that go together.
 #[derive(Debug)]
 pub struct Group {
     /// The keys.
     pub names: &'static [&'static str],
-    /// Whether one must.
-    pub required: bool,
+    /// How many of them may stand.
+    pub take: Take,
+}
+
+/// How many keys of a group may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Take {
+    /// One, and no more.
+    One,
+    /// One or none.
+    AtMostOne,
+    /// One or more.
+    AtLeastOne,
 }
 
 /// What an action may be given as instead of a table.
@@ -110,7 +138,9 @@ pub struct ActionDoc {
 }
 
 /// The actions, in the order of [`ActionKind::ALL`].
-pub const ACTIONS: &[ActionDoc] = &[COMMAND, HTTP, SQL, PUT, PREDICT, REQUIRE, APPROVE, CALL];
+pub const ACTIONS: &[ActionDoc] = &[
+    COMMAND, HTTP, SQL, PUT, EMAIL, SLACK, PREDICT, REQUIRE, APPROVE, CALL,
+];
 
 /// The table of an action.
 #[must_use]
@@ -120,6 +150,8 @@ pub fn action(kind: ActionKind) -> &'static ActionDoc {
         ActionKind::Http => &HTTP,
         ActionKind::Sql => &SQL,
         ActionKind::Put => &PUT,
+        ActionKind::Email => &EMAIL,
+        ActionKind::Slack => &SLACK,
         ActionKind::Predict => &PREDICT,
         ActionKind::Require => &REQUIRE,
         ActionKind::Approve => &APPROVE,

@@ -1,9 +1,9 @@
 //! Each action and its options, as they are documented.
 
-use super::actions::{ActionDoc, Group, Names, OptionKind, OptionSpec, Short, TableSpec};
+use super::actions::{ActionDoc, Group, Names, OptionKind, OptionSpec, Short, TableSpec, Take};
 use super::model::ActionKind;
 
-const fn option(name: &'static str, kind: OptionKind, doc: &'static str) -> OptionSpec {
+pub(super) const fn option(name: &'static str, kind: OptionKind, doc: &'static str) -> OptionSpec {
     OptionSpec {
         name,
         kind,
@@ -12,7 +12,11 @@ const fn option(name: &'static str, kind: OptionKind, doc: &'static str) -> Opti
     }
 }
 
-const fn required(name: &'static str, kind: OptionKind, doc: &'static str) -> OptionSpec {
+pub(super) const fn required(
+    name: &'static str,
+    kind: OptionKind,
+    doc: &'static str,
+) -> OptionSpec {
     OptionSpec {
         name,
         kind,
@@ -72,7 +76,7 @@ pub(super) const COMMAND: ActionDoc = ActionDoc {
         ],
         groups: &[Group {
             names: &["args", "shell"],
-            required: true,
+            take: Take::One,
         }],
     },
     short: &[
@@ -106,7 +110,7 @@ const AUTH: TableSpec = TableSpec {
     ],
     groups: &[Group {
         names: &["bearer", "basic"],
-        required: true,
+        take: Take::One,
     }],
 };
 
@@ -171,7 +175,7 @@ pub(super) const HTTP: ActionDoc = ActionDoc {
         ],
         groups: &[Group {
             names: &["json", "form", "body"],
-            required: false,
+            take: Take::AtMostOne,
         }],
     },
     short: &[],
@@ -228,7 +232,7 @@ pub(super) const PUT: ActionDoc = ActionDoc {
         ],
         groups: &[Group {
             names: &["text", "json", "copy"],
-            required: true,
+            take: Take::One,
         }],
     },
     short: &[],

@@ -138,6 +138,24 @@ const PUT: &[Field] = &[
     field("created", "Whether it was not there before."),
 ];
 
+const EMAIL: &[Field] = &[
+    field(
+        "message_id",
+        "The mail's `Message-ID`: the same for every attempt.",
+    ),
+    field("recipients", "How many addresses it was sent to."),
+    field("bytes", "Its size."),
+    field("response", "What the mail server said."),
+];
+
+const SLACK: &[Field] = &[
+    field(
+        "ts",
+        "What the message is known by in its channel; null by webhook.",
+    ),
+    field("channel", "The channel's id; null by webhook."),
+];
+
 const PREDICT: &[Field] = &[
     field("label", "The predicted value."),
     field("score", "How sure the model is, from 0 to 1."),
@@ -175,6 +193,8 @@ pub fn outputs(kind: ActionKind) -> &'static [Field] {
         ActionKind::Http => HTTP,
         ActionKind::Sql => SQL,
         ActionKind::Put => PUT,
+        ActionKind::Email => EMAIL,
+        ActionKind::Slack => SLACK,
         ActionKind::Predict => PREDICT,
         ActionKind::Require => REQUIRE,
         ActionKind::Approve => APPROVE,

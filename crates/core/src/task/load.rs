@@ -96,7 +96,7 @@ pub(super) fn read(bundle: &Bundle) -> Reading {
         calls: Vec::new(),
         errors: Vec::new(),
     };
-    let mut reader = Reader::new(&bundle.path, &bundle.text);
+    let mut reader = Reader::new(bundle);
     if bundle.text.len() > limits::TASK_FILE_BYTES {
         reader.report(0..0, too_long(bundle.text.len()));
     } else if name.ending == "toml" {

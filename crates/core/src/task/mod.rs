@@ -9,7 +9,9 @@ mod catalogue;
 mod confine;
 mod diagnostic;
 pub mod fields;
+mod files;
 mod load;
+mod messages;
 mod model;
 mod names;
 mod options;
@@ -24,6 +26,7 @@ mod top;
 
 pub use across::{Loaded, load_all};
 pub use diagnostic::{Diagnostic, Problem};
+pub use files::files_of;
 pub use load::{is_task_file, load, read_text};
 pub use model::*;
 pub use policy::{POLICY, RETRY};

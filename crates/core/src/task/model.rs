@@ -282,6 +282,10 @@ kinds! {
     Sql = "sql",
     /// Writes a file or object.
     Put = "put",
+    /// Sends a mail.
+    Email = "email",
+    /// Sends a message to Slack.
+    Slack = "slack",
     /// Predicts a value for a record.
     Predict = "predict",
     /// Goes on only when a condition holds.

@@ -156,5 +156,8 @@ fn unknown_field(root: &str, fields: &[Field], name: &str, what: &str) -> Proble
 fn secret_refused() -> Problem {
     Problem::new("a secret cannot stand here")
         .label("`secret.NAME` is for the places where the other side is told who asks")
-        .help("secrets stand in the `env` of a command and in the `headers` and `auth` of http")
+        .help(
+            "secrets stand in the `env` of a command, in the `headers` and `auth` of http, and in \
+               the `token` and `webhook` of slack",
+        )
 }

@@ -1,11 +1,11 @@
 //! Compiles the options of an action into a tree of templates, as the table of actions says.
 
-use super::actions::{ActionDoc, Group, Names, OptionKind, OptionSpec, TableSpec};
+use super::actions::{ActionDoc, Group, Names, OptionKind, OptionSpec, TableSpec, Take};
 use super::confine;
 use super::diagnostic::Problem;
 use super::names::{Scope, Secrets};
 use super::reader::{Reader, Table, Val};
-use crate::template::{Expr, Node, SyntaxError, Template};
+use crate::template::{Expr, Markup, Node, Part, SyntaxError, Template};
 use crate::{Value, limits};
 use toml::de::DeValue;
 
@@ -71,11 +71,11 @@ impl Reader<'_> {
         let names: Vec<_> = group.names.iter().map(|n| format!("`{n}`")).collect();
         let names = names.join(", ");
         match (given.next(), given.next()) {
-            (None, _) if group.required => {
+            (None, _) if group.take != Take::AtMostOne => {
                 let problem = Problem::new(format!("{of} needs one of {names}"));
                 self.report(table.span.clone(), problem);
             }
-            (Some(first), Some(second)) => {
+            (Some(first), Some(second)) if group.take != Take::AtLeastOne => {
                 let problem = Problem::new(format!("{of} takes only one of {names}"))
                     .label(format!("`{first}` stands there already"));
                 self.report(table.key_span(second), problem);
@@ -94,6 +94,11 @@ impl Reader<'_> {
         match kind {
             OptionKind::Text => self.template(value, name, scope, Secrets::Refused),
             OptionKind::Secret => self.template(value, name, scope, Secrets::Allowed),
+            OptionKind::OneSecret => self.one_secret(value, name, scope),
+            OptionKind::Markup(markup) => self.markup(*markup, value, name, scope),
+            OptionKind::Texts => self.texts(value, name, scope),
+            OptionKind::TextFile { html } => self.text_file(value, name, scope, *html),
+            OptionKind::File => self.file(value, name, scope),
             OptionKind::Fixed(way_out) => {
                 self.confined(value, name, |text| confine::fixed(text, name, way_out))
             }
@@ -228,7 +233,17 @@ impl Reader<'_> {
         scope: &Scope,
         secrets: Secrets,
     ) -> Option<Template> {
-        let template = match Template::parse(text) {
+        self.checked(value, Template::parse(text), scope, secrets)
+    }
+
+    fn checked(
+        &mut self,
+        value: &Val<'_>,
+        parsed: Result<Template, SyntaxError>,
+        scope: &Scope,
+        secrets: Secrets,
+    ) -> Option<Template> {
+        let template = match parsed {
             Ok(template) => template,
             Err(error) => {
                 self.syntax(value, &error);
@@ -238,6 +253,52 @@ impl Reader<'_> {
         let names: Vec<_> = template.names().iter().map(String::as_str).collect();
         self.names(value, &names, scope, secrets)
             .then_some(template)
+    }
+
+    /// A secret and nothing around it: a whole token or address that nobody else may read.
+    fn one_secret(&mut self, value: &Val<'_>, name: &str, scope: &Scope) -> Option<Node> {
+        let node = self.template(value, name, scope, Secrets::Allowed)?;
+        let alone = match &node {
+            Node::Text(template) => matches!(template.parts(), Some([Part::Secret(_)])),
+            _ => false,
+        };
+        if !alone {
+            let problem = Problem::new(format!("`{name}` takes a secret and nothing else"))
+                .label("it would be kept in the file or be made of data")
+                .help(format!("write {name} = \"{{{{ secret.NAME }}}}\""));
+            self.report(value.span(), problem);
+            return None;
+        }
+        Some(node)
+    }
+
+    /// A text in a markup: what its expressions give is escaped.
+    fn markup(
+        &mut self,
+        markup: Markup,
+        value: &Val<'_>,
+        name: &str,
+        scope: &Scope,
+    ) -> Option<Node> {
+        let text = self.text(value, name)?;
+        if !confine::has_template(text) {
+            return Some(Node::Fixed(text.into()));
+        }
+        let parsed = Template::parse_markup(text, markup);
+        self.checked(value, parsed, scope, Secrets::Refused)
+            .map(Node::Text)
+    }
+
+    /// A text or a list of texts. A text that is exactly one expression may give a list.
+    fn texts(&mut self, value: &Val<'_>, name: &str, scope: &Scope) -> Option<Node> {
+        match value.get_ref() {
+            DeValue::String(_) => self.any(value, scope, 0),
+            DeValue::Array(_) => self.nodes(&OptionKind::Text, value, name, scope),
+            _ => {
+                self.wrong(value, name, "a text or a list of texts");
+                None
+            }
+        }
     }
 
     /// A bare expression.
@@ -265,8 +326,7 @@ impl Reader<'_> {
 
     fn syntax(&mut self, value: &Val<'_>, error: &SyntaxError) {
         let span = self.place_of(value, error.range.clone());
-        let problem = Problem::new(format!("this expression cannot be read: {}", error.message));
-        self.report(span, problem);
+        self.report(span, unreadable(error));
     }
 
     /// Whether every name can be read; what cannot is reported where it stands.
@@ -334,6 +394,11 @@ impl Reader<'_> {
         }
         number.map(|number| Node::Fixed(Value::Number(number)))
     }
+}
+
+/// What is said of a text that does not parse.
+pub(super) fn unreadable(error: &SyntaxError) -> Problem {
+    Problem::new(format!("this expression cannot be read: {}", error.message))
 }
 
 fn find<'s>(spec: &'s TableSpec, name: &str) -> Option<&'s OptionSpec> {

@@ -3,6 +3,8 @@
 
 use super::diagnostic::{Diagnostic, Problem, closest, suggest};
 use super::load::CallSite;
+use super::model::Bundle;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -49,16 +51,19 @@ impl<'t, 'i> Table<'t, 'i> {
 pub(super) struct Reader<'a> {
     pub(super) path: &'a str,
     pub(super) source: &'a str,
+    /// Files that it names, by path.
+    pub(super) files: &'a BTreeMap<String, String>,
     pub(super) errors: Vec<Diagnostic>,
     /// The tasks that its steps call.
     pub(super) calls: Vec<CallSite>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(path: &'a str, source: &'a str) -> Self {
+    pub(super) fn new(bundle: &'a Bundle) -> Self {
         Self {
-            path,
-            source,
+            path: &bundle.path,
+            source: &bundle.text,
+            files: &bundle.files,
             errors: Vec::new(),
             calls: Vec::new(),
         }

@@ -1,10 +1,11 @@
 //! The reference of task files as Markdown, made from the same tables that the reader walks by.
 
-use super::actions::{ACTIONS, ActionDoc, OptionKind, OptionSpec, TableSpec};
+use super::actions::{ACTIONS, ActionDoc, OptionKind, OptionSpec, TableSpec, Take};
 use super::fields::{EACH, Field, LOOP, OBJECT, RELEASE, ROOTS, RUN, SCHEDULE, outputs};
 use super::policy::{POLICY, RETRY};
 use super::steps::READ;
 use super::top::{KeyDoc, LIMITS, TOP, TRIGGERS};
+use crate::template::Markup;
 use std::fmt::Write;
 
 const HEAD: &str = "\
@@ -67,7 +68,11 @@ fn action(page: &mut String, doc: &ActionDoc) {
     let mut rules = String::new();
     for group in doc.table.groups {
         let listed: Vec<_> = group.names.iter().map(|name| format!("`{name}`")).collect();
-        let least = if group.required { "Exactly" } else { "At most" };
+        let least = match group.take {
+            Take::One => "Exactly",
+            Take::AtMostOne => "At most",
+            Take::AtLeastOne => "At least",
+        };
         let _ = write!(rules, "\n{least} one of {}.\n", listed.join(", "));
     }
     let _ = write!(page, "{rules}\nOutputs:");
@@ -91,6 +96,17 @@ fn takes(kind: &OptionKind) -> String {
     match kind {
         OptionKind::Text => "text, `{{ }}`".into(),
         OptionKind::Secret => "text, `{{ }}`, `{{ secret.NAME }}`".into(),
+        OptionKind::OneSecret => "`{{ secret.NAME }}`".into(),
+        OptionKind::Markup(Markup::Html) => "HTML, `{{ }}` escaped".into(),
+        OptionKind::Markup(Markup::Slack) => "text, `{{ }}` escaped".into(),
+        OptionKind::Texts => "text or list of texts, `{{ }}`".into(),
+        OptionKind::TextFile { html: false } => "path of a file, `{{ }}` in the file".into(),
+        OptionKind::TextFile { html: true } => {
+            "path of a file of HTML, `{{ }}` in the file, escaped".into()
+        }
+        OptionKind::File => {
+            "`{{ event.url }}`, `{{ steps.ID.path }}` or path, `{{ }}` after its first part".into()
+        }
         OptionKind::Fixed(_) => "text as it is written".into(),
         OptionKind::Url => "URL, `{{ }}` after the host".into(),
         OptionKind::Path => "path, `{{ }}` after its first part".into(),

@@ -1,7 +1,7 @@
 //! The JSON Schema of task files, made from the same tables that the reader walks by: editors
 //! complete and explain what the reader will take.
 
-use super::actions::{ACTIONS, ActionDoc, Names, OptionKind, TableSpec};
+use super::actions::{ACTIONS, ActionDoc, Names, OptionKind, TableSpec, Take};
 use super::policy::{ON_UNKNOWN, POLICY, RETRY};
 use super::steps::{FORMATS, READ};
 use super::top::{KeyDoc, LIMITS, TOP, TRIGGERS};
@@ -204,10 +204,14 @@ fn spec(spec: &TableSpec) -> Value {
                 .iter()
                 .map(|n| json!({ "required": [n] }))
                 .collect();
-            if !group.required {
+            if group.take == Take::AtMostOne {
                 choices.push(json!({ "not": { "anyOf": choices.clone() } }));
             }
-            json!({ "oneOf": choices })
+            let how = match group.take {
+                Take::AtLeastOne => "anyOf",
+                Take::One | Take::AtMostOne => "oneOf",
+            };
+            json!({ how: choices })
         })
         .collect();
     let mut schema = json!({
@@ -224,11 +228,21 @@ fn spec(spec: &TableSpec) -> Value {
 
 fn kind(kind: &OptionKind) -> Value {
     match kind {
-        OptionKind::Text | OptionKind::Secret => json!({ "type": "string" }),
+        OptionKind::Text | OptionKind::Secret | OptionKind::Markup(_) => {
+            json!({ "type": "string" })
+        }
+        OptionKind::OneSecret => {
+            json!({ "type": "string", "pattern": r"^\{\{-?\s*secret\.[A-Za-z0-9_]+\s*-?\}\}$" })
+        }
+        OptionKind::Texts => json!({ "anyOf": [
+            { "type": "string" },
+            { "type": "array", "items": { "type": "string" } },
+        ] }),
+        OptionKind::File => text(),
         OptionKind::Fixed(_) => json!({ "type": "string", "not": { "pattern": r"\{[{%]" } }),
         OptionKind::Url => json!({ "type": "string", "pattern": "^[hH][tT][tT][pP][sS]?://[^/{]" }),
         OptionKind::Path => json!({ "type": "string", "pattern": "^[^/~{]" }),
-        OptionKind::FixedPath => {
+        OptionKind::FixedPath | OptionKind::TextFile { .. } => {
             json!({ "type": "string", "pattern": "^[^/~]", "not": { "pattern": r"\{[{%]" } })
         }
         OptionKind::Any => json!({}),

@@ -233,7 +233,7 @@ impl Reader<'_> {
         let keys: Vec<_> = READ.iter().map(|(name, _)| *name).collect();
         self.known(&table, &keys, "`for_each`");
         let from = self.required(&table, "read", "`for_each`");
-        let from = from.and_then(|value| self.file(value, scope));
+        let from = from.and_then(|value| self.file(value, "read", scope));
         let format = self.required(&table, "as", "`for_each`");
         let format = format.and_then(|value| self.format(value));
         let columns = match table.get("columns") {
@@ -275,9 +275,9 @@ impl Reader<'_> {
     }
 
     /// A file is named by an event or a step that wrote it, or by a path that the author began.
-    fn file(&mut self, value: &Val<'_>, scope: &Scope) -> Option<Node> {
-        let text = self.word(value, "read")?;
-        let node = self.template(value, "read", scope, Secrets::Refused)?;
+    pub(super) fn file(&mut self, value: &Val<'_>, name: &str, scope: &Scope) -> Option<Node> {
+        let text = self.word(value, name)?;
+        let node = self.template(value, name, scope, Secrets::Refused)?;
         let single = match &node {
             Node::Text(template) => template.single().and_then(|expr| expr.path()),
             _ => None,

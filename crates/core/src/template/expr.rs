@@ -1,6 +1,7 @@
 //! One expression.
 
 use super::context::Context;
+use super::markup;
 use crate::{Value, limits};
 use minijinja::machinery::ast;
 use minijinja::syntax::SyntaxConfig;
@@ -65,7 +66,8 @@ pub(super) static JINJA: LazyLock<Environment<'static>> = LazyLock::new(|| {
     jinja.set_syntax(syntax());
     jinja.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     jinja.set_fuel(Some(limits::TEMPLATE_FUEL));
-    jinja.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    jinja.set_auto_escape_callback(markup::escape);
+    jinja.set_formatter(markup::write);
     jinja
 });
 

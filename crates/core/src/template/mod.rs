@@ -5,10 +5,12 @@
 
 mod context;
 mod expr;
+mod markup;
 mod node;
 mod text;
 
 pub use context::{Context, Scope};
 pub use expr::{Expr, Path, RenderError, SyntaxError};
+pub use markup::Markup;
 pub use node::{Node, SECRET};
 pub use text::{Part, Template};

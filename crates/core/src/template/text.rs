@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::expr::{Expr, JINJA, RenderError, SyntaxError, describe, path_of, syntax, syntax_error};
+use super::markup::Markup;
 use crate::{Value, limits};
 use minijinja::machinery::ast;
 use std::collections::BTreeSet;
@@ -36,6 +37,8 @@ enum Body {
     Parts(Vec<Part>),
     /// It has `{% %}` blocks: the interpreter renders it whole.
     Blocks,
+    /// What its expressions give is escaped: the interpreter renders it whole.
+    Markup(Markup),
 }
 
 impl Template {
@@ -44,11 +47,23 @@ impl Template {
     /// # Errors
     /// When its `{{ }}` or `{% %}` do not parse, or a secret stands inside an expression or block.
     pub fn parse(source: &str) -> Result<Self, SyntaxError> {
+        let body = parts(source)?.map_or(Body::Blocks, Body::Parts);
+        Self::compiled(source, body)
+    }
+
+    /// Compiles a text in a markup: what its expressions give is escaped.
+    ///
+    /// # Errors
+    /// As [`Template::parse`]. No secret may stand in it.
+    pub fn parse_markup(source: &str, markup: Markup) -> Result<Self, SyntaxError> {
+        Self::compiled(source, Body::Markup(markup))
+    }
+
+    fn compiled(source: &str, body: Body) -> Result<Self, SyntaxError> {
         let names = JINJA
             .template_from_str(source)
             .map_err(|error| syntax_error(&error))?
             .undeclared_variables(true);
-        let body = parts(source)?.map_or(Body::Blocks, Body::Parts);
         let names: BTreeSet<String> = names.into_iter().collect();
         let inner = Inner {
             source: source.to_owned(),
@@ -78,7 +93,7 @@ impl Template {
     pub fn parts(&self) -> Option<&[Part]> {
         match &self.inner.body {
             Body::Parts(parts) => Some(parts),
-            Body::Blocks => None,
+            Body::Blocks | Body::Markup(_) => None,
         }
     }
 
@@ -114,7 +129,8 @@ impl Template {
     /// When an expression fails, is not there, or gives a list or table.
     pub fn text(&self, context: &Context<'_>) -> Result<String, RenderError> {
         let text = match &self.inner.body {
-            Body::Blocks => self.blocks(context)?,
+            Body::Blocks => self.blocks("text", context)?,
+            Body::Markup(markup) => self.blocks(markup.name(), context)?,
             Body::Parts(parts) => {
                 let mut text = String::new();
                 for part in parts {
@@ -146,9 +162,9 @@ impl Template {
         }
     }
 
-    fn blocks(&self, context: &Context<'_>) -> Result<String, RenderError> {
+    fn blocks(&self, name: &str, context: &Context<'_>) -> Result<String, RenderError> {
         let template = JINJA
-            .template_from_str(&self.inner.source)
+            .template_from_named_str(name, &self.inner.source)
             .map_err(|error| self.error(&describe(&error)))?;
         let roots: Vec<String> = template.undeclared_variables(false).into_iter().collect();
         template
@@ -168,7 +184,7 @@ impl Inner {
     /// A secret stands alone in `{{ }}`: never in a filter, a condition or a block.
     fn check_secrets(&self) -> Result<(), SyntaxError> {
         let misused = match &self.body {
-            Body::Blocks => self.names.iter().any(|n| is_secret(n)),
+            Body::Blocks | Body::Markup(_) => self.names.iter().any(|n| is_secret(n)),
             Body::Parts(parts) => parts.iter().any(|part| {
                 matches!(part, Part::Value(expr) if expr.names().iter().any(|n| is_secret(n)))
             }),

@@ -5,7 +5,7 @@ use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::{Voice, count, moment, thousands};
 use crate::project;
-use crate::registry::Registry;
+use crate::registry::{self, Registry};
 use oncely_core::time::Clock;
 use oncely_engine::Ask;
 use std::os::unix::fs::PermissionsExt;
@@ -18,6 +18,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
     let config = Config::load(flags)?;
     let mut report = Report { voice, wrong: 0 };
     report.configuration(&config);
+    report.email(&config);
     if let Err(failure) = Registry::new(&config) {
         report.wrong("configuration", &failure.message);
     }
@@ -87,6 +88,11 @@ impl Report {
             ),
             ("http.allow", allowed, &config.http_allow.from),
             (
+                "slack.api",
+                config.slack.value.to_string(),
+                &config.slack.from,
+            ),
+            (
                 "acting",
                 config.acting.value.to_string(),
                 &config.acting.from,
@@ -104,6 +110,25 @@ impl Report {
         }
         for (name, path) in &config.databases {
             self.fine(&format!("db.{name}"), &path.display().to_string());
+        }
+    }
+
+    fn email(&mut self, config: &Config) {
+        for (name, value) in config.email.rows() {
+            self.fine(name, &value);
+        }
+        let Some(name) = config.email.secret() else {
+            return;
+        };
+        match registry::secrets(config).get(name) {
+            Some(_) => self.fine("email password", "given"),
+            None => self.wrong(
+                "email password",
+                &format!(
+                    "not given: set ONCELY_SECRET_{name}, or put a file named {name} into the \
+                     secrets folder"
+                ),
+            ),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::project;
 use oncely_core::ids::TaskId;
 use oncely_core::ledger::RunRow;
 use oncely_core::run::RunStatus;
-use oncely_core::task::{ActionSpec, Each, Items, Step, Work};
+use oncely_core::task::{ActionKind, ActionSpec, Each, Items, Step, Work};
 use oncely_engine::Known;
 use oncely_sources::release::Release;
 use std::collections::BTreeMap;
@@ -121,6 +121,11 @@ fn items(each: &Each) -> String {
 
 /// The words of an action that say most, as the file has them.
 fn effect(spec: &ActionSpec) -> String {
+    match spec.kind {
+        ActionKind::Email => return mail(spec),
+        ActionKind::Slack => return message(spec),
+        _ => {}
+    }
     let names = [
         "args", "shell", "script", "method", "url", "db", "text", "to", "model", "that", "task",
     ];
@@ -132,6 +137,45 @@ fn effect(spec: &ActionSpec) -> String {
     format!("{} {}", spec.kind, parts.join(" "))
         .trim_end()
         .to_owned()
+}
+
+/// Everybody who gets a mail, and what it is about.
+fn mail(spec: &ActionSpec) -> String {
+    let people = ["to", "cc", "bcc"].map(|name| spec.options.get(name).map(names));
+    let people: Vec<String> = people.into_iter().flatten().collect();
+    let subject = spec.options.get("subject").map(source).unwrap_or_default();
+    format!(
+        "sends a mail to {}: {}",
+        shorten(&people.join(", ")),
+        shorten(&subject)
+    )
+}
+
+/// Where a message goes, and what it says.
+fn message(spec: &ActionSpec) -> String {
+    let channel = spec.options.get("channel").map(source);
+    let place = channel.map_or("by a webhook".into(), |name| format!("to {name}"));
+    let text = spec.options.get("text").map(source);
+    let text = text.unwrap_or_else(|| "blocks".into());
+    format!(
+        "sends a Slack message {}: {}",
+        shorten(&place),
+        shorten(&text)
+    )
+}
+
+/// One name, or a list of names.
+fn names(node: &oncely_core::template::Node) -> String {
+    use oncely_core::template::Node;
+    let texts: Vec<String> = match node {
+        Node::List(nodes) => nodes.iter().map(source).collect(),
+        Node::Fixed(oncely_core::Value::Array(values)) => values
+            .iter()
+            .map(|value| value.as_str().unwrap_or_default().to_owned())
+            .collect(),
+        other => vec![source(other)],
+    };
+    texts.join(", ")
 }
 
 fn source(node: &oncely_core::template::Node) -> String {

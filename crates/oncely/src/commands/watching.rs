@@ -20,6 +20,8 @@ pub(super) struct Watching<'h> {
     notices: Notices,
     pumps: BTreeMap<TaskId, Pumping>,
     files: Vec<(String, (u64, i64, u64), bool)>,
+    /// What the files that task files name looked like.
+    named: BTreeMap<String, Option<(u64, i64, u64)>>,
 }
 
 struct Pumping {
@@ -37,6 +39,7 @@ impl<'h> Watching<'h> {
             notices: Arc::new(move |notice| say(voice, notice)),
             pumps: BTreeMap::new(),
             files: looks(house),
+            named: BTreeMap::new(),
         }
     }
 
@@ -48,7 +51,10 @@ impl<'h> Watching<'h> {
     /// Reads the tasks anew when a file came, went or changed. Runs in flight keep their text.
     pub(super) fn look(&mut self) {
         let files = looks(self.house);
-        if files == self.files {
+        let config = &self.house.config;
+        let mut named = self.named.iter();
+        let same = named.all(|(path, look)| project::look(config, path) == *look);
+        if files == self.files && same {
             return;
         }
         self.files = files;
@@ -68,6 +74,11 @@ impl<'h> Watching<'h> {
 
     /// Watches what these tasks name, and nothing else. A bad file never takes the others with it.
     pub(super) fn take(&mut self, loaded: &Loaded) {
+        let config = &self.house.config;
+        let named = loaded.named.iter();
+        self.named = named
+            .map(|path| (path.clone(), project::look(config, path)))
+            .collect();
         if !loaded.problems.is_empty() {
             let text = project::render(&loaded.problems, self.voice.colour);
             self.voice.say(format!(

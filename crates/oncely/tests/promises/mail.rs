@@ -1,0 +1,186 @@
+//! Mails, from a release task with a template to a mail server on this machine.
+
+use crate::project::{Ended, Project, wait};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// The release task of the design, for every environment.
+const NOTIFY: &str = include_str!("../../../core/tests/tasks/notify_issue_111.toml");
+const FILE: &str = "tasks/20261122101500_notify_issue_111.toml";
+
+/// A mail server that keeps what it takes; without `answers` it never says that it did.
+struct Post {
+    port: u16,
+    taken: Arc<Mutex<Vec<String>>>,
+}
+
+impl Post {
+    fn start(answers: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&taken);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let _ = talk(stream, &kept, answers);
+            }
+        });
+        Self { port, taken }
+    }
+
+    fn taken(&self) -> Vec<String> {
+        self.taken.lock().unwrap().clone()
+    }
+}
+
+fn talk(mut stream: TcpStream, taken: &Mutex<Vec<String>>, answers: bool) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    stream.write_all(b"220 post\r\n")?;
+    while let Some(line) = lines.next().transpose()? {
+        let verb = line.split(' ').next().unwrap_or_default();
+        match verb {
+            "QUIT" => return stream.write_all(b"221 bye\r\n"),
+            "DATA" => {
+                stream.write_all(b"354 go on\r\n")?;
+                let text = lines.by_ref().map_while(Result::ok);
+                let text: Vec<String> = text.take_while(|line| line != ".").collect();
+                taken.lock().unwrap().push(text.join("\n"));
+                if !answers {
+                    return Ok(());
+                }
+                stream.write_all(b"250 taken\r\n")?;
+            }
+            _ => stream.write_all(b"250 fine\r\n")?,
+        }
+    }
+    Ok(())
+}
+
+/// A project with the task of the design, its templates and this mail server.
+fn project(post: &Post) -> Project {
+    let project = Project::new();
+    let config = format!(
+        "environment = \"production\"\n\n[email]\nserver = \"smtp://127.0.0.1:{}\"\ntls = \"none\"\n\
+         from = \"Shop <shop@example.com>\"\n",
+        post.port
+    );
+    project.write("oncely.toml", config);
+    project.write(FILE, NOTIFY);
+    project.write("mails/issue_111.txt", "Fixed in {{ event.environment }}.\n");
+    project.write("mails/issue_111_wait.txt", "Please wait.\n");
+    project
+}
+
+fn run(project: &Project) -> Ended {
+    project.run(&["run"])
+}
+
+#[test]
+fn the_release_task_of_the_design_tells_the_customer_once() {
+    let post = Post::start(true);
+    let project = project(&post);
+    project.run(&["plan"]).says(
+        0,
+        &["mail: sends a mail to cs@example.com: Issue 111 is fixed"],
+    );
+    run(&project).says(0, &["done"]);
+    run(&project).says(0, &["Nothing to do"]);
+    let taken = post.taken();
+    assert_eq!(taken.len(), 1);
+    for line in [
+        "Subject: Issue 111 is fixed",
+        "To: cs@example.com",
+        "From: Shop <shop@example.com>",
+        "Fixed in production.",
+    ] {
+        assert!(taken[0].contains(line), "{}", taken[0]);
+    }
+}
+
+#[test]
+fn a_mail_of_which_nothing_is_known_is_not_sent_again() {
+    let post = Post::start(false);
+    let project = project(&post);
+    project.run(&["run"]);
+    project
+        .run(&["status"])
+        .says(0, &["unknown", "oncely settle 1"]);
+    project.run(&["run"]);
+    assert_eq!(post.taken().len(), 1);
+    project
+        .run(&["show", "1"])
+        .says(0, &["whether the server took it is not known"]);
+}
+
+#[test]
+fn a_template_that_is_missing_or_wrong_stops_the_release_before_it_begins() {
+    let post = Post::start(true);
+    let project = project(&post);
+    std::fs::remove_file(project.path("mails/issue_111_wait.txt")).unwrap();
+    run(&project).says(2, &["there is no file mails/issue_111_wait.txt", FILE]);
+    project.write("mails/issue_111_wait.txt", "Hello {{ event.nme }}\n");
+    run(&project).says(
+        2,
+        &[
+            "mails/issue_111_wait.txt:1:10",
+            "Hello {{ event.nme }}",
+            "has no `nme`",
+        ],
+    );
+    assert!(post.taken().is_empty());
+}
+
+#[test]
+fn a_server_takes_in_a_template_that_changes() {
+    let post = Post::start(true);
+    let project = project(&post);
+    std::fs::remove_file(project.path(FILE)).unwrap();
+    project.write(
+        "tasks/tell.toml",
+        "[on.call]\n\n[[step]]\nid = \"mail\"\nemail = { to = \"a@example.com\", subject = \"x\", \
+         template = \"mails/a.txt\" }\n",
+    );
+    project.write("mails/a.txt", "first\n");
+    let mut server = project.serve(&[]);
+    let call = |key| project.run(&["call", "tell", "--key", key, "--detach"]);
+    call("1").says(0, &[]);
+    wait("the first mail", || post.taken().len() == 1);
+    project.write("mails/a.txt", "second, and longer\n");
+    server.hear("reloaded");
+    call("2").says(0, &[]);
+    wait("the second mail", || post.taken().len() == 2);
+    assert!(post.taken()[1].contains("second, and longer"));
+    assert_eq!(server.stop().code, 0);
+}
+
+#[test]
+fn doctor_shows_the_mail_server_and_a_password_that_is_missing() {
+    let post = Post::start(true);
+    let project = project(&post);
+    project
+        .run(&["doctor"])
+        .says(0, &["email.server", "tls none", "Shop <shop@example.com>"]);
+    let config = project.text("oncely.toml") + "user = \"shop\"\n";
+    project.write("oncely.toml", config);
+    project
+        .run(&["doctor"])
+        .says(1, &["LOOK email password", "ONCELY_SECRET_EMAIL_PASSWORD"]);
+    let mut given = project.command(&["doctor"]);
+    given.env("ONCELY_SECRET_EMAIL_PASSWORD", "hush");
+    project.ended(given).says(0, &["email password", "given"]);
+}
+
+#[test]
+fn a_wrong_mail_server_is_said_before_anything_runs() {
+    let project = Project::new();
+    let said = |config: &str| {
+        project.write("oncely.toml", format!("[email]\n{config}\n"));
+        let ended = project.run(&["run"]);
+        assert_eq!(ended.code, 2, "{}", ended.all());
+        ended.err
+    };
+    insta::assert_snapshot!(said("server = \"mail.example.com\"\ntls = \"none\""), @r#"oncely: oncely.toml, email.server: tls = "none" is for a mail server on this machine, and mail.example.com is another: use "starttls" or "tls". Nothing was run."#);
+    insta::assert_snapshot!(said("user = \"shop\""), @r#"oncely: oncely.toml: email.user is given without email.server. Write it like server = "smtp://mail.example.com:587". Nothing was run."#);
+    insta::assert_snapshot!(said("server = \"smtp://a:b@mail.example.com\""), @"oncely: oncely.toml, email.server: a server is named without user and password: give `user`, and the password as the secret EMAIL_PASSWORD. Nothing was run.");
+}
