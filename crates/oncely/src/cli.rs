@@ -154,6 +154,9 @@ pub(crate) struct Plan {
     /// Tasks of one phase only
     #[arg(long, value_enum)]
     pub(crate) phase: Option<PhaseArg>,
+    /// What is released; default: from HEROKU_RELEASE_VERSION, KAMAL_VERSION, GITHUB_SHA or git
+    #[arg(long, value_name = "ID")]
+    pub(crate) release: Option<String>,
     #[command(flatten)]
     pub(crate) chosen: Chosen,
 }

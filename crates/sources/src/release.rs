@@ -6,6 +6,9 @@ use oncely_core::ids::{Environment, EventKey, TaskId};
 use oncely_core::task::{Phase, Task, Trigger};
 use std::collections::BTreeSet;
 
+/// The key of what runs once in each environment.
+const ONCE: &str = "release";
+
 /// What is known of the release that is being made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
@@ -26,10 +29,31 @@ pub struct Due {
     pub late: bool,
 }
 
-/// The key of every release task: it runs once in each environment, whatever the release.
+/// The key of a release task: it runs once in each environment whatever the release, or once at each.
 #[must_use]
-pub fn key() -> EventKey {
-    EventKey::from("release")
+pub fn key(task: &Task, release: &Release) -> EventKey {
+    match is_every(task) {
+        true => key_at(&release.id),
+        false => EventKey::from(ONCE),
+    }
+}
+
+/// The key of a task that runs at every release.
+fn key_at(release: &str) -> EventKey {
+    EventKey::from(format!("{ONCE}:{release}"))
+}
+
+/// Whether a run of this key answers for its task at this release: it is done once for ever, or it
+/// was done at this one.
+#[must_use]
+pub fn answers(key: &EventKey, release: &str) -> bool {
+    key.as_str() == ONCE || *key == key_at(release)
+}
+
+/// Whether a task runs at every release.
+#[must_use]
+pub fn is_every(task: &Task) -> bool {
+    matches!(&task.on, Trigger::Release(release) if release.every)
 }
 
 /// The version of a release task.

@@ -4,7 +4,7 @@
 use oncely_core::ids::TaskId;
 use oncely_core::task::{Bundle, Phase, Task, Trigger, load};
 use oncely_core::time::Timestamp;
-use oncely_sources::release::{Release, due, key};
+use oncely_sources::release::{Release, answers, due, key};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -78,7 +78,17 @@ fn environment_and_phase_say_what_concerns_a_release() {
     assert_eq!(names(None), format!("{} {}", tasks[1].id, tasks[2].id));
     assert_eq!(names(Some(Phase::Before)), tasks[1].id.to_string());
     assert_eq!(names(Some(Phase::After)), tasks[2].id.to_string());
-    assert_eq!(key().as_str(), "release");
+}
+
+#[test]
+fn the_key_is_that_of_ever_or_of_the_release() {
+    let once = release_task(1, "");
+    let every = release_task(2, "[on.release]\nevery=true");
+    let at = |task| key(task, &release(None));
+    assert_eq!(at(&once).as_str(), "release");
+    assert_eq!(at(&every).as_str(), "release:r");
+    assert!(answers(&at(&once), "r") && answers(&at(&once), "s"));
+    assert!(answers(&at(&every), "r") && !answers(&at(&every), "s"));
 }
 
 #[test]

@@ -109,6 +109,8 @@ pub struct ReleaseTrigger {
     pub version: String,
     /// When in a release it runs.
     pub phase: Phase,
+    /// It runs once at every release, and not once for ever.
+    pub every: bool,
 }
 
 /// What to do with things that were there before the task.

@@ -73,6 +73,7 @@ fn on() -> Value {
             "existing" => json!({ "enum": ["run", "skip"] }),
             "source" => json!({ "type": "string", "pattern": "^folder:[^/]" }),
             "missed" => json!({ "enum": ["all", "last", "none"] }),
+            "every" if *trigger == "release" => json!({ "type": "boolean" }),
             "every" => reference("duration"),
             _ => text(),
         });

@@ -34,7 +34,13 @@ pub const TRIGGERS: &[(&str, &str, &[KeyDoc])] = &[
     (
         "release",
         "Once in each environment, at a release.",
-        &[("phase", "Before or after the new version takes traffic.")],
+        &[
+            ("phase", "Before or after the new version takes traffic."),
+            (
+                "every",
+                "`true`: once at every release, known by its name, and not once for ever.",
+            ),
+        ],
     ),
     (
         "object",
@@ -183,6 +189,7 @@ impl Reader<'_> {
             return Some(Trigger::Release(ReleaseTrigger {
                 version: version.to_owned(),
                 phase: Phase::default(),
+                every: false,
             }));
         }
         let problem = Problem::new("nothing starts this task")
@@ -232,6 +239,9 @@ impl Reader<'_> {
         let phase = table
             .get("phase")
             .and_then(|value| self.choice(value, "phase", &["before", "after"]));
+        let every = table
+            .get("every")
+            .and_then(|value| self.boolean(value, "every"));
         let Some(version) = name.version else {
             let stem = name.stem.trim_start_matches(|c: char| c.is_ascii_digit());
             let problem = Problem::new("the name of a release task begins with its version")
@@ -250,6 +260,7 @@ impl Reader<'_> {
                 Some("before") => Phase::Before,
                 _ => Phase::After,
             },
+            every: every.unwrap_or(false),
         })
     }
 

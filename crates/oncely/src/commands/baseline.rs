@@ -27,7 +27,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: Baseline) -> Result<Exit, F
         let old: Vec<&Known> = wanted
             .iter()
             .map(|wanted| wanted.known)
-            .filter(|known| !rows.contains_key(&known.task.id))
+            .filter(|known| !rows.contains_key(&known.task.id) && !release::is_every(&known.task))
             .filter(|known| is_before(known, args.before.as_deref()))
             .collect();
         for known in &old {
@@ -77,7 +77,7 @@ pub(super) async fn mark(
         skip: Some(reason.to_owned()),
         ..Offer::new(
             known.task.id.clone(),
-            release::key(),
+            release::key(&known.task, release),
             release::event(&known.task, release, false),
         )
     });

@@ -1,7 +1,7 @@
 //! `oncely plan`: what would run and which effects it has. Does nothing.
 
 use super::chosen::Choice;
-use super::run::{in_order, is_behind, newest, phase, release_id};
+use super::run::{in_order, is_behind, named_release, phase, release_id, standing};
 use crate::cli::Plan;
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
@@ -20,26 +20,26 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Plan) -> Result<Exit, Fail
     let house = House::open(flags, "oncely plan", false)?;
     let loaded = project::load_clean(&house.config, voice.colour)?;
     let environment = house.config.environment.value.clone();
-    let rows = house.block_on(newest(&house, &environment))?;
     let release = Release {
-        id: release_id(None, &house.config),
+        id: release_id(args.release.as_deref(), &house.config),
         environment: environment.clone(),
         phase: phase(args.phase),
     };
+    let rows = house.block_on(standing(&house, &loaded.tasks, &release))?;
     let choice = Choice::of(&args.chosen, &loaded)?;
     let mut wanted = in_order(&loaded.tasks, &rows, &release);
     wanted.retain(|w| choice.has(&w.known.task));
-    let left: Vec<_> = wanted
-        .iter()
-        .filter(|w| {
-            rows.get(&w.known.task.id)
-                .is_none_or(|row| !is_behind(row.status))
-        })
-        .collect();
+    let all = wanted.len();
+    wanted.retain(|w| {
+        rows.get(&w.known.task.id)
+            .is_none_or(|row| !is_behind(row.status))
+    });
+    let left = wanted;
+    named_release(&left, &release)?;
     for wanted in &left {
         tell(voice, wanted.known, wanted.late, &rows);
     }
-    let done = wanted.len() - left.len();
+    let done = all - left.len();
     voice.record(&serde_json::json!({ "would_run": left.len(), "done_before": done }));
     if left.is_empty() {
         let before = if done == 0 {

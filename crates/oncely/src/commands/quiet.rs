@@ -9,15 +9,29 @@ use oncely_core::ledger::{Filter, Op, Unit};
 use oncely_core::source::Cursor;
 use oncely_engine::Ask;
 
+/// What is done.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Done {
+    /// So many tasks.
+    pub(super) tasks: usize,
+    /// Some of them at this release only, and once more at the next.
+    pub(super) at_this_release: bool,
+}
+
 /// How many tasks are done, if everything looks as it did when that was counted.
-pub(super) async fn known(house: &House, files: &[TaskFile]) -> Result<Option<usize>, Failure> {
+pub(super) async fn known(
+    house: &House,
+    files: &[TaskFile],
+    release: &str,
+) -> Result<Option<usize>, Failure> {
     let Some(Cursor(kept)) = Ask(house.ledger()).cursor(name(house)).await? else {
         return Ok(None);
     };
     let Some((looks, done)) = kept.rsplit_once(' ') else {
         return Ok(None);
     };
-    let same = looks == appearance(house, files).await?;
+    let appearance = appearance(house, files).await?;
+    let same = looks == appearance || looks == at(&appearance, release);
     Ok(done.parse().ok().filter(|_| same))
 }
 
@@ -25,13 +39,23 @@ pub(super) async fn known(house: &House, files: &[TaskFile]) -> Result<Option<us
 pub(super) async fn remember(
     house: &House,
     files: &[TaskFile],
-    done: usize,
+    release: &str,
+    done: Done,
 ) -> Result<(), Failure> {
-    let text = format!("{} {done}", appearance(house, files).await?);
+    let mut looks = appearance(house, files).await?;
+    if done.at_this_release {
+        looks = at(&looks, release);
+    }
+    let text = format!("{looks} {}", done.tasks);
     let ops = vec![Op::Cursor(name(house), Cursor(text))];
     let guards = Vec::new();
     house.ledger().commit(vec![Unit { guards, ops }]).await?;
     Ok(())
+}
+
+/// What is found at one release only.
+fn at(looks: &str, release: &str) -> String {
+    format!("{looks} {}", ContentHash::of(release.as_bytes()))
 }
 
 fn name(house: &House) -> String {

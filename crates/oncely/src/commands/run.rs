@@ -12,21 +12,29 @@ use crate::house::House;
 use crate::output::{Voice, count};
 use crate::project::{self, Loaded, TaskFile};
 use oncely_core::ids::{Environment, TaskId};
-use oncely_core::ledger::{Change, Claim, FileMark, Leased, LedgerError, Op, RunRow, Unit, What};
+use oncely_core::ledger::{
+    Change, Claim, FileMark, Filter, Leased, LedgerError, Op, RunRow, Unit, What,
+};
 use oncely_core::run::RunStatus;
 use oncely_core::task::{Phase, Task};
 use oncely_core::time::Clock;
 use oncely_engine::{Ask, Engine, Known, Offer, Offered, Stop};
 use oncely_sources::release::{self, Release};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) fn run(voice: Voice, flags: &Flags, args: &Run) -> Result<Exit, Failure> {
     if args.dry_run {
         let chosen = args.chosen.clone();
-        let phase = args.phase;
-        return super::plan::run(voice, flags, &Plan { phase, chosen });
+        let (phase, release) = (args.phase, args.release.clone());
+        let plan = Plan {
+            phase,
+            release,
+            chosen,
+        };
+        return super::plan::run(voice, flags, &plan);
     }
     let house = House::open(flags, "oncely run", true)?;
     house.block_on(async {
@@ -81,14 +89,15 @@ impl Releasing<'_> {
     /// How many tasks are done, if that can be seen without reading them and nothing is left.
     async fn known_done(&self) -> Result<Option<usize>, Failure> {
         let files = project::files(&self.house.config)?;
-        if let Some(done) = quiet::known(self.house, &files).await? {
+        let release = release_id(self.args.release.as_deref(), &self.house.config);
+        if let Some(done) = quiet::known(self.house, &files, &release).await? {
             return Ok(Some(done));
         }
-        let done = nothing_new(self.house, &files).await?;
+        let done = nothing_new(self.house, &files, &release).await?;
         if let Some(done) = done {
-            quiet::remember(self.house, &files, done).await?;
+            quiet::remember(self.house, &files, &release, done).await?;
         }
-        Ok(done)
+        Ok(done.map(|done| done.tasks))
     }
 
     fn nothing_to_do(&self, done: usize) -> Exit {
@@ -187,25 +196,28 @@ impl Releasing<'_> {
 
     async fn all(&self, engine: &Arc<Engine>, loaded: &Loaded) -> Result<Exit, Failure> {
         let environment = &self.house.config.environment.value;
-        let rows = newest(self.house, environment).await?;
         let release = Release {
             id: release_id(self.args.release.as_deref(), &self.house.config),
             environment: environment.clone(),
             phase: phase(self.args.phase),
         };
+        let rows = standing(self.house, &loaded.tasks, &release).await?;
         let choice = Choice::of(&self.args.chosen, loaded)?;
         let wanted = in_order(&loaded.tasks, &rows, &release);
-        let (behind, pending): (Vec<_>, Vec<_>) = wanted
+        let (behind, mut pending): (Vec<_>, Vec<_>) = wanted
             .into_iter()
             .filter(|wanted| choice.has(&wanted.known.task))
             .partition(|wanted| {
                 let row = rows.get(&wanted.known.task.id);
                 row.is_some_and(|row| is_behind(row.status))
             });
-        if first_run::decide(self.args.first_run, !rows.is_empty(), pending.len())?
-            == FirstRun::Baseline
-        {
-            return self.skip_all(engine, &pending, &release).await;
+        named_release(&pending, &release)?;
+        let mut old = Vec::new();
+        let is_every = |wanted: &Wanted<'_>| release::is_every(&wanted.known.task);
+        let once = pending.iter().filter(|wanted| !is_every(wanted)).count();
+        if first_run::decide(self.args.first_run, !rows.is_empty(), once)? == FirstRun::Baseline {
+            (pending, old) = pending.into_iter().partition(is_every);
+            self.skip_all(engine, &old, &release).await?;
         }
         let mut exit = Exit::Done;
         for (place, wanted) in pending.iter().enumerate() {
@@ -226,7 +238,7 @@ impl Releasing<'_> {
                 return Ok(exit);
             }
         }
-        if pending.is_empty() {
+        if pending.is_empty() && old.is_empty() {
             return Ok(self.nothing_to_do(behind.len()));
         }
         Ok(exit)
@@ -246,7 +258,7 @@ impl Releasing<'_> {
         engine: &Arc<Engine>,
         pending: &[Wanted<'_>],
         release: &Release,
-    ) -> Result<Exit, Failure> {
+    ) -> Result<(), Failure> {
         let tasks: Vec<&Known> = pending.iter().map(|wanted| wanted.known).collect();
         let reason = "it was there when this environment was new: --first-run baseline";
         baseline::mark(self.house, engine, &tasks, release, reason).await?;
@@ -256,7 +268,7 @@ impl Releasing<'_> {
         self.voice.say(format!(
             "{skipped} skipped; new ones will be done from now on."
         ));
-        Ok(Exit::Done)
+        Ok(())
     }
 
     /// Admits a task, or takes up its run, and drives it until it rests.
@@ -275,7 +287,7 @@ impl Releasing<'_> {
             return drive::to_rest(self.house, engine, row.id).await;
         }
         let event = release::event(task, release, wanted.late);
-        let offer = Offer::new(task.id.clone(), release::key(), event);
+        let offer = Offer::new(task.id.clone(), release::key(task, release), event);
         match self.house.intake(engine).offer(vec![offer]).await?.pop() {
             Some(Offered::Admitted(run) | Offered::Duplicate(run)) => {
                 drive::to_rest(self.house, engine, run).await
@@ -329,6 +341,7 @@ pub(crate) fn in_order<'t>(
         .filter_map(|due| {
             let known = tasks.iter().find(|known| known.task.id == due.task)?;
             let late = !admitted.contains(&due.task) && due.task.as_str() < newest;
+            let late = late && !release::is_every(&known.task);
             Some(Wanted { known, late })
         })
         .collect()
@@ -354,16 +367,60 @@ pub(crate) async fn newest(
         .collect())
 }
 
+/// The run of each task that counts at this release: of a task that runs at every release that of
+/// this one, of the others the newest.
+pub(crate) async fn standing(
+    house: &House,
+    tasks: &[Known],
+    release: &Release,
+) -> Result<BTreeMap<TaskId, RunRow>, Failure> {
+    let mut rows = newest(house, &release.environment).await?;
+    for known in tasks.iter().filter(|known| release::is_every(&known.task)) {
+        let id = &known.task.id;
+        if rows.remove(id).is_none() {
+            continue;
+        }
+        let filter = Filter {
+            environment: Some(release.environment.clone()),
+            task: Some(id.clone()),
+            key: Some(release::key(&known.task, release)),
+            limit: 1,
+            ..Filter::default()
+        };
+        let row = Ask(house.ledger()).runs(filter).await?.pop();
+        rows.extend(row.map(|row| (id.clone(), row)));
+    }
+    Ok(rows)
+}
+
+/// What runs at every release needs to know which one this is.
+pub(crate) fn named_release(pending: &[Wanted<'_>], release: &Release) -> Result<(), Failure> {
+    let mut every = pending.iter().filter(|w| release::is_every(&w.known.task));
+    match every.next() {
+        Some(wanted) if release.id == UNKNOWN => Err(Failure::usage(format!(
+            "{} runs at every release, and which one this is is not known. Nothing was run. Name \
+             it with --release ID; HEROKU_RELEASE_VERSION, KAMAL_VERSION, GITHUB_SHA or a git \
+             checkout name it too.",
+            wanted.known.task.path
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// How many tasks are done, when every task file is as it was last read and nothing is left to do.
 /// Unchanged files are known by their size, time and number, and are not read again.
-async fn nothing_new(house: &House, files: &[TaskFile]) -> Result<Option<usize>, Failure> {
+async fn nothing_new(
+    house: &House,
+    files: &[TaskFile],
+    release: &str,
+) -> Result<Option<quiet::Done>, Failure> {
     let kept = Ask(house.ledger()).files().await?;
     let marks: BTreeMap<&str, &FileMark> = kept.iter().map(|m| (m.path.as_str(), m)).collect();
     if !gone(&marks, files).is_empty() {
         return Ok(None);
     }
     let rows = newest(house, &house.config.environment.value).await?;
-    let mut done = 0;
+    let mut done = quiet::Done::default();
     for file in files {
         let unchanged = marks
             .get(file.path.as_str())
@@ -375,7 +432,10 @@ async fn nothing_new(house: &House, files: &[TaskFile]) -> Result<Option<usize>,
             continue;
         }
         match rows.get(&mark.task) {
-            Some(row) if is_behind(row.status) => done += 1,
+            Some(row) if is_behind(row.status) && release::answers(&row.key, release) => {
+                done.tasks += 1;
+                done.at_this_release |= !release::answers(&row.key, "");
+            }
             _ => return Ok(None),
         }
     }
@@ -412,6 +472,9 @@ async fn remember(house: &House, mut marks: Vec<FileMark>) -> Result<(), Failure
     Ok(())
 }
 
+/// What a release is called that nobody named.
+const UNKNOWN: &str = "unknown";
+
 /// What was released, as far as the surroundings say.
 pub(crate) fn release_id(flag: Option<&str>, config: &Config) -> String {
     let variables = ["HEROKU_RELEASE_VERSION", "KAMAL_VERSION", "GITHUB_SHA"];
@@ -419,7 +482,7 @@ pub(crate) fn release_id(flag: Option<&str>, config: &Config) -> String {
     flag.map(str::to_owned)
         .or(from_environment)
         .or_else(|| git_head(config))
-        .unwrap_or_else(|| "unknown".into())
+        .unwrap_or_else(|| UNKNOWN.into())
 }
 
 /// The commit that is checked out, read from git's own files.
@@ -430,11 +493,22 @@ fn git_head(config: &Config) -> Option<String> {
         .map(|f| f.join(".git"))
         .find(|f| f.is_dir())?;
     let head = std::fs::read_to_string(git.join("HEAD")).ok()?;
-    let Some(reference) = head.trim().strip_prefix("ref: ") else {
-        return Some(head.trim().chars().take(12).collect());
+    let hash = match head.trim().strip_prefix("ref: ") {
+        None => head.trim().to_owned(),
+        Some(reference) => match std::fs::read_to_string(git.join(reference)) {
+            Ok(hash) => hash.trim().to_owned(),
+            Err(_) => packed(&git, reference)?,
+        },
     };
-    let hash = std::fs::read_to_string(git.join(reference)).ok()?;
-    Some(hash.trim().chars().take(12).collect())
+    Some(hash.chars().take(12).collect())
+}
+
+/// Where git has packed its references, they are lines of one file.
+fn packed(git: &Path, reference: &str) -> Option<String> {
+    let all = std::fs::read_to_string(git.join("packed-refs")).ok()?;
+    let mut pairs = all.lines().filter_map(|line| line.split_once(' '));
+    let found = pairs.find(|(_, name)| *name == reference)?;
+    Some(found.0.to_owned())
 }
 
 /// The tasks' own view of a task, for commands that list them.

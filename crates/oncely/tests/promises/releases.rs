@@ -164,3 +164,93 @@ fn a_run_that_is_told_to_stop_says_what_is_left_and_fails() {
     project.run(&["run"]).says(0, &["2_write"]);
     assert_eq!(project.text("out"), "begun\n2\n");
 }
+
+/// Tasks 1 and 3 run once for ever, task 2 at every release.
+fn with_every() -> Project {
+    let project = project(1);
+    project.release_task(2, "restart", "echo \"every $RELEASE\" >> out");
+    let text = project.text("tasks/2_restart.toml");
+    let text = text.replace("[on.release]", "[on.release]\nevery = true").replace(
+        "command = \"echo \\\"every $RELEASE\\\" >> out\"",
+        "command = { shell = \"echo every $RELEASE >> out\", env = { RELEASE = \"{{ event.release }}\" } }",
+    );
+    project.write("tasks/2_restart.toml", text);
+    project.release_task(3, "write", "echo 3 >> out");
+    project
+}
+
+#[test]
+fn a_task_of_every_release_runs_once_at_each() {
+    let project = with_every();
+    project
+        .run(&["run", "--release", "v1"])
+        .says(0, &["2_restart"]);
+    assert_eq!(project.text("out"), "1\nevery v1\n3\n");
+    // The second time it is found by looking at each task, the third time at a glance.
+    for _ in 0..3 {
+        project
+            .run(&["run", "--release", "v1"])
+            .says(0, &["Nothing to do: 3 tasks already done here."]);
+    }
+    project
+        .run(&["plan", "--release", "v2"])
+        .says(0, &["2_restart", "1 task would run"]);
+    for _ in 0..2 {
+        project.run(&["run", "--release", "v2"]).says(0, &[]);
+        assert_eq!(project.text("out"), "1\nevery v1\n3\nevery v2\n");
+    }
+    let late = project.json(&["runs", "--task", "2_restart"]);
+    assert_eq!(late.len(), 2);
+    // A release that is made once more was made before.
+    project
+        .run(&["run", "--release", "v1"])
+        .says(0, &["Nothing to do"]);
+}
+
+#[test]
+fn what_failed_at_one_release_does_not_stop_the_next() {
+    let project = project(1);
+    project.release_task(2, "restart", "test -e fixed && echo restarted >> out");
+    let text = project.text("tasks/2_restart.toml") + "retry = { attempts = 1 }\n";
+    let text = text.replace("[on.release]", "[on.release]\nevery = true");
+    project.write("tasks/2_restart.toml", text);
+    project
+        .run(&["run", "--release", "v1"])
+        .says(1, &["2_restart"]);
+    project.write("fixed", "");
+    project
+        .run(&["run", "--release", "v1"])
+        .says(1, &["failed"]);
+    project
+        .run(&["run", "--release", "v2"])
+        .says(0, &["2_restart"]);
+    assert_eq!(project.text("out"), "1\nrestarted\n");
+}
+
+#[test]
+fn a_task_of_every_release_needs_the_name_of_the_release() {
+    let project = with_every();
+    insta::assert_snapshot!(project.run(&["run"]).all(), @"
+    oncely: tasks/2_restart.toml runs at every release, and which one this is is not known. Nothing was run. Name it with --release ID; HEROKU_RELEASE_VERSION, KAMAL_VERSION, GITHUB_SHA or a git checkout name it too.
+    [exit 2]
+    ");
+    insta::assert_snapshot!(project.run(&["plan"]).all(), @"
+    oncely: tasks/2_restart.toml runs at every release, and which one this is is not known. Nothing was run. Name it with --release ID; HEROKU_RELEASE_VERSION, KAMAL_VERSION, GITHUB_SHA or a git checkout name it too.
+    [exit 2]
+    ");
+    assert_eq!(project.text("out"), "");
+}
+
+#[test]
+fn a_baseline_leaves_what_runs_at_every_release() {
+    let project = with_every();
+    project.run(&["baseline"]).says(0, &["2 tasks skipped"]);
+    project
+        .run(&["run", "--release", "v1"])
+        .says(0, &["2_restart"]);
+    assert_eq!(project.text("out"), "every v1\n");
+    let other = with_every();
+    let run = ["run", "--release", "v1", "--first-run", "baseline"];
+    other.run(&run).says(0, &["2 tasks skipped", "2_restart"]);
+    assert_eq!(other.text("out"), "every v1\n");
+}
