@@ -63,7 +63,7 @@ pub struct Report {
 const MOMENT_MS: (u64, u64) = (2, 500);
 
 /// Every so many rounds a server is stopped beyond its lease instead of being killed at once.
-const STOP_EVERY: u32 = 10;
+const STOP_EVERY: u32 = 3;
 
 /// Every so many rounds, on average, a server is killed while it starts.
 const EARLY: u64 = 10;
@@ -132,7 +132,7 @@ impl Play<'_> {
             round += 1;
             // A stopped server takes another one with it: two kills.
             let two = self.report.kills + 2 <= self.crash.kills;
-            if two && round % self.stop_every() == 0 {
+            if two && round % STOP_EVERY == 0 {
                 stopped::round(self).await?;
             } else {
                 self.round().await?;
@@ -141,14 +141,6 @@ impl Play<'_> {
         }
         self.report.seconds = begun.elapsed().as_secs_f64();
         Ok(())
-    }
-
-    /// What only a stopped server shows is looked for in every other round.
-    fn stop_every(&self) -> u32 {
-        match self.crash.sabotage.as_deref() {
-            Some("mark" | "fence") => 2,
-            _ => STOP_EVERY,
-        }
     }
 
     fn tell(&self, round: u32) {
