@@ -42,7 +42,7 @@ pub(crate) enum Command {
     #[command(visible_alias = "generate")]
     New(New),
     /// Read every task file and say all that is wrong
-    Check,
+    Check(Check),
     /// Say what `run` would do and which effects it has, and do nothing
     Plan(Plan),
     /// Do every release task that has not been done in this environment
@@ -102,6 +102,16 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<std::ffi::OsString>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Also find what these files and those of a branch or commit get wrong only together
+    #[arg(long, value_name = "REF")]
+    pub(crate) against: Option<String>,
+    /// Exit 2 when a release task is older than some that the other branch has already
+    #[arg(long, requires = "against")]
+    pub(crate) deny_late: bool,
 }
 
 #[derive(Debug, Args)]

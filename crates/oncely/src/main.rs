@@ -71,7 +71,7 @@ fn dispatch(cli: Cli, voice: Voice) -> Result<Exit, Failure> {
     match cli.command {
         Command::Init(args) => commands::init::run(voice, &flags, &args),
         Command::New(args) => commands::new::run(voice, &flags, &args),
-        Command::Check => commands::check::run(voice, &flags),
+        Command::Check(args) => commands::check::run(voice, &flags, &args),
         Command::Plan(args) => commands::plan::run(voice, &flags, &args),
         Command::Run(args) => commands::run::run(voice, &flags, &args),
         Command::Baseline(args) => commands::baseline::run(voice, &flags, args),

@@ -115,6 +115,11 @@ fn task_file(config: &Config, name: &str, metadata: &fs::Metadata) -> TaskFile {
 
 /// Reads every task file; a bad one never takes the others with it.
 pub(crate) fn load(config: &Config) -> Result<Loaded, Failure> {
+    load_beside(config, Vec::new())
+}
+
+/// The same beside files from elsewhere, which are only compared.
+pub(crate) fn load_beside(config: &Config, others: Vec<Bundle>) -> Result<Loaded, Failure> {
     let files = files(config)?;
     let mut loaded = Loaded {
         files: files.len(),
@@ -127,6 +132,7 @@ pub(crate) fn load(config: &Config) -> Result<Loaded, Failure> {
             Err(problem) => loaded.problems.push((problem, String::new())),
         }
     }
+    bundles.extend(others);
     let read = load_all(&bundles);
     let texts: BTreeMap<&str, &Bundle> = bundles.iter().map(|b| (b.path.as_str(), b)).collect();
     for problem in read.diagnostics {

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod against;
 pub(crate) mod baseline;
 pub(crate) mod call;
 

@@ -1,6 +1,7 @@
 //! What the binary promises, checked on the real program in projects of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod against;
 mod bad_input;
 mod commands;
 mod demo;
