@@ -12,6 +12,7 @@ use oncely_engine::Known;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 use std::sync::Arc;
 
 /// A task file as the file system shows it.
@@ -205,7 +206,7 @@ fn named_files(
     let mut bytes = 0;
     for name in names {
         let problem = |what: String| Diagnostic::new(&name, "", 0..0, Problem::new(what));
-        let content = match fs::read(config.root.join(&name)) {
+        let content = match read_below(&config.root, &name) {
             Ok(content) => content,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => return Err(problem(format!("this file cannot be read: {error}"))),
@@ -220,6 +221,15 @@ fn named_files(
         files.insert(name.clone(), read_text(&name, &content)?);
     }
     Ok(files)
+}
+
+/// Reads a file below the root, by whatever links, as long as they stay below it.
+fn read_below(root: &Path, name: &str) -> std::io::Result<Vec<u8>> {
+    let path = root.join(name).canonicalize()?;
+    if !path.starts_with(root) {
+        return Err(std::io::Error::other("a link leads out of the project"));
+    }
+    fs::read(path)
 }
 
 /// How a file that is named by a task looks now; nothing where it is not there.

@@ -128,6 +128,9 @@ fn a_template_that_is_missing_or_wrong_stops_the_release_before_it_begins() {
             "has no `nme`",
         ],
     );
+    std::fs::remove_file(project.path("mails/issue_111_wait.txt")).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", project.path("mails/issue_111_wait.txt")).unwrap();
+    run(&project).says(2, &["a link leads out of the project"]);
     assert!(post.taken().is_empty());
 }
 
@@ -152,6 +155,24 @@ fn a_server_takes_in_a_template_that_changes() {
     wait("the second mail", || post.taken().len() == 2);
     assert!(post.taken()[1].contains("second, and longer"));
     assert_eq!(server.stop().code, 0);
+}
+
+#[test]
+fn a_run_ends_with_the_template_that_it_began_with() {
+    let post = Post::start(true);
+    let project = project(&post);
+    project.write(
+        FILE,
+        "[on.release]\n\n[[step]]\nid = \"ask\"\napprove = \"Send it?\"\n\n[[step]]\nid = \"mail\"\n\
+         email = { to = \"a@example.com\", subject = \"x\", template = \"mails/issue_111.txt\" }\n",
+    );
+    project.run(&["run"]);
+    project.write("mails/issue_111.txt", "Another text.\n");
+    project.run(&["approve", "1"]).says(0, &[]);
+    project.run(&["run"]);
+    let taken = post.taken();
+    assert_eq!(taken.len(), 1);
+    assert!(taken[0].contains("Fixed in production."), "{}", taken[0]);
 }
 
 #[test]
