@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod config;
+mod disk;
 mod failure;
 mod house;
 mod output;

@@ -1,6 +1,7 @@
 //! The ledger as the configuration has it: opened, exported, migrated.
 
 use crate::config::Config;
+use crate::disk;
 use crate::failure::Failure;
 use crate::place::{self, Place, Url};
 use crate::registry;
@@ -29,6 +30,9 @@ impl Store {
     /// Opens the ledger. Where there is none yet, a command that only looks finds an empty one, and
     /// makes nothing.
     pub(crate) fn open(config: &Config, role: &str, create: bool) -> Result<Self, Failure> {
+        if let (Place::File(path), true) = (&config.ledger.value, create) {
+            disk::lasts(config, path)?;
+        }
         let opened = match &config.ledger.value {
             Place::File(path) => file(config, path, role, create).map(Self::Sqlite),
             Place::Postgres(url) => postgres(config, url, role, create).map(Self::Postgres),

@@ -104,6 +104,8 @@ impl Project {
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("HOME", &self.root)
             .env("USER", "ann")
+            // Tests run in containers too.
+            .env("ONCELY_EPHEMERAL", "allow")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -254,3 +254,30 @@ fn a_baseline_leaves_what_runs_at_every_release() {
     other.run(&run).says(0, &["2 tasks skipped", "2_restart"]);
     assert_eq!(other.text("out"), "every v1\n");
 }
+
+#[test]
+fn a_ledger_that_would_be_thrown_away_is_refused_where_it_matters() {
+    let on_heroku = || {
+        Project::new()
+            .variable("DYNO", "release.1")
+            .variable("ONCELY_EPHEMERAL", "")
+    };
+    let project = on_heroku();
+    project.release_task(1, "write", "echo 1 >> out");
+    let refused = project.run(&["--env", "production", "run"]);
+    insta::assert_snapshot!(refused.all(), @r#"
+    oncely: the ledger [dir]/.oncely/ledger.db would be thrown away with this machine, as a Heroku dyno's disk is: the next release in production would do everything again. Nothing was run. Keep the ledger in PostgreSQL, ledger = "env:DATABASE_URL" in oncely.toml, or on a volume. Where forgetting is meant, as in an environment for one review: ONCELY_EPHEMERAL=allow.
+    [exit 2]
+    "#);
+    assert!(!project.path(".oncely/ledger.db").exists());
+    project
+        .run(&["--env", "production", "plan"])
+        .says(0, &["1 task would run"]);
+    let trying = on_heroku();
+    trying.release_task(1, "write", "echo 1 >> out");
+    trying.run(&["run"]).says(0, &["1_write"]);
+    let allowed = project.variable("ONCELY_EPHEMERAL", "allow");
+    allowed
+        .run(&["--env", "review-7", "run"])
+        .says(0, &["1_write"]);
+}
