@@ -30,6 +30,8 @@ pub(crate) struct Me {
     pub(crate) gave_up: bool,
     /// When its lease was last written, by this machine's own clock.
     pub(crate) renewed: i64,
+    /// It may have counted changes under its handle.
+    pub(crate) counted: bool,
     /// When it last looked for those who are gone, by this machine's own clock.
     pub(crate) looked: Option<i64>,
 }
@@ -45,6 +47,7 @@ impl Me {
             registered: false,
             gave_up: false,
             renewed: 0,
+            counted: false,
             looked: None,
         }
     }
@@ -144,6 +147,7 @@ impl Me {
         let text = "update oncely_names set holder = null where holder = any($1)";
         db.run(text, &[&gone]).await?;
         save::change(db, self).await?;
+        save::fold_changes(db, gone).await?;
         Ok(freed)
     }
 }

@@ -45,6 +45,17 @@ pub(crate) async fn change(db: &mut Db, me: &Me) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Adds the counts of handles that are gone to one row: their sum stays what it is.
+pub(crate) async fn fold_changes(db: &mut Db, gone: &[i64]) -> Result<(), Stop> {
+    let text = "with gone as (delete from oncely_changes where handle = any($1) returning count)
+                insert into oncely_changes (handle, count)
+                select 0, coalesce(sum(count), 0)::bigint from gone
+                on conflict (handle) do update
+                set count = oncely_changes.count + excluded.count";
+    db.run(text, &[&gone]).await?;
+    Ok(())
+}
+
 /// Keys are unique whatever else happens: who comes second looks again.
 async fn keys(db: &mut Db, new: &[&Run]) -> Result<(), Stop> {
     let hash = |run: &&Run| {

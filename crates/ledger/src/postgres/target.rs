@@ -53,6 +53,9 @@ impl Target {
     /// Begins to write; what is there must be empty.
     pub(crate) async fn begin(&mut self, name: &str) -> Result<(), LedgerError> {
         let begun = self.begin_inside(name).await;
+        if begun.is_err() {
+            self.db.roll_back().await;
+        }
         self.said(begun)
     }
 
@@ -87,6 +90,7 @@ impl Target {
     ) -> Result<(), LedgerError> {
         let after = whole::export_inside(&mut self.db, name).await;
         if self.said(after)? != before {
+            self.db.roll_back().await;
             return Err(LedgerError::Unusable(format!(
                 "what was written to {} does not read as the ledger did. Nothing was moved, and \
                  the database is as it was. This is a fault of oncely.",

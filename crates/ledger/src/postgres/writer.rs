@@ -222,6 +222,7 @@ impl Writer {
         }
         self.me.registered |= holds;
         if !matches!(work, Work::Renew) || matches!(came, Came::Freed(Some(1..))) {
+            self.me.counted = true;
             self.shared.changed();
         }
         Ok(came)
@@ -248,13 +249,17 @@ impl Writer {
     }
 }
 
+/// Gives back what is held; what this handle has counted is kept under another number.
 async fn leave(db: &mut Db, me: &Me) -> Result<u64, Stop> {
-    if !me.registered {
-        return Ok(0);
-    }
     db.simple("begin").await?;
-    super::slice::take_turn(db).await?;
-    let freed = me.free(db, &[me.id.0]).await?;
+    let mut freed = 0;
+    if me.registered {
+        super::slice::take_turn(db).await?;
+        freed = me.free(db, &[me.id.0]).await?;
+    }
+    if me.counted {
+        save::fold_changes(db, &[me.handle]).await?;
+    }
     db.commit().await?;
     Ok(freed)
 }
