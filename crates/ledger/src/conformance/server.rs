@@ -19,8 +19,10 @@ pub fn fast_folder() -> TempDir {
 
 /// A PostgreSQL server on a free port and in a temporary folder, which ends with this value.
 pub struct Server {
-    child: Child,
+    child: Option<Child>,
     port: u16,
+    data: PathBuf,
+    settings: Vec<String>,
     _folder: TempDir,
     count: AtomicUsize,
 }
@@ -81,32 +83,50 @@ impl Server {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        let mut command = as_user("postgres");
-        command.arg("-D").arg(&data).current_dir("/");
-        command.args(["-h", "127.0.0.1", "-k", "", "-p", &port.to_string()]);
-        for setting in settings {
-            command.args(["-c", setting]);
-        }
-        let child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let server = Self {
-            child,
+        let mut server = Self {
+            child: None,
             port,
+            data,
+            settings: settings
+                .iter()
+                .map(|setting| (*setting).to_owned())
+                .collect(),
             _folder: folder,
             count: AtomicUsize::new(0),
         };
+        server.go_on();
+        server
+    }
+
+    /// Ends it as a crash does: nothing is finished, and connections break.
+    pub fn crash(&mut self) {
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        let pid = i32::try_from(child.id()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::QUIT).unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Starts it again, and waits until it answers.
+    pub fn go_on(&mut self) {
+        let mut command = as_user("postgres");
+        command.arg("-D").arg(&self.data).current_dir("/");
+        command.args(["-h", "127.0.0.1", "-k", "", "-p", &self.port.to_string()]);
+        for setting in &self.settings {
+            command.args(["-c", setting]);
+        }
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        self.child = Some(command.spawn().unwrap());
         let since = Instant::now();
-        while server.query("postgres", "select 1").is_err() {
+        while self.query("postgres", "select 1").is_err() {
             assert!(
                 since.elapsed() < Duration::from_secs(30),
                 "PostgreSQL does not start"
             );
             std::thread::sleep(Duration::from_millis(50));
         }
-        server
     }
 
     /// Where a database of it is.
@@ -145,7 +165,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        if let Some(mut child) = self.child.take() {
+            child.kill().ok();
+            child.wait().ok();
+        }
     }
 }

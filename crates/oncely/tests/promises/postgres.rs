@@ -97,6 +97,31 @@ fn what_a_killed_server_was_doing_is_taken_over_by_another() {
 }
 
 #[test]
+fn what_is_done_while_the_database_is_away_is_recorded_when_it_is_back() {
+    let mut server = Server::start(&[]);
+    let project = project(&server.database());
+    project.call_task(
+        "work",
+        "echo began >> began.txt; until test -e go; do sleep 0.05; done; echo done >> done.txt",
+    );
+    let _worker = project.serve(&[]);
+    let call = ["call", "work", "--key", "k", "--detach"];
+    project.run(&call).says(0, &[]);
+    project.wait_lines("began.txt", 1);
+    server.crash();
+    project.write("go", "");
+    project.wait_lines("done.txt", 1);
+    let away = project.run(&["runs"]);
+    away.says(2, &["cannot be used", "Check the server"]);
+    server.go_on();
+    project.wait_run("done");
+    assert_eq!(project.text("done.txt"), "done\n");
+    project
+        .run(&["call", "work", "--key", "k"])
+        .says(0, &["before"]);
+}
+
+#[test]
 fn a_password_is_taken_from_the_environment_and_never_shown() {
     let project = project("postgres://ann:s3cret@127.0.0.1:1/led?sslmode=disable");
     let doctor = project.run(&["doctor"]);
