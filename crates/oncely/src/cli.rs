@@ -217,6 +217,9 @@ pub(crate) struct Chosen {
     /// All but these tasks
     #[arg(long, value_name = "TASK", conflicts_with = "only")]
     pub(crate) except: Vec<String>,
+    /// Only tasks with one of these tags
+    #[arg(long, value_name = "WORD")]
+    pub(crate) tag: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -153,6 +153,7 @@ struct Top {
     id: Option<String>,
     title: Option<String>,
     environments: Vec<crate::ids::Environment>,
+    tags: Vec<String>,
     on: Option<Trigger>,
     limits: Limits,
 }
@@ -173,6 +174,7 @@ impl Top {
             path: bundle.path.clone(),
             title: self.title,
             environments: self.environments,
+            tags: self.tags,
             on: self.on?,
             limits: self.limits,
             steps,
@@ -207,6 +209,7 @@ fn top(
         id,
         title: reader.title(table),
         environments: reader.environments(table),
+        tags: reader.tags(table),
         limits: reader.limits(table, event, trigger),
         on,
     }

@@ -19,6 +19,8 @@ pub struct Task {
     pub title: Option<String>,
     /// Where it runs; empty means everywhere.
     pub environments: Vec<Environment>,
+    /// Words by which it is chosen.
+    pub tags: Vec<String>,
     /// What starts it.
     pub on: Trigger,
     /// How many of its runs may work at once.

@@ -22,6 +22,10 @@ pub fn json_schema() -> Value {
             "minItems": 1,
             "items": { "type": "string", "pattern": NAME },
         }),
+        "tags" => json!({
+            "type": "array",
+            "items": { "type": "string", "pattern": NAME },
+        }),
         "on" => on(),
         "limits" => table(LIMITS, |key| match key {
             "running" => json!({ "type": "integer", "minimum": 1 }),

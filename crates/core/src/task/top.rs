@@ -21,6 +21,10 @@ pub const TOP: &[(&str, &str)] = &[
         "What the task is known by for ever; the file's name without the ending unless given.",
     ),
     ("environments", "Where it runs; everywhere unless given."),
+    (
+        "tags",
+        "Words by which release tasks are chosen: `oncely run --tag WORD`.",
+    ),
     ("on", "What starts it."),
     ("limits", "How many of its runs may work at once."),
     ("step", "What it does, in order."),
@@ -157,6 +161,19 @@ impl Reader<'_> {
             self.keep(item.span(), found)
         });
         names.map(Environment::from).collect()
+    }
+
+    pub(super) fn tags(&mut self, table: &Table<'_, '_>) -> Vec<String> {
+        let Some(value) = table.get("tags") else {
+            return Vec::new();
+        };
+        let items = self.list(value, "tags", "words").unwrap_or_default();
+        let words = items.iter().filter_map(|item| {
+            let word = self.word(item, "tags")?;
+            let found = plain_name(word, "a tag");
+            self.keep(item.span(), found)
+        });
+        words.map(str::to_owned).collect()
     }
 
     /// What starts the task.

@@ -281,3 +281,26 @@ fn a_ledger_that_would_be_thrown_away_is_refused_where_it_matters() {
         .run(&["--env", "review-7", "run"])
         .says(0, &["1_write"]);
 }
+
+#[test]
+fn tasks_are_chosen_by_tags() {
+    let project = project(1);
+    for (version, tags) in [(2, "\"billing\""), (3, "\"mail\", \"billing\""), (4, "")] {
+        let text = format!(
+            "tags = [{tags}]\n[on.release]\n[[step]]\nid = \"a\"\ncommand = \"echo {version} >> out\"\n"
+        );
+        project.write(&format!("tasks/{version}_tagged.toml"), text);
+    }
+    let run = ["run", "--tag", "mail", "--tag", "billing", "--except", "2"];
+    project.run(&run).says(0, &["3_tagged"]);
+    assert_eq!(project.text("out"), "3\n");
+    project
+        .run(&["plan", "--tag", "billing"])
+        .says(0, &["1 task would run"]);
+    insta::assert_snapshot!(project.run(&["run", "--tag", "biling"]).all(), @"
+    oncely: no release task has the tag `biling`. Did you mean `billing`? Nothing was started.
+    [exit 2]
+    ");
+    project.run(&["run"]).says(0, &[]);
+    assert_eq!(project.text("out"), "3\n1\n2\n4\n");
+}
