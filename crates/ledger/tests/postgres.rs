@@ -102,6 +102,59 @@ promises! {
 }
 
 #[test]
+fn statements_that_wait_for_a_lock_do_not_cost_the_lease() {
+    let server = Server::start(&[]);
+    let url = server.database();
+    let options = |sql_budget| PostgresOptions {
+        create: true,
+        lease: Duration::from_secs(2),
+        sql_budget,
+        ..PostgresOptions::new("test")
+    };
+    let a = PostgresLedger::open(&url, options(Duration::from_millis(400))).unwrap();
+    let b = PostgresLedger::open(&url, options(Duration::from_secs(5))).unwrap();
+    run(async {
+        let table = stage::sql("create table t (a bigint primary key)", &[]);
+        stage::apply(&a, stage::unit(vec![], vec![table])).await;
+        for key in 0..12 {
+            stage::admitted(&a, stage::admit(&key.to_string())).await;
+        }
+        let mut all = stage::claim(9);
+        all.limit = 12;
+        let held = stage::lease(&a, all).await;
+        let (locker, carrier) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(carrier);
+        locker.batch_execute("begin; lock table t").await.unwrap();
+        let insert = |n: usize| {
+            let guard = Guard::Fence(held[n].row.id, held[n].fence);
+            let row = [("a", json!(n))];
+            stage::unit(
+                vec![guard],
+                vec![stage::sql("insert into t values (:a)", &row)],
+            )
+        };
+        let stuck = a.commit((0..12).map(insert).collect());
+        let freed = async {
+            let mut freed = 0;
+            // Longer than two leases, by the database's clock.
+            for _ in 0..45 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                freed += b.renew().await.unwrap();
+            }
+            freed
+        };
+        let (stuck, freed) = tokio::join!(stuck, freed);
+        let failed = |r: &UnitResult| matches!(r, UnitResult::SqlFailed(_));
+        assert!(stuck.unwrap().iter().all(failed));
+        assert_eq!(freed, 0, "others took over from one that was only waiting");
+        locker.batch_execute("rollback").await.unwrap();
+        stage::apply(&a, insert(0)).await;
+    });
+}
+
+#[test]
 fn processes_that_are_gone_leave_nothing_that_grows() {
     let server = Server::start(&[]);
     let stores = stores_of(&server);

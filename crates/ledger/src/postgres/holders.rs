@@ -87,6 +87,13 @@ impl Me {
         self.options.leases.given().is_none() && !self.gave_up && renewed && looked
     }
 
+    /// Whether the lease must be renewed soon, where nobody turns the clock.
+    pub(crate) fn is_renewal_due(&self) -> bool {
+        let now = SystemClock.boot_millis();
+        let due = wants_renewal(self.renewed, self.options.lease_ms(), now);
+        self.registered && due && self.options.leases.given().is_none()
+    }
+
     /// Writes this holder's row.
     pub(crate) async fn insert(&self, db: &mut Db) -> Result<(), Stop> {
         let text = format!(

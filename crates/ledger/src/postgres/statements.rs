@@ -31,7 +31,7 @@ pub(crate) async fn execute(
     db: &mut Db,
     statements: &[&Statement],
     budget: Duration,
-) -> Result<Result<(), String>, Stop> {
+) -> Result<Result<(), Fault>, Stop> {
     let millis = budget.as_millis().max(1);
     db.simple(&format!(
         "set local statement_timeout = {millis}; set local lock_timeout = {millis}"
@@ -41,7 +41,7 @@ pub(crate) async fn execute(
     for statement in statements {
         match parts(statement) {
             Ok(parts) => all.extend(parts),
-            Err(words) => return Ok(Err(words)),
+            Err(words) => return Ok(Err(Fault::Statement(words))),
         }
     }
     let known = db.knows_tasks();
@@ -49,7 +49,7 @@ pub(crate) async fn execute(
     let error = match done {
         Ok(Ok(())) => return Ok(Ok(())),
         Ok(Err(error)) => error,
-        Err(_) => return Ok(Err("the statements took too long.".into())),
+        Err(_) => return Ok(Err(Fault::Slow("the statements took too long.".into()))),
     };
     if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) && known {
         // A table has another shape than when a statement was prepared: it is prepared anew.
@@ -59,7 +59,22 @@ pub(crate) async fn execute(
     if db.is_closed() || is_conflict(&error) || (is_lost(&error) && error.code().is_some()) {
         return Err(error.into());
     }
-    Ok(Err(words::own(&error)))
+    let slow = [&SqlState::LOCK_NOT_AVAILABLE, &SqlState::QUERY_CANCELED];
+    let slow = error.code().is_some_and(|code| slow.contains(&code));
+    let words = words::own(&error);
+    Ok(Err(match slow {
+        true => Fault::Slow(words),
+        false => Fault::Statement(words),
+    }))
+}
+
+/// Why statements of tasks did not go through, in words.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// They are wrong, or a row refuses them.
+    Statement(String),
+    /// They took too long, or waited too long for a lock.
+    Slow(String),
 }
 
 async fn in_order(db: &mut Db, parts: Vec<Part<'_>>) -> Result<(), Error> {

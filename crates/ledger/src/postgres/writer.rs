@@ -4,6 +4,7 @@
 use super::db::{Db, Stop};
 use super::holders::Me;
 use super::slice::{Slice, claims};
+use super::statements::Fault;
 use super::store::{Done, Job, Message, Request, Shared};
 use super::{claim, connect, save, statements, words};
 use crate::SystemClock;
@@ -37,8 +38,8 @@ enum Came {
     Leased(Leased),
     /// None when others have freed this holder.
     Freed(Option<u64>),
-    /// A statement of one of several units failed: fewer of them at a time.
-    Fewer,
+    /// A statement of one of several units failed: at most so many of them at a time.
+    Fewer(usize),
 }
 
 /// The writer of one process.
@@ -97,7 +98,7 @@ impl Writer {
                 self.stop_when_late()?;
                 match self.insist(Work::Lease(what, wanted)).await? {
                     Came::Leased(leased) => Ok(Done::Leased(leased)),
-                    Came::Units(_) | Came::Freed(_) | Came::Fewer => Err(LedgerError::Closed),
+                    Came::Units(_) | Came::Freed(_) | Came::Fewer(_) => Err(LedgerError::Closed),
                 }
             }
             Request::Renew if self.me.may_wait() => Ok(Done::Freed(0)),
@@ -107,7 +108,7 @@ impl Writer {
                     Ok(Done::Freed(freed))
                 }
                 Came::Freed(None) => Err(self.start_anew()),
-                Came::Units(_) | Came::Leased(_) | Came::Fewer => Err(LedgerError::Closed),
+                Came::Units(_) | Came::Leased(_) | Came::Fewer(_) => Err(LedgerError::Closed),
             },
             Request::Commit(_) => Err(LedgerError::Closed),
         }
@@ -119,6 +120,7 @@ impl Writer {
     async fn group(&mut self, mut jobs: Vec<Job>) {
         let mut most = limits::GROUP_UNITS;
         while jobs.iter().any(|job| !job.is_finished()) {
+            self.renew_between().await;
             for job in jobs.iter_mut().filter(|job| !job.is_finished()) {
                 if job.needs_lease() && self.stop_when_late().is_err() {
                     job.failed = Some(LedgerError::LeaseLost);
@@ -129,7 +131,7 @@ impl Writer {
                 continue;
             }
             match self.insist(Work::Units(&units, &places)).await {
-                Ok(Came::Fewer) => most = (units.len() / 2).max(1),
+                Ok(Came::Fewer(fewer)) => most = fewer,
                 Ok(Came::Units(results)) => {
                     let failed = |r: &_| matches!(r, Ok(UnitResult::SqlFailed(_)));
                     if !results.iter().any(failed) {
@@ -150,6 +152,20 @@ impl Writer {
             }
         }
         jobs.into_iter().for_each(Job::answer_units);
+    }
+
+    /// Renewals wait behind a group; one that takes long must not cost the lease.
+    async fn renew_between(&mut self) {
+        if !self.me.is_renewal_due() {
+            return;
+        }
+        match self.insist(Work::Renew).await {
+            Ok(Came::Freed(None)) => {
+                self.start_anew();
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "the lease is not renewed yet"),
+        }
     }
 
     /// A holder that could not renew its lease in time gives up before others take over.
@@ -206,7 +222,7 @@ impl Writer {
                 Ok(()) => {}
                 // A constraint that a task deferred to the end speaks up here.
                 Err(Stop::Database(error)) if work.has_sql() && !super::db::is_conflict(&error) => {
-                    let failed = sql_failed(work, words::own(&error));
+                    let failed = sql_failed(work, Fault::Statement(words::own(&error)));
                     done = Ok((failed, false));
                 }
                 Err(stop) => done = Err(stop),
@@ -265,10 +281,14 @@ async fn leave(db: &mut Db, me: &Me) -> Result<u64, Stop> {
 }
 
 /// What it means that a statement failed: it was that of the only unit, or fewer are tried.
-fn sql_failed(work: Work<'_>, words: String) -> Came {
-    match work {
-        Work::Units([_], _) => Came::Units(vec![Ok(UnitResult::SqlFailed(words))]),
-        _ => Came::Fewer,
+fn sql_failed(work: Work<'_>, fault: Fault) -> Came {
+    match (work, fault) {
+        (Work::Units([_], _), Fault::Statement(words) | Fault::Slow(words)) => {
+            Came::Units(vec![Ok(UnitResult::SqlFailed(words))])
+        }
+        (Work::Units(units, _), Fault::Statement(_)) => Came::Fewer((units.len() / 2).max(1)),
+        // Each try of several costs as much time as that of the slow one.
+        _ => Came::Fewer(1),
     }
 }
 
@@ -382,11 +402,11 @@ async fn apply(
     let wanted = units.iter().zip(&results).filter(|(_, r)| applied(r));
     let statements: Vec<_> = wanted.flat_map(|(unit, _)| statements_of(unit)).collect();
     if !statements.is_empty()
-        && let Err(words) = statements::execute(db, &statements, me.options.sql_budget).await?
+        && let Err(fault) = statements::execute(db, &statements, me.options.sql_budget).await?
     {
         db.roll_back().await;
         db.simple("begin").await?;
-        return Ok((sql_failed(Work::Units(units, jobs), words), me.registered));
+        return Ok((sql_failed(Work::Units(units, jobs), fault), me.registered));
     }
     let holds = slice.registered || slice.state.holders.contains_key(&me.id);
     Ok((Came::Units(results), holds))
