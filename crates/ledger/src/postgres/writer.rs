@@ -13,7 +13,7 @@ use oncely_core::action::Statement;
 use oncely_core::ledger::{Claim, Guard, Leased, LedgerError, Op, Unit, UnitResult, What};
 use oncely_core::limits;
 use oncely_core::time::Clock;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -296,11 +296,16 @@ fn sql_failed(work: Work<'_>, fault: Fault) -> Came {
 /// most so many.
 fn next_units(jobs: &[Job], most: usize) -> (Vec<usize>, Vec<&Unit>) {
     let (mut places, mut units) = (Vec::new(), Vec::new());
-    let sql = first_left(jobs).is_some_and(has_sql);
+    let left = || {
+        jobs.iter()
+            .enumerate()
+            .filter(|(_, job)| !job.is_finished())
+    };
+    let sql = left().next().is_some_and(|(_, job)| speaks(job));
     let most = if sql { most } else { limits::GROUP_UNITS };
-    // The units of a job keep their order; jobs do not depend on one another.
-    for (place, job) in jobs.iter().enumerate() {
-        for unit in job.left().iter().take_while(|unit| has_sql(unit) == sql) {
+    // The units of a job stay together; jobs do not depend on one another.
+    for (place, job) in left().filter(|(_, job)| speaks(job) == sql) {
+        for unit in job.left() {
             if units.len() >= most {
                 return (places, units);
             }
@@ -311,8 +316,9 @@ fn next_units(jobs: &[Job], most: usize) -> (Vec<usize>, Vec<&Unit>) {
     (places, units)
 }
 
-fn first_left(jobs: &[Job]) -> Option<&Unit> {
-    jobs.iter().find_map(|job| job.left().first())
+/// Whether statements of tasks are left in a job.
+fn speaks(job: &Job) -> bool {
+    job.left().iter().any(has_sql)
 }
 
 fn statements_of(unit: &Unit) -> impl Iterator<Item = &Statement> {
@@ -376,12 +382,18 @@ async fn apply(
     let mut slice = Slice::load(db, me, units).await?;
     let registration = me.registration();
     let mut results = Vec::with_capacity(units.len());
+    // A job that claims for a holder which is gone is refused whole.
+    let of_lost = units
+        .iter()
+        .zip(jobs)
+        .filter(|(unit, _)| slice.lost && claims(unit));
+    let lost: BTreeSet<&usize> = of_lost.map(|(_, job)| job).collect();
     // After a unit that is wrong the others of its job are left.
     let mut wrong = None;
     for (unit, job) in units.iter().zip(jobs) {
         let result = if wrong == Some(job) {
             Err(LedgerError::Closed)
-        } else if slice.lost && claims(unit) {
+        } else if lost.contains(&job) {
             Err(LedgerError::LeaseLost)
         } else {
             apply_with(&mut slice.state, &registration, unit, || Ok(Ok(())))
