@@ -105,9 +105,10 @@ promises! {
 fn statements_that_wait_for_a_lock_do_not_cost_the_lease() {
     let server = Server::start(&[]);
     let url = server.database();
+    let lease = Duration::from_secs(2);
     let options = |sql_budget| PostgresOptions {
         create: true,
-        lease: Duration::from_secs(2),
+        lease,
         sql_budget,
         ..PostgresOptions::new("test")
     };
@@ -136,18 +137,25 @@ fn statements_that_wait_for_a_lock_do_not_cost_the_lease() {
             )
         };
         let stuck = a.commit((0..12).map(insert).collect());
-        let freed = async {
-            let mut freed = 0;
-            // Longer than two leases, by the database's clock.
-            for _ in 0..45 {
-                tokio::time::sleep(Duration::from_millis(100)).await;
+        let since = Instant::now();
+        let mut freed = 0;
+        // Another server looks for those who are gone, as servers do.
+        let looking = async {
+            let mut ticks = tokio::time::interval(oncely_core::ledger::RENEW_EVERY);
+            loop {
+                ticks.tick().await;
                 freed += b.renew().await.unwrap();
             }
-            freed
         };
-        let (stuck, freed) = tokio::join!(stuck, freed);
-        let failed = |r: &UnitResult| matches!(r, UnitResult::SqlFailed(_));
-        assert!(stuck.unwrap().iter().all(failed));
+        let stuck = tokio::select! {
+            stuck = stuck => stuck.unwrap(),
+            () = looking => unreachable!(),
+        };
+        assert!(
+            since.elapsed() > 2 * lease,
+            "they waited too short to cost anything"
+        );
+        assert!(stuck.iter().all(|r| matches!(r, UnitResult::SqlFailed(_))));
         assert_eq!(freed, 0, "others took over from one that was only waiting");
         locker.batch_execute("rollback").await.unwrap();
         stage::apply(&a, insert(0)).await;

@@ -3,6 +3,7 @@
 use super::db::{Db, Stop};
 use super::holders::Me;
 use super::text::{self, RUN};
+use super::writer::Part;
 use crate::memory::state::{Name, Run, State};
 use crate::sqlite::guards::key_hash;
 use oncely_core::fact::Recorded;
@@ -39,12 +40,12 @@ pub(crate) fn claims(unit: &Unit) -> bool {
 }
 
 impl Touched {
-    fn of(units: &[&Unit]) -> Self {
+    fn of(parts: &[Part<'_>]) -> Self {
         let mut touched = Self::default();
-        for unit in units {
+        for Part { unit, claims, .. } in parts {
             unit.guards.iter().for_each(|guard| touched.guard(guard));
             unit.ops.iter().for_each(|op| touched.op(op));
-            touched.holder |= claims(unit);
+            touched.holder |= claims;
         }
         touched.turn |= !touched.sources.is_empty() || !touched.names.is_empty();
         touched
@@ -106,8 +107,8 @@ pub(crate) async fn take_turn(db: &mut Db) -> Result<i64, Stop> {
 
 impl Slice {
     /// Loads what units touch.
-    pub(crate) async fn load(db: &mut Db, me: &Me, units: &[&Unit]) -> Result<Self, Stop> {
-        let touched = Touched::of(units);
+    pub(crate) async fn load(db: &mut Db, me: &Me, parts: &[Part<'_>]) -> Result<Self, Stop> {
+        let touched = Touched::of(parts);
         let mut slice = Self::empty();
         if touched.turn {
             slice.state.runs_before = take_turn(db).await?;
@@ -116,7 +117,7 @@ impl Slice {
             slice.find_me(db, me).await?;
         }
         if touched.turn {
-            slice.load_keys(db, units).await?;
+            slice.load_keys(db, parts).await?;
             slice.load_cursors(db, touched.sources).await?;
             slice.load_names(db, touched.names).await?;
         }
@@ -146,9 +147,9 @@ impl Slice {
         Ok(())
     }
 
-    async fn load_keys(&mut self, db: &mut Db, units: &[&Unit]) -> Result<(), Stop> {
+    async fn load_keys(&mut self, db: &mut Db, parts: &[Part<'_>]) -> Result<(), Stop> {
         let mut wanted = BTreeMap::new();
-        for unit in units {
+        for Part { unit, .. } in parts {
             if let Some(Op::Admit(a)) = unit.ops.first() {
                 let hash = key_hash(&a.environment, &a.task, &a.key, Some(a.generation));
                 let (e, t, k) = (a.environment.clone(), a.task.clone(), a.key.clone());

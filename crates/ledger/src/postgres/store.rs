@@ -6,6 +6,7 @@
 use super::db::{Db, Stop};
 use super::holders::Me;
 use super::options::{self, PostgresOptions};
+use super::slice::claims;
 use super::writer::{Writer, needs_lease};
 use super::{answers, connect, schema, whole, words};
 use crate::sqlite::next_change;
@@ -70,6 +71,11 @@ impl Job {
 
     pub(crate) fn needs_lease(&self) -> bool {
         self.left().iter().any(needs_lease)
+    }
+
+    /// Whether any of its units claims what it admits.
+    pub(crate) fn claims(&self) -> bool {
+        matches!(&self.request, Request::Commit(units) if units.iter().any(claims))
     }
 
     /// Takes the answer of one unit; after one that is wrong the others are left.

@@ -13,7 +13,7 @@ use oncely_core::action::Statement;
 use oncely_core::ledger::{Claim, Guard, Leased, LedgerError, Op, Unit, UnitResult, What};
 use oncely_core::limits;
 use oncely_core::time::Clock;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -22,11 +22,20 @@ use tokio::sync::mpsc::UnboundedReceiver;
 /// The longest pause between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// A unit, and what it is a part of.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'a> {
+    pub(crate) unit: &'a Unit,
+    /// The place of its job.
+    job: usize,
+    /// Its job claims: it is refused whole where its holder is gone.
+    pub(crate) claims: bool,
+}
+
 /// What one transaction is for.
 #[derive(Clone, Copy)]
 enum Work<'a> {
-    /// Units, and which job each belongs to.
-    Units(&'a [&'a Unit], &'a [usize]),
+    Units(&'a [Part<'a>]),
     Lease(&'a What, &'a Claim),
     Renew,
 }
@@ -126,17 +135,15 @@ impl Writer {
                     job.failed = Some(LedgerError::LeaseLost);
                 }
             }
-            let (places, units) = next_units(&jobs, most);
-            if units.is_empty() {
-                continue;
-            }
-            match self.insist(Work::Units(&units, &places)).await {
+            let parts = next_parts(&jobs, most);
+            match self.insist(Work::Units(&parts)).await {
                 Ok(Came::Fewer(fewer)) => most = fewer,
                 Ok(Came::Units(results)) => {
                     let failed = |r: &_| matches!(r, Ok(UnitResult::SqlFailed(_)));
                     if !results.iter().any(failed) {
                         most = (most * 2).min(limits::GROUP_UNITS);
                     }
+                    let places: Vec<usize> = parts.iter().map(|part| part.job).collect();
                     for (place, result) in places.into_iter().zip(results) {
                         if let Some(job) = jobs.get_mut(place) {
                             job.take(result);
@@ -283,42 +290,36 @@ async fn leave(db: &mut Db, me: &Me) -> Result<u64, Stop> {
 /// What it means that a statement failed: it was that of the only unit, or fewer are tried.
 fn sql_failed(work: Work<'_>, fault: Fault) -> Came {
     match (work, fault) {
-        (Work::Units([_], _), Fault::Statement(words) | Fault::Slow(words)) => {
+        (Work::Units([_]), Fault::Statement(words) | Fault::Slow(words)) => {
             Came::Units(vec![Ok(UnitResult::SqlFailed(words))])
         }
-        (Work::Units(units, _), Fault::Statement(_)) => Came::Fewer((units.len() / 2).max(1)),
+        (Work::Units(parts), Fault::Statement(_)) => Came::Fewer((parts.len() / 2).max(1)),
         // Each try of several costs as much time as that of the slow one.
         _ => Came::Fewer(1),
     }
 }
 
-/// The next units that may share a transaction, and the job of each. With statements of tasks at
-/// most so many.
-fn next_units(jobs: &[Job], most: usize) -> (Vec<usize>, Vec<&Unit>) {
-    let (mut places, mut units) = (Vec::new(), Vec::new());
-    let left = || {
-        jobs.iter()
-            .enumerate()
-            .filter(|(_, job)| !job.is_finished())
-    };
-    let sql = left().next().is_some_and(|(_, job)| speaks(job));
+/// The next units that may share a transaction. With statements of tasks at most so many.
+fn next_parts(jobs: &[Job], most: usize) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let first = jobs.iter().find_map(|job| job.left().first());
+    let sql = first.is_some_and(has_sql);
     let most = if sql { most } else { limits::GROUP_UNITS };
-    // The units of a job stay together; jobs do not depend on one another.
-    for (place, job) in left().filter(|(_, job)| speaks(job) == sql) {
-        for unit in job.left() {
-            if units.len() >= most {
-                return (places, units);
+    // The units of a job keep their order; jobs do not depend on one another.
+    for (place, job) in jobs.iter().enumerate() {
+        let claims = job.claims();
+        for unit in job.left().iter().take_while(|unit| has_sql(unit) == sql) {
+            if parts.len() >= most {
+                return parts;
             }
-            places.push(place);
-            units.push(unit);
+            parts.push(Part {
+                unit,
+                job: place,
+                claims,
+            });
         }
     }
-    (places, units)
-}
-
-/// Whether statements of tasks are left in a job.
-fn speaks(job: &Job) -> bool {
-    job.left().iter().any(has_sql)
+    parts
 }
 
 fn statements_of(unit: &Unit) -> impl Iterator<Item = &Statement> {
@@ -341,21 +342,21 @@ pub(crate) fn needs_lease(unit: &Unit) -> bool {
 impl Work<'_> {
     fn claims(self) -> bool {
         match self {
-            Self::Units(units, _) => units.iter().any(|unit| claims(unit)),
+            Self::Units(parts) => parts.iter().any(|part| claims(part.unit)),
             Self::Lease(..) => true,
             Self::Renew => false,
         }
     }
 
     fn has_sql(self) -> bool {
-        matches!(self, Self::Units(units, _) if units.iter().any(|unit| has_sql(unit)))
+        matches!(self, Self::Units(parts) if parts.iter().any(|part| has_sql(part.unit)))
     }
 }
 
 /// Does the work in the open transaction; says too whether this holder has a row now.
 async fn transaction(db: &mut Db, me: &Me, work: Work<'_>) -> Result<(Came, bool), Stop> {
     match work {
-        Work::Units(units, jobs) => apply(db, me, units, jobs).await,
+        Work::Units(parts) => apply(db, me, parts).await,
         Work::Lease(what, wanted) => {
             let (leased, slice) = claim::claim(db, me, what, wanted).await?;
             let holds = slice.state.holders.contains_key(&me.id);
@@ -373,33 +374,22 @@ async fn transaction(db: &mut Db, me: &Me, work: Work<'_>) -> Result<(Came, bool
     }
 }
 
-async fn apply(
-    db: &mut Db,
-    me: &Me,
-    units: &[&Unit],
-    jobs: &[usize],
-) -> Result<(Came, bool), Stop> {
-    let mut slice = Slice::load(db, me, units).await?;
+async fn apply(db: &mut Db, me: &Me, parts: &[Part<'_>]) -> Result<(Came, bool), Stop> {
+    let mut slice = Slice::load(db, me, parts).await?;
     let registration = me.registration();
-    let mut results = Vec::with_capacity(units.len());
-    // A job that claims for a holder which is gone is refused whole.
-    let of_lost = units
-        .iter()
-        .zip(jobs)
-        .filter(|(unit, _)| slice.lost && claims(unit));
-    let lost: BTreeSet<&usize> = of_lost.map(|(_, job)| job).collect();
+    let mut results = Vec::with_capacity(parts.len());
     // After a unit that is wrong the others of its job are left.
     let mut wrong = None;
-    for (unit, job) in units.iter().zip(jobs) {
-        let result = if wrong == Some(job) {
+    for part in parts {
+        let result = if wrong == Some(part.job) {
             Err(LedgerError::Closed)
-        } else if lost.contains(&job) {
+        } else if slice.lost && part.claims {
             Err(LedgerError::LeaseLost)
         } else {
-            apply_with(&mut slice.state, &registration, unit, || Ok(Ok(())))
+            apply_with(&mut slice.state, &registration, part.unit, || Ok(Ok(())))
         };
         if result.is_err() {
-            wrong = Some(job);
+            wrong = Some(part.job);
         }
         results.push(result);
     }
@@ -411,14 +401,14 @@ async fn apply(
     slice.registered |= me.registered;
     save::save(db, me, &slice).await?;
     // The statements of a unit that was refused are not executed.
-    let wanted = units.iter().zip(&results).filter(|(_, r)| applied(r));
-    let statements: Vec<_> = wanted.flat_map(|(unit, _)| statements_of(unit)).collect();
+    let wanted = parts.iter().zip(&results).filter(|(_, r)| applied(r));
+    let statements: Vec<_> = wanted.flat_map(|(p, _)| statements_of(p.unit)).collect();
     if !statements.is_empty()
         && let Err(fault) = statements::execute(db, &statements, me.options.sql_budget).await?
     {
         db.roll_back().await;
         db.simple("begin").await?;
-        return Ok((sql_failed(Work::Units(units, jobs), fault), me.registered));
+        return Ok((sql_failed(Work::Units(parts), fault), me.registered));
     }
     let holds = slice.registered || slice.state.holders.contains_key(&me.id);
     Ok((Came::Units(results), holds))
