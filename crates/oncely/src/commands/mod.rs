@@ -18,7 +18,6 @@ pub(crate) mod model;
 pub(crate) mod new;
 pub(crate) mod people;
 pub(crate) mod plan;
-mod quiet;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod schema;

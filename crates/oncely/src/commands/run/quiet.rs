@@ -1,13 +1,32 @@
 //! Knows at a glance that `oncely run` has nothing to do: no task file has changed and no run has
 //! come since the last time that this was found by looking at each.
 
+use super::marks;
+use super::name::release_id;
 use crate::failure::Failure;
 use crate::house::House;
-use crate::project::TaskFile;
+use crate::project::{self, TaskFile};
 use oncely_core::ids::ContentHash;
 use oncely_core::ledger::{Filter, Op, Unit};
 use oncely_core::source::Cursor;
 use oncely_engine::Ask;
+
+/// How many tasks are done, if that can be seen without reading them and nothing is left.
+pub(super) async fn nothing_left(
+    house: &House,
+    release: Option<&str>,
+) -> Result<Option<usize>, Failure> {
+    let files = project::files(&house.config)?;
+    let release = release_id(release, &house.config);
+    if let Some(done) = known(house, &files, &release).await? {
+        return Ok(Some(done));
+    }
+    let done = marks::nothing_new(house, &files, &release).await?;
+    if let Some(done) = done {
+        remember(house, &files, &release, done).await?;
+    }
+    Ok(done.map(|done| done.tasks))
+}
 
 /// What is done.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,11 +38,7 @@ pub(super) struct Done {
 }
 
 /// How many tasks are done, if everything looks as it did when that was counted.
-pub(super) async fn known(
-    house: &House,
-    files: &[TaskFile],
-    release: &str,
-) -> Result<Option<usize>, Failure> {
+async fn known(house: &House, files: &[TaskFile], release: &str) -> Result<Option<usize>, Failure> {
     let Some(Cursor(kept)) = Ask(house.ledger()).cursor(name(house)).await? else {
         return Ok(None);
     };
@@ -36,7 +51,7 @@ pub(super) async fn known(
 }
 
 /// Remembers what everything looks like, now that nothing is left to do.
-pub(super) async fn remember(
+async fn remember(
     house: &House,
     files: &[TaskFile],
     release: &str,

@@ -1,0 +1,214 @@
+//! Does what is pending, one task after another, and says how each stands.
+
+use super::marks;
+use super::quiet;
+use super::turn::Turn;
+use super::wanted::Wanted;
+use super::{in_order, is_behind, named_release, release_id, standing};
+use crate::cli::{FirstRun, PhaseArg, Plan, Run};
+use crate::commands::chosen::Choice;
+use crate::commands::drive::{self, Stands};
+use crate::commands::{baseline, first_run};
+use crate::config::Flags;
+use crate::failure::{Exit, Failure};
+use crate::house::House;
+use crate::output::{Voice, count};
+use crate::project::{self, Loaded};
+use oncely_core::ledger::RunRow;
+use oncely_core::run::RunStatus;
+use oncely_core::task::Phase;
+use oncely_engine::{Engine, Known, Offer, Offered};
+use oncely_sources::release::{self, Release};
+use std::sync::Arc;
+
+pub(crate) fn run(voice: Voice, flags: &Flags, args: &Run) -> Result<Exit, Failure> {
+    if args.dry_run {
+        let chosen = args.chosen.clone();
+        let (phase, release) = (args.phase, args.release.clone());
+        let plan = Plan {
+            phase,
+            release,
+            chosen,
+        };
+        return crate::commands::plan::run(voice, flags, &plan);
+    }
+    let house = House::open(flags, "oncely run", true)?;
+    house.block_on(async {
+        Releasing {
+            house: &house,
+            voice,
+            args,
+        }
+        .run()
+        .await
+    })
+}
+
+/// The phase as the core names it.
+pub(crate) fn phase(arg: Option<PhaseArg>) -> Option<Phase> {
+    arg.map(|phase| match phase {
+        PhaseArg::Before => Phase::Before,
+        PhaseArg::After => Phase::After,
+    })
+}
+
+struct Releasing<'a> {
+    house: &'a House,
+    voice: Voice,
+    args: &'a Run,
+}
+
+impl Releasing<'_> {
+    async fn run(&self) -> Result<Exit, Failure> {
+        if self.args.chosen.is_all()
+            && let Some(done) =
+                quiet::nothing_left(self.house, self.args.release.as_deref()).await?
+        {
+            return Ok(self.nothing_to_do(done));
+        }
+        let loaded = project::load_clean(&self.house.config, self.voice.colour)?;
+        let engine = self.house.engine(loaded.tasks.clone())?;
+        let renewing = tokio::spawn(Arc::clone(&engine).renew());
+        self.house.ledger().renew().await?;
+        let turn = Turn {
+            house: self.house,
+            voice: self.voice,
+            on_busy: self.args.on_busy,
+        };
+        let outcome = match turn.take(&engine).await? {
+            Some(named) => {
+                let outcome = self.all(&engine, &loaded).await;
+                turn.give_back(named).await?;
+                marks::remember(self.house, loaded.marks).await?;
+                outcome
+            }
+            None => Ok(Exit::Done),
+        };
+        renewing.abort();
+        outcome
+    }
+
+    fn nothing_to_do(&self, done: usize) -> Exit {
+        self.voice
+            .record(&serde_json::json!({ "ran": 0, "done_before": done }));
+        self.voice.say(match done {
+            0 => "Nothing to do: there are no release tasks here.".to_owned(),
+            _ => format!("Nothing to do: {} already done here.", count(done, "task")),
+        });
+        Exit::Done
+    }
+
+    async fn all(&self, engine: &Arc<Engine>, loaded: &Loaded) -> Result<Exit, Failure> {
+        let environment = &self.house.config.environment.value;
+        let release = Release {
+            id: release_id(self.args.release.as_deref(), &self.house.config),
+            environment: environment.clone(),
+            phase: phase(self.args.phase),
+        };
+        let rows = standing(self.house, &loaded.tasks, &release).await?;
+        let choice = Choice::of(&self.args.chosen, loaded)?;
+        let wanted = in_order(&loaded.tasks, &rows, &release);
+        let (behind, mut pending): (Vec<_>, Vec<_>) = wanted
+            .into_iter()
+            .filter(|wanted| choice.has(&wanted.known.task))
+            .partition(|wanted| {
+                let row = rows.get(&wanted.known.task.id);
+                row.is_some_and(|row| is_behind(row.status))
+            });
+        named_release(&pending, &release)?;
+        let mut old = Vec::new();
+        let is_every = |wanted: &Wanted<'_>| release::is_every(&wanted.known.task);
+        let once = pending.iter().filter(|wanted| !is_every(wanted)).count();
+        if first_run::decide(self.args.first_run, !rows.is_empty(), once)? == FirstRun::Baseline {
+            (pending, old) = pending.into_iter().partition(is_every);
+            self.skip_all(engine, &old, &release).await?;
+        }
+        let mut exit = Exit::Done;
+        for (place, wanted) in pending.iter().enumerate() {
+            let before = rows.get(&wanted.known.task.id);
+            let stands = self.one(engine, wanted, before, &release).await?;
+            drive::say(
+                self.voice,
+                &project::label(&wanted.known.task),
+                &stands,
+                environment,
+            );
+            exit = exit.worse(stands.exit(self.args.strict_exit));
+            let left = pending.len() - place - 1;
+            if engine.stopper().is_stopping() && (left > 0 || !stands.row.status.is_ended()) {
+                return Err(Failure::failed(told_to_stop(left)));
+            }
+            if !is_behind(stands.row.status) && !self.goes_past(stands.row.status) {
+                return Ok(exit);
+            }
+        }
+        if pending.is_empty() && old.is_empty() {
+            return Ok(self.nothing_to_do(behind.len()));
+        }
+        Ok(exit)
+    }
+
+    /// Whether the next task is done though this one did not end well.
+    fn goes_past(&self, status: RunStatus) -> bool {
+        let wrong = matches!(
+            status,
+            RunStatus::Failed | RunStatus::Cancelled | RunStatus::Unknown
+        );
+        self.args.keep_going && wrong
+    }
+
+    async fn skip_all(
+        &self,
+        engine: &Arc<Engine>,
+        pending: &[Wanted<'_>],
+        release: &Release,
+    ) -> Result<(), Failure> {
+        let tasks: Vec<&Known> = pending.iter().map(|wanted| wanted.known).collect();
+        let reason = "it was there when this environment was new: --first-run baseline";
+        baseline::mark(self.house, engine, &tasks, release, reason).await?;
+        let skipped = count(tasks.len(), "task");
+        self.voice
+            .record(&serde_json::json!({ "skipped": tasks.len() }));
+        self.voice.say(format!(
+            "{skipped} skipped; new ones will be done from now on."
+        ));
+        Ok(())
+    }
+
+    /// Admits a task, or takes up its run, and drives it until it rests.
+    async fn one(
+        &self,
+        engine: &Arc<Engine>,
+        wanted: &Wanted<'_>,
+        before: Option<&RunRow>,
+        release: &Release,
+    ) -> Result<Stands, Failure> {
+        let task = &wanted.known.task;
+        if let Some(row) = before {
+            if row.status == RunStatus::Failed || row.status == RunStatus::Cancelled {
+                return Stands::read(self.house, row.id).await;
+            }
+            return drive::to_rest(self.house, engine, row.id).await;
+        }
+        let event = release::event(task, release, wanted.late);
+        let offer = Offer::new(task.id.clone(), release::key(task, release), event);
+        match self.house.intake(engine).offer(vec![offer]).await?.pop() {
+            Some(Offered::Admitted(run) | Offered::Duplicate(run)) => {
+                drive::to_rest(self.house, engine, run).await
+            }
+            Some(Offered::Refused(why)) => Err(Failure::failed(why)),
+            None => Err(Failure::failed(
+                "the ledger did not say what became of the task.",
+            )),
+        }
+    }
+}
+
+fn told_to_stop(left: usize) -> String {
+    let left = match left {
+        0 => "the last task is not done".to_owned(),
+        1 => "1 task was not begun".to_owned(),
+        left => format!("{left} tasks were not begun"),
+    };
+    format!("told to stop: {left}. What was done is recorded; `oncely run` goes on there.")
+}

@@ -1,0 +1,110 @@
+//! Which release tasks an environment wants, in order, and how each stands there.
+
+use super::name::UNKNOWN;
+use crate::failure::Failure;
+use crate::house::House;
+use oncely_core::ids::{Environment, TaskId};
+use oncely_core::ledger::{Filter, RunRow};
+use oncely_core::run::RunStatus;
+use oncely_core::task::Task;
+use oncely_engine::{Ask, Known};
+use oncely_sources::release::{self, Release};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A release task of this environment and phase.
+pub(crate) struct Wanted<'t> {
+    pub(crate) known: &'t Known,
+    pub(crate) late: bool,
+}
+
+/// The release tasks that concern this release, in order, those done before included.
+pub(crate) fn in_order<'t>(
+    tasks: &'t [Known],
+    rows: &BTreeMap<TaskId, RunRow>,
+    release: &Release,
+) -> Vec<Wanted<'t>> {
+    let admitted: BTreeSet<TaskId> = rows
+        .values()
+        .filter(|row| row.trigger == "release")
+        .map(|row| row.task.clone())
+        .collect();
+    let due = release::due(tasks.iter().map(|k| &*k.task), &BTreeSet::new(), release);
+    let newest = admitted
+        .iter()
+        .map(TaskId::as_str)
+        .max()
+        .unwrap_or_default();
+    due.iter()
+        .filter_map(|due| {
+            let known = tasks.iter().find(|known| known.task.id == due.task)?;
+            let late = !admitted.contains(&due.task) && due.task.as_str() < newest;
+            let late = late && !release::is_every(&known.task);
+            Some(Wanted { known, late })
+        })
+        .collect()
+}
+
+/// Whether the tasks after it may be done.
+pub(crate) fn is_behind(status: RunStatus) -> bool {
+    matches!(
+        status,
+        RunStatus::Done | RunStatus::Skipped | RunStatus::Imported | RunStatus::Undone
+    )
+}
+
+/// The newest run of each task of the environment.
+pub(crate) async fn newest(
+    house: &House,
+    environment: &Environment,
+) -> Result<BTreeMap<TaskId, RunRow>, Failure> {
+    let rows = Ask(house.ledger()).newest(environment.clone()).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.task.clone(), row))
+        .collect())
+}
+
+/// The run of each task that counts at this release: of a task that runs at every release that of
+/// this one, of the others the newest.
+pub(crate) async fn standing(
+    house: &House,
+    tasks: &[Known],
+    release: &Release,
+) -> Result<BTreeMap<TaskId, RunRow>, Failure> {
+    let mut rows = newest(house, &release.environment).await?;
+    for known in tasks.iter().filter(|known| release::is_every(&known.task)) {
+        let id = &known.task.id;
+        if rows.remove(id).is_none() {
+            continue;
+        }
+        let filter = Filter {
+            environment: Some(release.environment.clone()),
+            task: Some(id.clone()),
+            key: Some(release::key(&known.task, release)),
+            limit: 1,
+            ..Filter::default()
+        };
+        let row = Ask(house.ledger()).runs(filter).await?.pop();
+        rows.extend(row.map(|row| (id.clone(), row)));
+    }
+    Ok(rows)
+}
+
+/// What runs at every release needs to know which one this is.
+pub(crate) fn named_release(pending: &[Wanted<'_>], release: &Release) -> Result<(), Failure> {
+    let mut every = pending.iter().filter(|w| release::is_every(&w.known.task));
+    match every.next() {
+        Some(wanted) if release.id == UNKNOWN => Err(Failure::usage(format!(
+            "{} runs at every release, and which one this is is not known. Nothing was run. Name \
+             it with --release ID; HEROKU_RELEASE_VERSION, KAMAL_VERSION, GITHUB_SHA or a git \
+             checkout name it too.",
+            wanted.known.task.path
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The tasks' own view of a task, for commands that list them.
+pub(crate) fn concerns(task: &Task, environment: &Environment) -> bool {
+    task.environments.is_empty() || task.environments.contains(environment)
+}
