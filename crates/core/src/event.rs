@@ -21,6 +21,8 @@ pub struct Event {
 pub enum EventError {
     /// The key is empty.
     NoKey,
+    /// The key is one that oncely gives itself, to runs that take others back.
+    Reserved,
     /// The key is longer than [`limits::KEY_BYTES`].
     KeyTooLong(usize),
     /// The data is larger than [`limits::EVENT_BYTES`].
@@ -33,6 +35,10 @@ impl std::fmt::Display for EventError {
             Self::NoKey => f.write_str(
                 "the event has no key, so it could not be told from others. Nothing was started. \
                  Give it a key that is the same whenever the same thing arrives again.",
+            ),
+            Self::Reserved => f.write_str(
+                "keys of the form `undo:NUMBER` belong to runs that take others back. Nothing was \
+                 started. Choose another key; `oncely undo` takes a run back.",
             ),
             Self::KeyTooLong(bytes) => write!(
                 f,
@@ -60,6 +66,9 @@ pub fn checked_json(key: &EventKey, data: &Value) -> Result<String, EventError> 
     let key_bytes = key.as_str().len();
     if key_bytes == 0 {
         return Err(EventError::NoKey);
+    }
+    if crate::undo::is_key(key) {
+        return Err(EventError::Reserved);
     }
     if key_bytes > limits::KEY_BYTES {
         return Err(EventError::KeyTooLong(key_bytes));

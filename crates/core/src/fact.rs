@@ -2,7 +2,7 @@
 
 use crate::Value;
 use crate::effect::EffectKey;
-use crate::ids::{ContentHash, Fence, StepId};
+use crate::ids::{ContentHash, EventKey, Fence, Generation, RunId, StepId};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -101,6 +101,34 @@ pub enum Request {
     Resume,
     /// Do it all once more: the first fact of a run of the next generation.
     Rerun,
+    /// Take back what it did. The run has ended; another one does it.
+    Undo,
+}
+
+/// What a run takes back, and what it needs to know of the run that did it. The facts of the other
+/// run are not read again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Undoing {
+    /// The run that is taken back.
+    pub run: RunId,
+    /// The event that it answered; keys of effects derive from it.
+    pub key: EventKey,
+    /// Which time round it was.
+    pub generation: Generation,
+    /// The steps that are taken back, the last one first.
+    pub steps: Vec<StepId>,
+    /// What its steps gave; templates read it under `steps`.
+    pub outputs: serde_json::Map<String, Value>,
+    /// The calls of steps whose action takes back by itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub calls: BTreeMap<StepId, Value>,
+    /// Steps that are left as they are, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left: BTreeMap<StepId, String>,
+    /// Who asked for it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// How a run ended.
@@ -237,6 +265,13 @@ pub enum Fact {
         by: String,
         /// Why.
         reason: String,
+    },
+    /// The run takes back what another one did. Its first fact.
+    Undoes(Undoing),
+    /// What the run did was taken back.
+    Undone {
+        /// The run that took it back.
+        by: RunId,
     },
     /// The run ended.
     Ended {

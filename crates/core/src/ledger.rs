@@ -62,7 +62,7 @@ pub struct Admission {
     pub lane: Option<String>,
     /// How many tasks have called one another up to here.
     pub depth: u32,
-    /// The run that called for this one.
+    /// The run that called for this one, or that this one takes back.
     pub parent: Option<RunId>,
     /// When.
     pub at: Timestamp,
@@ -305,8 +305,16 @@ pub struct RunRow {
     pub lane: Option<String>,
     /// How many tasks have called one another up to here.
     pub depth: u32,
-    /// The run that called for this one.
+    /// The run that called for this one, or that this one takes back.
     pub parent: Option<RunId>,
+}
+
+impl RunRow {
+    /// The run that this one takes back, if it is an undo.
+    #[must_use]
+    pub fn undoes(&self) -> Option<RunId> {
+        self.parent.filter(|_| self.trigger == crate::undo::TRIGGER)
+    }
 }
 
 /// A process that works on the ledger.

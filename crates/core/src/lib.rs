@@ -23,6 +23,7 @@ pub mod source;
 pub mod task;
 pub mod template;
 pub mod time;
+pub mod undo;
 
 /// A boxed future, so that the traits of this room are object-safe without a runtime.
 pub type Fut<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

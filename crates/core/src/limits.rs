@@ -46,6 +46,8 @@ pub const ATTEMPTS: u32 = 1000;
 pub const RETRY_WAIT_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Shortest time between two judgements of a condition, in milliseconds, whatever a task file says.
 pub const JUDGE_EVERY_MS: i64 = 1000;
+/// Most releases of an environment whose order is remembered.
+pub const RELEASES: usize = 1000;
 /// Shortest time between two ticks of `every`, in milliseconds.
 pub const TICK_EVERY_MS: i64 = 1000;
 /// Claims without progress after which a run is quarantined.

@@ -73,6 +73,11 @@ impl Runner {
             return Ok(Attempted::Released);
         }
         let (result, ops) = match &found.work {
+            Work::Action(spec) if spec.inverse => {
+                let given = job.state.outputs.get(step.as_str());
+                let given = given.cloned().unwrap_or_default();
+                (self.take_back(spec.kind, &call, &given).await, Vec::new())
+            }
             Work::Action(spec) => (self.act(spec.kind, &call).await, Vec::new()),
             // Boxed, so that the runs which stream nothing need no room for it.
             Work::Each(each) => match Box::pin(items::run(self, job, found, each, &call)).await? {
@@ -158,10 +163,31 @@ impl Runner {
         }
     }
 
-    /// Performs a call: panics are caught, and its time is bounded even when the action forgets it.
+    /// Performs a call.
     pub(crate) async fn act(&self, kind: ActionKind, call: &Call) -> Result<Done, Failure> {
         let action = self.action(kind).map_err(Failure::permanent)?;
-        let work = AssertUnwindSafe(async { action.run(call).await }).catch_unwind();
+        self.within(call, action.run(call)).await
+    }
+
+    /// Takes back what a call gave.
+    async fn take_back(
+        &self,
+        kind: ActionKind,
+        call: &Call,
+        given: &Value,
+    ) -> Result<Done, Failure> {
+        let action = self.action(kind).map_err(Failure::permanent)?;
+        let undone = async { action.undo(call, given).await.map(Done::Output) };
+        self.within(call, undone).await
+    }
+
+    /// Panics are caught, and the time is bounded even when the action forgets it.
+    async fn within(
+        &self,
+        call: &Call,
+        work: impl Future<Output = Result<Done, Failure>>,
+    ) -> Result<Done, Failure> {
+        let work = AssertUnwindSafe(work).catch_unwind();
         let bound = call.timeout + FORGETFUL;
         tokio::select! {
             biased;

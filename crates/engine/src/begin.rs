@@ -175,6 +175,9 @@ impl Runner {
             .map_err(|e| e.to_string())?;
         let options = with_pin(options, &job.state.models);
         let action = self.action(spec.kind)?;
+        if spec.inverse {
+            return Ok((options, Repeat::Safe));
+        }
         let call = Call {
             options,
             key: key.clone(),
@@ -232,20 +235,26 @@ fn intent(
     }
 }
 
-/// The key of an effect of this run.
+/// The key of an effect of this run. What takes a run back has the identity of what it takes back, in
+/// the other direction.
 pub(crate) fn effect_key(
     job: &Job,
     step: &StepId,
     item: Option<u64>,
 ) -> oncely_core::effect::EffectKey {
+    let row = &job.row;
+    let (event, generation, direction) = match &job.state.undoing {
+        Some(undoing) => (&undoing.key, undoing.generation, Direction::Undo),
+        None => (&row.key, row.generation, Direction::Do),
+    };
     Identity {
-        environment: &job.row.environment,
-        task: &job.row.task,
-        event: &job.row.key,
-        generation: job.row.generation,
+        environment: &row.environment,
+        task: &row.task,
+        event,
+        generation,
         step,
         item,
-        direction: Direction::Do,
+        direction,
     }
     .key()
 }

@@ -10,7 +10,7 @@ use oncely_core::ids::{Environment, EventKey, Fence, Generation, RunId, TaskId};
 use oncely_core::ledger::{
     Admission, Guard, Held, Ledger, LedgerError, Op, RunRef, RunRow, Unit, UnitResult,
 };
-use oncely_core::run::RunStatus;
+use oncely_core::run::{RunState, RunStatus};
 use oncely_core::source::Cursor;
 use oncely_core::template::{Context, Scope};
 use oncely_core::time::{Clock, Timestamp};
@@ -57,8 +57,22 @@ impl Offer {
     /// The event of a run that ended, once more: the next generation.
     ///
     /// # Errors
-    /// When the run has not ended, or its event cannot be read.
-    pub fn again(row: &RunRow, by: &str, reason: &str) -> Result<Self, String> {
+    /// When the run has not ended, is being taken back, or its event cannot be read.
+    pub fn again(row: &RunRow, state: &RunState, by: &str, reason: &str) -> Result<Self, String> {
+        if let Some(first) = row.undoes() {
+            return Err(format!(
+                "run {} takes run {first} back: `oncely rerun {first}` does that one once more. \
+                 Nothing was changed.",
+                row.id
+            ));
+        }
+        if state.undo_asked && state.undone.is_none() {
+            return Err(format!(
+                "run {} is being taken back: it can be done once more when that has ended. Nothing \
+                 was changed.",
+                row.id
+            ));
+        }
         if !row.status.is_ended() {
             return Err(format!(
                 "run {} is {}: only a run that has ended is done once more. Nothing was changed.",
@@ -72,6 +86,17 @@ impl Offer {
             rerun: Some((by.to_owned(), reason.to_owned())),
             ..Self::new(row.task.clone(), row.key.clone(), data)
         })
+    }
+
+    /// The same once more after it was taken back: a release goes forward again.
+    #[must_use]
+    pub fn after_undo(self, undone: Generation, release: &str) -> Self {
+        let reason = format!("it was taken back, and release {release} goes forward again");
+        Self {
+            generation: Generation(undone.0.saturating_add(1)),
+            rerun: Some(("oncely run".into(), reason)),
+            ..self
+        }
     }
 
     /// What a `call` step asks for.

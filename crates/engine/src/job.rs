@@ -8,9 +8,10 @@ use oncely_core::fact::{End, Fact, Recorded};
 use oncely_core::ids::{Fence, StepId};
 use oncely_core::ledger::{Held, LedgerError, RunRow};
 use oncely_core::run::{RunState, RunStatus};
-use oncely_core::task::{ActionKind, Step, Work};
+use oncely_core::task::{ActionKind, Step, Task, Work};
 use oncely_core::template::Context;
 use oncely_core::time::Timestamp;
+use oncely_core::undo;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -73,7 +74,7 @@ impl Job {
     }
 
     fn of(held: Held, event: Value, state: RunState) -> Self {
-        let run = run_value(&held.row);
+        let run = run_value(&held.row, &state);
         Self {
             committed: state.seq,
             row: held.row,
@@ -85,6 +86,14 @@ impl Job {
             pending: Vec::new(),
             suspicion: Suspicion::default(),
             place: None,
+        }
+    }
+
+    /// What is to be done: the task of the text that the run is pinned to, or what takes it back.
+    pub(crate) fn plan(&self, pinned: Arc<Task>) -> Arc<Task> {
+        match &self.state.undoing {
+            Some(undoing) => Arc::new(undo::task(&pinned, undoing)),
+            None => pinned,
         }
     }
 
@@ -198,13 +207,17 @@ pub(crate) fn timeout(step: &Step) -> Duration {
     millis.map_or(DEFAULT_TIMEOUT, Duration::from_millis)
 }
 
-/// What templates read under `run`.
-pub(crate) fn run_value(row: &RunRow) -> Value {
+/// What templates read under `run`. What takes a run back speaks of the run that it takes back.
+fn run_value(row: &RunRow, state: &RunState) -> Value {
+    let (id, key, generation) = match &state.undoing {
+        Some(undoing) => (undoing.run, &undoing.key, undoing.generation),
+        None => (row.id, &row.key, row.generation),
+    };
     serde_json::json!({
-        "id": row.id,
+        "id": id,
         "task": row.task,
-        "key": row.key,
-        "generation": row.generation,
+        "key": key,
+        "generation": generation,
         "environment": row.environment,
     })
 }

@@ -19,6 +19,7 @@ mod record;
 mod runner;
 mod sabotage;
 mod tasks;
+mod undo;
 
 pub use ask::Ask;
 pub use dispatch::{Engine, EngineConfig, Stop};
@@ -27,3 +28,4 @@ pub use job::Rest;
 pub use people::{People, PeopleError};
 pub use pump::{Notice, Notices, pump};
 pub use tasks::{Actions, Known, Tasks};
+pub use undo::Undo;

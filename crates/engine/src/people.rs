@@ -52,15 +52,15 @@ struct Act<'a> {
 
 /// The acts of people.
 pub struct People {
-    ledger: Arc<dyn Ledger>,
-    clock: Arc<dyn Clock>,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// From a run as it stands: the answer to the person, and the fact to be recorded.
 type Decide<'d, T> = &'d (dyn Fn(&RunRow, &RunState) -> Result<(T, Fact), PeopleError> + Sync);
 
 /// How often an act is tried again when the run changed meanwhile.
-const TRIES: u32 = 20;
+pub(crate) const TRIES: u32 = 20;
 
 impl People {
     /// Acts on this ledger.
@@ -225,6 +225,9 @@ fn askable(row: &RunRow, state: &RunState, what: Request) -> Result<(), PeopleEr
         Request::Cancel | Request::Pause if ended => {
             format!("run {run} is {} already.", row.status)
         }
+        Request::Resume if state.undo_asked => {
+            format!("run {run} is being taken back, or was: it is not gone on with.")
+        }
         Request::Resume if row.status == RunStatus::Failed || state.paused => return Ok(()),
         Request::Resume if row.status == RunStatus::Unknown => format!(
             "run {run} is unknown: it goes on by itself once `oncely settle {run}` says whether its \
@@ -234,8 +237,15 @@ fn askable(row: &RunRow, state: &RunState, what: Request) -> Result<(), PeopleEr
             "run {run} is {}: only a failed or paused run is resumed.",
             row.status
         ),
+        Request::Cancel if state.undoing.is_some() => format!(
+            "run {run} takes another one back, and what was begun to be taken back is not left half \
+             done. `oncely pause {run}` holds it."
+        ),
         Request::Cancel | Request::Pause => return Ok(()),
         Request::Rerun => format!("run {run} cannot become a rerun: a rerun is a run of its own."),
+        Request::Undo => {
+            format!("run {run} does not take itself back: an undo is a run of its own.")
+        }
     };
     Err(PeopleError::Cannot(format!("{why} Nothing was changed.")))
 }

@@ -4,6 +4,7 @@ use crate::act::Ending;
 use crate::job::{Job, Rest};
 use crate::runner::{Runner, Todo};
 use crate::sabotage;
+use oncely_core::fact::Fact;
 use oncely_core::ledger::{Guard, LedgerError, Op, RunRef, Unit, UnitResult};
 use oncely_core::run::RunStatus;
 use oncely_core::task::Task;
@@ -80,7 +81,8 @@ impl Runner {
         todo: &Todo,
     ) -> Vec<Unit> {
         let run = RunRef::Id(job.row.id);
-        let mut ops = self.store(task);
+        let mut ops = undone(job, at, todo);
+        ops.extend(self.store(task));
         if let Some(ending) = ending {
             ops.extend(ending.ops.iter().cloned());
         }
@@ -125,6 +127,28 @@ impl Runner {
         self.commit_patiently(|| vec![unit.clone()]).await?;
         Ok(Rest::Released)
     }
+}
+
+/// What is said of the run that was taken back, in the commit that ends what took it back.
+fn undone(job: &Job, at: Timestamp, todo: &Todo) -> Vec<Op> {
+    let Todo::Rest(Rest::Ended(RunStatus::Done)) = todo else {
+        return Vec::new();
+    };
+    let Some(undoing) = &job.state.undoing else {
+        return Vec::new();
+    };
+    let run = RunRef::Id(undoing.run);
+    let facts = vec![Fact::Undone { by: job.row.id }];
+    let status = RunStatus::Undone;
+    vec![
+        Op::Facts { run, at, facts },
+        Op::Run {
+            run,
+            status,
+            due: None,
+            keep: false,
+        },
+    ]
 }
 
 /// A claim that finds nothing to do yet is no sign of a crash: it is not counted.

@@ -53,7 +53,7 @@ impl Runner {
             ..Job::new(held)?
         };
         let known = match job.state.text {
-            Some(text) => Some(self.tasks.pinned(text, &*self.ledger).await?),
+            Some(text) => Some(job.plan(self.tasks.pinned(text, &*self.ledger).await?)),
             None => None,
         };
         let (task, todo) = self.advance(&mut job, known, None).await?;

@@ -372,9 +372,9 @@ async fn a_rerun_has_a_generation_and_keys_of_its_own(stage: Stage) {
     let kit = Kit::default();
     let process = stage.process(&[task("[[step]]\nid='a'\ncommand=['x','1']")], &kit);
     let run = process.admit("k").await;
-    assert!(Offer::again(&process.row(run).await, "ann", "why").is_err());
+    assert!(again(&process, run).await.is_err());
     process.drive(run).await;
-    let again = Offer::again(&process.row(run).await, "ann", "why").unwrap();
+    let again = again(&process, run).await.unwrap();
     let offered = process
         .engine
         .intake()
@@ -544,4 +544,11 @@ async fn the_pump_says_a_lasting_trouble_once(stage: Stage) {
     let batches = vec![gone(), gone(), gone(), fine(), gone()];
     let (result, notices, _) = pumped(&process, None, batches).await;
     assert_eq!((result, notices.len()), (Ok(()), 2));
+}
+
+/// The event of a run once more.
+async fn again(process: &Process, run: RunId) -> Result<Offer, String> {
+    let facts = process.ask().facts(run).await.unwrap();
+    let state = oncely_core::run::RunState::fold(&facts).unwrap();
+    Offer::again(&process.row(run).await, &state, "ann", "why")
 }

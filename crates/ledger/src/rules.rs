@@ -24,16 +24,25 @@ pub(crate) fn items_are_progress(facts: &[ItemFact]) -> bool {
         .any(|fact| matches!(fact.what, ItemEvent::Outcome { .. }))
 }
 
-/// What a run's status says about facts to be added: after the end only the resume of a failed run.
+/// What a run's status says about facts to be added: after the end only the resume of a failed run,
+/// and what is said about taking it back.
 pub(crate) fn may_follow(run: RunId, status: RunStatus, facts: &[Fact]) -> Result<(), LedgerError> {
-    let resumes = matches!(
-        facts.first(),
+    let allowed = match facts.first() {
+        None => true,
         Some(Fact::Requested {
             what: Request::Resume,
             ..
-        })
-    );
-    if !status.is_ended() || facts.is_empty() || (status == RunStatus::Failed && resumes) {
+        }) => status == RunStatus::Failed,
+        Some(
+            Fact::Undone { .. }
+            | Fact::Requested {
+                what: Request::Undo,
+                ..
+            },
+        ) => status != RunStatus::Undone,
+        Some(_) => false,
+    };
+    if !status.is_ended() || allowed {
         return Ok(());
     }
     Err(LedgerError::Invalid(format!(

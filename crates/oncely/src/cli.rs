@@ -71,6 +71,10 @@ pub(crate) enum Command {
     Resume(Act),
     /// Do an ended run once more, on purpose: the next generation, with the task as it is now
     Rerun(Act),
+    /// Take back what a run did: show what that is, ask, and do it in reverse order
+    Undo(Undo),
+    /// Take back the release tasks that ran first in releases after this one
+    Rollback(Rollback),
     /// Hold a run at its next commit
     Pause(Act),
     /// End a run at its next commit
@@ -355,6 +359,46 @@ pub(crate) struct Act {
     /// Leave the rest to a running `oncely serve`
     #[arg(long)]
     pub(crate) detach: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Undo {
+    /// The run's number
+    pub(crate) run: i64,
+    #[command(flatten)]
+    pub(crate) how: Taking,
+    /// Leave the rest to a running `oncely serve`
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) detach: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// The release that the environment goes back to
+    #[arg(long, value_name = "RELEASE")]
+    pub(crate) to: String,
+    #[command(flatten)]
+    pub(crate) how: Taking,
+}
+
+/// How something is taken back.
+#[derive(Debug, Args)]
+pub(crate) struct Taking {
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Leave effects as they are that no task says how to take back
+    #[arg(long)]
+    pub(crate) partly: bool,
+    /// Only say what would be taken back
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Why
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+    /// Who asks; default: the user of this shell
+    #[arg(long)]
+    pub(crate) by: Option<String>,
 }
 
 #[derive(Debug, Args)]

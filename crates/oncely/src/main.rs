@@ -87,6 +87,8 @@ fn dispatch(cli: Cli, voice: Voice) -> Result<Exit, Failure> {
         Command::Settle(args) => commands::people::settle(voice, &flags, args),
         Command::Resume(args) => commands::people::resume(voice, &flags, args),
         Command::Rerun(args) => commands::people::rerun(voice, &flags, args),
+        Command::Undo(args) => commands::undo::run(voice, &flags, args),
+        Command::Rollback(args) => commands::rollback::run(voice, &flags, args),
         Command::Pause(args) => commands::people::pause(voice, &flags, args),
         Command::Cancel(args) => commands::people::cancel(voice, &flags, args),
         Command::Serve(args) => commands::serve::run(voice, &flags, &args),

@@ -16,12 +16,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// A task file as the file system shows it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TaskFile {
     /// Relative to the project's root, with forward slashes.
     pub(crate) path: String,
     pub(crate) stat: (u64, i64, u64),
     pub(crate) executable: bool,
+    /// Files beside a script that say how it is taken back: `NAME.undo.EXT`.
+    pub(crate) undo: Vec<String>,
 }
 
 /// Every task that could be read, and everything that is wrong.
@@ -46,10 +48,14 @@ pub(crate) fn files(config: &Config) -> Result<Vec<TaskFile>, Failure> {
         ))
     })?;
     let mut files = Vec::new();
+    let mut undos: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for entry in entries {
         let entry = entry.map_err(crate::failure::io(&folder))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.starts_with('.') {
+        if let Some((stem, _)) = name.split_once(UNDO) {
+            let paths = undos.entry(stem.to_owned()).or_default();
+            paths.push(path(config, &name));
+        } else if !name.starts_with('.') {
             files.extend(listed(config, &name, metadata(&entry)));
         }
         if files.len() > limits::TASK_FILES {
@@ -60,9 +66,18 @@ pub(crate) fn files(config: &Config) -> Result<Vec<TaskFile>, Failure> {
             )));
         }
     }
+    for file in files
+        .iter_mut()
+        .filter(|file| !file.path.ends_with(".toml"))
+    {
+        file.undo = undos.remove(stem(&file.path)).unwrap_or_default();
+    }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
 }
+
+/// What stands in the name of a file that says how the script beside it is taken back.
+const UNDO: &str = ".undo.";
 
 /// Links are followed; most entries are none, and need no path to be looked up.
 fn metadata(entry: &fs::DirEntry) -> std::io::Result<fs::Metadata> {
@@ -87,6 +102,7 @@ fn listed(
             path: path(config, name),
             stat: (0, 0, 0),
             executable: false,
+            undo: Vec::new(),
         },
     };
     is_task_file(&file.path, file.executable).then_some(file)
@@ -111,6 +127,7 @@ fn task_file(config: &Config, name: &str, metadata: &fs::Metadata) -> TaskFile {
         path: path(config, name),
         stat: stat(metadata),
         executable: metadata.permissions().mode() & 0o111 != 0,
+        undo: Vec::new(),
     }
 }
 
@@ -184,7 +201,8 @@ fn bundle(
     let bytes = fs::read(config.root.join(&file.path)).map_err(unreadable)?;
     let text = read_text(&file.path, &bytes)?;
     let is_script = !file.path.ends_with(".toml");
-    let names = files_of(&file.path, &text);
+    let mut names = files_of(&file.path, &text);
+    names.extend(file.undo.iter().cloned());
     named.extend(names.iter().cloned());
     let files = named_files(config, &file.path, names)?;
     Ok(Bundle {

@@ -9,9 +9,11 @@
 pub mod call;
 pub mod object;
 pub mod release;
+mod releases;
 pub mod schedule;
 mod spool;
 
 pub use object::{Folder, FolderConfig, matches};
+pub use releases::{Releases, Seen};
 pub use schedule::Ticks;
 pub use spool::Spool;

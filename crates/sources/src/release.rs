@@ -43,6 +43,12 @@ fn key_at(release: &str) -> EventKey {
     EventKey::from(format!("{ONCE}:{release}"))
 }
 
+/// Whether a run of this key is that of a task that runs once in each environment.
+#[must_use]
+pub fn is_once(key: &EventKey) -> bool {
+    key.as_str() == ONCE
+}
+
 /// Whether a run of this key answers for its task at this release: it is done once for ever, or it
 /// was done at this one.
 #[must_use]

@@ -2,8 +2,8 @@
 
 use super::step::{Advice, Stage, StepState};
 use crate::Value;
-use crate::fact::{End, Fact, Recorded, Request};
-use crate::ids::{ContentHash, StepId};
+use crate::fact::{End, Fact, Recorded, Request, Undoing};
+use crate::ids::{ContentHash, RunId, StepId};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,6 +48,12 @@ pub struct RunState {
     pub paused: bool,
     /// How and why it ended.
     pub ended: Option<(End, String)>,
+    /// What it takes back, if it is an undo.
+    pub undoing: Option<Undoing>,
+    /// A person asked to have it taken back: it does nothing more.
+    pub undo_asked: bool,
+    /// The run that took it back.
+    pub undone: Option<RunId>,
 }
 
 /// Whether a fact may follow; else why not.
@@ -152,6 +158,8 @@ impl RunState {
                 Ok(())
             }
             Fact::Requested { what, .. } => self.request(*what),
+            Fact::Undoes(undoing) => self.undo(undoing),
+            Fact::Undone { .. } => Err("the run has not ended".into()),
             Fact::Ended { end, reason } => self.end(*end, reason),
         }
     }
@@ -165,24 +173,46 @@ impl RunState {
         Ok(())
     }
 
-    /// Only a resume may follow the end, and only that of a run that failed.
+    /// After the end a run that failed may be resumed, and any run may be taken back, once.
     fn after_end(&mut self, fact: &Fact) -> Folded {
-        match (fact, &self.ended) {
-            (
-                Fact::Requested {
-                    what: Request::Resume,
-                    ..
-                },
-                Some((End::Failed, _)),
-            ) => {
+        match fact {
+            Fact::Requested { what, .. } => self.request_after_end(*what),
+            Fact::Undone { by } if self.undo_asked && self.undone.is_none() => {
+                self.undone = Some(*by);
+                Ok(())
+            }
+            Fact::Undone { .. } => Err("nobody asked to have the run taken back".into()),
+            _ => Err("the run has ended".into()),
+        }
+    }
+
+    fn request_after_end(&mut self, what: Request) -> Folded {
+        let failed = matches!(self.ended, Some((End::Failed, _)));
+        match what {
+            _ if self.undo_asked => Err("the run is being taken back, or was".into()),
+            Request::Resume if failed => {
                 self.ended = None;
                 self.cancel = false;
                 self.paused = false;
                 self.reopen_failed();
                 Ok(())
             }
+            Request::Undo if self.undoing.is_none() => {
+                self.undo_asked = true;
+                Ok(())
+            }
+            Request::Undo => Err("the run takes another one back".into()),
             _ => Err("the run has ended".into()),
         }
+    }
+
+    fn undo(&mut self, undoing: &Undoing) -> Folded {
+        if self.seq > 0 {
+            return Err("only a new run can take another one back".into());
+        }
+        self.outputs.clone_from(&undoing.outputs);
+        self.undoing = Some(undoing.clone());
+        Ok(())
     }
 
     /// A person told it to go on: the retry policy counts anew.
@@ -221,6 +251,9 @@ impl RunState {
 
     fn request(&mut self, what: Request) -> Folded {
         match what {
+            Request::Cancel if self.undoing.is_some() => {
+                return Err("what was begun to be taken back is not left half done".into());
+            }
             Request::Cancel => self.cancel = true,
             Request::Pause => self.paused = true,
             Request::Resume if self.paused => {
@@ -230,6 +263,7 @@ impl RunState {
             Request::Resume => return Err("the run is neither paused nor failed".into()),
             Request::Rerun if self.seq == 0 => {}
             Request::Rerun => return Err("only a new run can be a rerun".into()),
+            Request::Undo => return Err("only a run that has ended can be taken back".into()),
         }
         Ok(())
     }
@@ -247,6 +281,6 @@ impl RunState {
 fn may_come_before_began(fact: &Fact) -> bool {
     matches!(
         fact,
-        Fact::Began { .. } | Fact::Requested { .. } | Fact::Ended { .. }
+        Fact::Began { .. } | Fact::Undoes(_) | Fact::Requested { .. } | Fact::Ended { .. }
     )
 }

@@ -319,16 +319,21 @@ fn beside(
         .path
         .rsplit_once('/')
         .map_or("", |(folder, _)| folder);
-    let found = bundle.files.iter().find(|(path, _)| {
+    let is_beside = |path: &str| {
         let (at, file) = path.rsplit_once('/').unwrap_or(("", path));
-        at == folder
-            && file
-                .strip_prefix(name.stem)
-                .is_some_and(|rest| rest.starts_with(".undo."))
-    });
-    let Some((path, text)) = found else {
+        let rest = file.strip_prefix(name.stem);
+        at == folder && rest.is_some_and(|rest| rest.starts_with(".undo."))
+    };
+    let mut found = bundle.files.iter().filter(|(path, _)| is_beside(path));
+    let Some((path, text)) = found.next() else {
         return;
     };
+    if let Some((other, _)) = found.next() {
+        let problem = Problem::new(format!("this task has two undos: {path} and {other}"))
+            .help("take one of them away");
+        reader.report(0..0, problem);
+        return;
+    }
     if table.has("undo") {
         let problem = Problem::new(format!("this task has two undos: this and {path}"));
         reader.report(table.key_span("undo"), problem);

@@ -233,7 +233,7 @@ pub enum Undo {
 }
 
 /// An action and its options, with templates not yet rendered.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ActionSpec {
     /// Which action.
     pub kind: ActionKind,
@@ -241,6 +241,8 @@ pub struct ActionSpec {
     pub options: Node,
     /// Those of them that need no rendering: what the action is asked with before any event.
     pub fixed: crate::Value,
+    /// The action takes back, by itself, what it did with these options.
+    pub inverse: bool,
 }
 
 impl ActionSpec {
@@ -252,6 +254,16 @@ impl ActionSpec {
             kind,
             options,
             fixed,
+            inverse: false,
+        }
+    }
+
+    /// What takes back, by the action itself, what it did with these options.
+    #[must_use]
+    pub fn inverse(kind: ActionKind, options: Node) -> Self {
+        Self {
+            inverse: true,
+            ..Self::new(kind, options)
         }
     }
 }

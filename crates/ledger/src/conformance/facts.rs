@@ -106,6 +106,43 @@ pub async fn nothing_follows_the_end_but_the_resume_of_a_failed_run(stores: &imp
     assert_eq!(held.fence, Fence(2));
 }
 
+pub async fn an_ended_run_is_taken_back_once(stores: &impl Stores) {
+    let a = stores.open();
+    let run = admitted(&a, admit("k")).await;
+    let held = lease_one(&a, 5).await;
+    apply(&a, fail(run, held.fence)).await;
+    let add = |facts_so_far, fact| {
+        unit(
+            vec![Guard::RunSeq(run, facts_so_far)],
+            vec![facts(run, 10, vec![fact])],
+        )
+    };
+    // The run that takes it back is admitted in the commit that says so.
+    let mut undo = admit("undo:1");
+    undo.guards.push(Guard::RunSeq(run, 1));
+    undo.ops
+        .push(facts(run, 10, vec![requested(Request::Undo)]));
+    apply(&a, undo).await;
+    invalid(&a, add(2, requested(Request::Cancel))).await;
+    let undone = unit(
+        vec![],
+        vec![
+            facts(run, 11, vec![Fact::Undone { by: RunId(2) }]),
+            stand(run, RunStatus::Undone, None, false),
+        ],
+    );
+    apply(&a, undone).await;
+    assert_eq!(row(&a, run).await.status, RunStatus::Undone);
+    for late in [Request::Undo, Request::Resume] {
+        let why = invalid(&a, add(3, requested(late))).await;
+        assert_eq!(
+            why,
+            "run 1 is undone: nothing can be added to it. Nothing was changed."
+        );
+    }
+    assert_eq!(recorded(&a, run).await.len(), 3);
+}
+
 pub async fn others_add_facts_to_a_held_run_without_moving_it(stores: &impl Stores) {
     let (a, b) = (stores.open(), stores.open());
     let run = admitted(&a, admit("k")).await;

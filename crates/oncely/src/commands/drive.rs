@@ -148,9 +148,30 @@ async fn is_early(house: &House, run: RunId) -> Result<bool, Failure> {
     Ok(row.is_some_and(|row| row.holder.is_none() && row.due.is_some_and(|due| due > now)))
 }
 
+/// The commands that go on with a run that failed.
+pub(crate) fn ways_on(row: &RunRow) -> String {
+    let id = row.id;
+    let look = format!("Look: oncely show {id}   Go on from there: oncely resume {id}");
+    match row.undoes() {
+        Some(_) => look,
+        None => {
+            format!("{look}\n       With the file as it is now: oncely rerun {id} --reason \"…\"")
+        }
+    }
+}
+
+/// What a run is called: what takes another one back says so.
+fn named(label: &str, row: &RunRow) -> String {
+    match row.undoes() {
+        Some(first) => format!("{label}, undo of run {first}"),
+        None => label.to_owned(),
+    }
+}
+
 /// Says how a run stands, with the command that goes on.
 pub(crate) fn say(voice: Voice, label: &str, stands: &Stands, environment: &Environment) {
     let row = &stands.row;
+    let label = named(label, row);
     voice.record(&serde_json::json!({
         "run": row.id, "task": row.task, "key": row.key, "environment": environment,
         "status": row.status, "millis": stands.took(), "reason": stands.reason(),
@@ -170,10 +191,7 @@ pub(crate) fn say(voice: Voice, label: &str, stands: &Stands, environment: &Envi
                 voice.status(row.status),
                 stands.reason()
             ));
-            voice.say(format!(
-                "       Look: oncely show {id}   Go on from there: oncely resume {id}\n       \
-                 With the file as it is now: oncely rerun {id} --reason \"…\""
-            ));
+            voice.say(format!("       {}", ways_on(row)));
         }
         RunStatus::Unknown => {
             voice.say(format!(

@@ -136,6 +136,13 @@ pub(crate) fn sentence(fact: &Fact) -> String {
             let what = format!("{what:?}").to_lowercase();
             format!("{what} asked for by {by}{}", with_note(reason))
         }
+        Fact::Undoes(undoing) => format!(
+            "takes back run {}, asked for by {}{}",
+            undoing.run,
+            undoing.by,
+            with_note(&undoing.reason)
+        ),
+        Fact::Undone { by } => format!("taken back by run {by}"),
         Fact::Ended { end, reason } => {
             format!(
                 "ended: {}{}",

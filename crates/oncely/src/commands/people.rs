@@ -69,8 +69,9 @@ pub(crate) fn rerun(voice: Voice, flags: &Flags, args: Act) -> Result<Exit, Fail
     }
     house.block_on(async {
         let id = RunId(args.run);
-        let row = drive::Stands::read(&house, id).await?.row;
-        let offer = Offer::again(&row, &who(args.by), &args.reason).map_err(Failure::usage)?;
+        let drive::Stands { row, state, .. } = drive::Stands::read(&house, id).await?;
+        let offer =
+            Offer::again(&row, &state, &who(args.by), &args.reason).map_err(Failure::usage)?;
         let loaded = project::load(&house.config)?;
         let engine = house.engine(loaded.tasks)?;
         match house.intake(&engine).offer(vec![offer]).await?.pop() {
@@ -113,18 +114,24 @@ fn request(
             Request::Pause => "Asked to hold",
             Request::Cancel => "Asked to end",
             Request::Rerun => "Asked to do once more",
+            Request::Undo => "Asked to take back",
         };
         voice.say(format!("{asked} run {run}."));
         go_on(voice, &house, run, args.detach).await
     })
 }
 
-fn people(house: &House) -> People {
+pub(super) fn people(house: &House) -> People {
     People::new(house.shared_ledger(), house.shared_clock())
 }
 
 /// With no server alive the command carries the run on itself.
-async fn go_on(voice: Voice, house: &House, run: RunId, detach: bool) -> Result<Exit, Failure> {
+pub(super) async fn go_on(
+    voice: Voice,
+    house: &House,
+    run: RunId,
+    detach: bool,
+) -> Result<Exit, Failure> {
     if detach {
         voice.record(&serde_json::json!({ "run": run, "detached": true }));
         return Ok(Exit::Done);

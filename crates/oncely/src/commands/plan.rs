@@ -1,7 +1,7 @@
 //! `oncely plan`: what would run and which effects it has. Does nothing.
 
 use super::chosen::Choice;
-use super::run::{in_order, is_behind, named_release, phase, release_id, standing};
+use super::run::{in_order, is_done, named_release, phase, release_id, standing};
 use crate::cli::Plan;
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
@@ -12,6 +12,7 @@ use oncely_core::ids::TaskId;
 use oncely_core::ledger::RunRow;
 use oncely_core::run::RunStatus;
 use oncely_core::task::{ActionKind, ActionSpec, Each, Items, Step, Work};
+use oncely_core::undo::{self, Inverse};
 use oncely_engine::Known;
 use oncely_sources::release::Release;
 use std::collections::BTreeMap;
@@ -32,7 +33,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Plan) -> Result<Exit, Fail
     let all = wanted.len();
     wanted.retain(|w| {
         rows.get(&w.known.task.id)
-            .is_none_or(|row| !is_behind(row.status))
+            .is_none_or(|row| !is_done(&w.known.task, row.status))
     });
     let left = wanted;
     named_release(&left, &release)?;
@@ -61,10 +62,12 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Plan) -> Result<Exit, Fail
 fn tell(voice: Voice, known: &Known, late: bool, rows: &BTreeMap<TaskId, RunRow>) {
     let task = &known.task;
     let row = rows.get(&task.id);
-    let effects: Vec<String> = task.steps.iter().flat_map(effects).collect();
+    let effects: Vec<Effect> = task.steps.iter().flat_map(effects).collect();
+    let does: Vec<&str> = effects.iter().map(|effect| effect.does.as_str()).collect();
+    let undo: Vec<&str> = effects.iter().map(|effect| effect.undo.trim()).collect();
     voice.record(&serde_json::json!({
         "task": task.id, "file": task.path, "title": task.title, "late": late,
-        "status": row.map(|r| r.status), "effects": effects,
+        "status": row.map(|r| r.status), "effects": does, "undo": undo,
     }));
     let mut note = String::new();
     if late {
@@ -84,25 +87,52 @@ fn tell(voice: Voice, known: &Known, late: bool, rows: &BTreeMap<TaskId, RunRow>
     if let Some(title) = &task.title {
         voice.say(format!("  {title}"));
     }
-    for effect in effects {
-        voice.say(format!("  - {effect}"));
+    for Effect { does, undo } in effects {
+        voice.say(format!("  - {does}{}", voice.dim(undo)));
     }
 }
 
+/// What a step does, and how that is taken back.
+struct Effect {
+    does: String,
+    undo: String,
+}
+
 /// What a step does, in a line each.
-fn effects(step: &Step) -> Vec<String> {
+fn effects(step: &Step) -> Vec<Effect> {
     match &step.work {
-        Work::Action(spec) => vec![format!("{}: {}{}", step.id, effect(spec), when(step))],
+        Work::Action(spec) => vec![Effect {
+            does: format!("{}: {}{}", step.id, effect(spec), when(step)),
+            undo: taken_back(step),
+        }],
         Work::Each(each) => {
-            let inner = each
-                .steps
-                .iter()
-                .flat_map(effects)
-                .map(|line| format!("  {line}"));
-            std::iter::once(format!("{}: for each item of {}", step.id, items(each)))
-                .chain(inner)
-                .collect()
+            let undo = step.policy.undo.as_ref().map(|_| taken_back(step));
+            let whole = Effect {
+                does: format!("{}: for each item of {}", step.id, items(each)),
+                undo: undo.unwrap_or_default(),
+            };
+            let inner = each.steps.iter().flat_map(effects).map(|inner| Effect {
+                does: format!("  {}", inner.does),
+                undo: match whole.undo.is_empty() {
+                    true => inner.undo,
+                    false => String::new(),
+                },
+            });
+            let inner: Vec<Effect> = inner.collect();
+            std::iter::once(whole).chain(inner).collect()
         }
+    }
+}
+
+/// How the step is taken back, where it has an effect.
+fn taken_back(step: &Step) -> String {
+    match undo::inverse(step) {
+        Inverse::Nothing => String::new(),
+        Inverse::Declared(spec) => format!("  (undo: {})", effect(spec)),
+        Inverse::Own(_) => "  (undo: removes it)".into(),
+        Inverse::Items => "  (undo: item by item)".into(),
+        Inverse::Never => "  (undo: never)".into(),
+        Inverse::Missing => "  (no undo)".into(),
     }
 }
 
@@ -120,7 +150,7 @@ fn items(each: &Each) -> String {
 }
 
 /// The words of an action that say most, as the file has them.
-fn effect(spec: &ActionSpec) -> String {
+pub(super) fn effect(spec: &ActionSpec) -> String {
     match spec.kind {
         ActionKind::Email => return mail(spec),
         ActionKind::Slack => return message(spec),

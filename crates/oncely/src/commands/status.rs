@@ -173,8 +173,18 @@ async fn failed(voice: Voice, house: &House) -> Result<(), Failure> {
         }
         let stands = Stands::read(house, row.id).await?;
         let (id, task) = (row.id, house.label(&row.task));
+        let (what, rerun) = match row.undoes() {
+            Some(first) => (
+                format!(", the undo of run {first} of {task},"),
+                String::new(),
+            ),
+            None => (
+                format!(" of {task}"),
+                format!("   or: oncely rerun {id} --reason \"…\""),
+            ),
+        };
         voice.say(format!(
-            "\nRun {id} of {task} failed: {}\n  oncely show {id}   then: oncely resume {id}   or: oncely rerun {id} --reason \"…\"",
+            "\nRun {id}{what} failed: {}\n  oncely show {id}   then: oncely resume {id}{rerun}",
             stands.reason()
         ));
     }

@@ -19,7 +19,7 @@ pub(super) struct Watching<'h> {
     voice: Voice,
     notices: Notices,
     pumps: BTreeMap<TaskId, Pumping>,
-    files: Vec<(String, (u64, i64, u64), bool)>,
+    files: Vec<TaskFile>,
     /// What the files that task files name looked like.
     named: BTreeMap<String, Option<(u64, i64, u64)>>,
 }
@@ -151,18 +151,8 @@ fn trigger(task: &Task) -> Option<String> {
     }
 }
 
-fn looks(house: &House) -> Vec<(String, (u64, i64, u64), bool)> {
-    let files = project::files(&house.config).unwrap_or_default();
-    files
-        .into_iter()
-        .map(
-            |TaskFile {
-                 path,
-                 stat,
-                 executable,
-             }| (path, stat, executable),
-        )
-        .collect()
+fn looks(house: &House) -> Vec<TaskFile> {
+    project::files(&house.config).unwrap_or_default()
 }
 
 fn stopped_watching(notices: &Notices, task: &TaskId, error: &str) {

@@ -13,7 +13,7 @@ fn a_task_that_fails_ends_the_run_with_1_and_says_how_to_go_on() {
     );
     project.release_task(2, "after_it", "echo after >> out");
     let text = project.session(&[&["run"], &["run"], &["status"], &["plan"]]);
-    insta::assert_snapshot!(text, @r##"
+    insta::assert_snapshot!(text, @r#"
     $ oncely run
     failed 1_broken: step `act`: exited with 3: no disk
            Look: oncely show 1   Go on from there: oncely resume 1
@@ -33,12 +33,12 @@ fn a_task_that_fails_ends_the_run_with_1_and_says_how_to_go_on() {
       oncely show 1   then: oncely resume 1   or: oncely rerun 1 --reason "…"
     $ oncely plan
     1_broken  failed as run 1: it stays so until `oncely resume`
-      - act: command echo no disk >&2; exit 3
+      - act: command echo no disk >&2; exit 3  (no undo)
     2_after_it
-      - act: command echo after >> out
+      - act: command echo after >> out  (no undo)
 
     2 tasks would run in development. Nothing was done.
-    "##);
+    "#);
     assert_eq!(
         project.text("out"),
         "",

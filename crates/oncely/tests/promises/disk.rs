@@ -85,9 +85,9 @@ fn a_read_only_disk_is_said_and_looking_still_works() {
          $O run && exit 99 || echo code $?"
     );
     let ended = on_small_disk(&project, "2m", &script);
-    insta::assert_snapshot!(ended.all(), @r##"
+    insta::assert_snapshot!(ended.all(), @r#"
     1_a
-      - a: command echo x
+      - a: command echo x  (no undo)
 
     1 task would run in development. Nothing was done.
     code 2
@@ -95,5 +95,5 @@ fn a_read_only_disk_is_said_and_looking_still_works() {
     code 2
     oncely: [dir]/disk/.oncely cannot be made: Read-only file system (os error 30). oncely keeps its ledger there; nothing was run.
     oncely: the ledger [dir]/disk/.oncely/ledger.db cannot be written to: unable to open database file. Nothing was changed. Make the file and its folder writable for this user, or choose another place with `ledger` in oncely.toml.
-    "##);
+    "#);
 }

@@ -13,7 +13,7 @@ fn init_new_plan_run_and_run_again() {
         &["run"],
         &["status"],
     ]);
-    insta::assert_snapshot!(text, @r##"
+    insta::assert_snapshot!(text, @r#"
     $ oncely init
     Made oncely.toml, tasks/, .gitignore.
     Next: oncely new my_first_task -d "What it does"
@@ -23,7 +23,7 @@ fn init_new_plan_run_and_run_again() {
     $ oncely plan
     [version]_greet_customer
       Say hello to customer X
-      - hello: command echo Hello from {{ event.environment }}
+      - hello: command echo Hello from {{ event.environment }}  (no undo)
 
     1 task would run in development. Nothing was done.
     $ oncely run
@@ -33,7 +33,7 @@ fn init_new_plan_run_and_run_again() {
     $ oncely status
     STATE  VERSION         TASK            LAST RUN (UTC)       TOOK
     done   [version]  greet_customer  [time]  [span]
-    "##);
+    "#);
 }
 
 #[test]

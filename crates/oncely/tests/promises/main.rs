@@ -16,3 +16,4 @@ mod project;
 mod releases;
 mod serving;
 mod slack;
+mod undo;

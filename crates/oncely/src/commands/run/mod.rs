@@ -3,10 +3,13 @@
 mod marks;
 mod name;
 mod quiet;
+mod releases;
 mod releasing;
 mod turn;
 mod wanted;
 
 pub(crate) use name::release_id;
+pub(crate) use releases::seen as releases_seen;
 pub(crate) use releasing::{phase, run};
-pub(crate) use wanted::{concerns, in_order, is_behind, named_release, newest, standing};
+pub(crate) use turn::{Named, Turn};
+pub(crate) use wanted::{concerns, in_order, is_done, named_release, newest, standing};

@@ -3,6 +3,7 @@
 
 use super::marks;
 use super::name::release_id;
+use super::releases;
 use crate::failure::Failure;
 use crate::house::House;
 use crate::project::{self, TaskFile};
@@ -19,10 +20,12 @@ pub(super) async fn nothing_left(
     let files = project::files(&house.config)?;
     let release = release_id(release, &house.config);
     if let Some(done) = known(house, &files, &release).await? {
+        releases::record(house, &release).await?;
         return Ok(Some(done));
     }
     let done = marks::nothing_new(house, &files, &release).await?;
     if let Some(done) = done {
+        releases::record(house, &release).await?;
         remember(house, &files, &release, done).await?;
     }
     Ok(done.map(|done| done.tasks))

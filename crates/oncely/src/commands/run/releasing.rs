@@ -2,9 +2,11 @@
 
 use super::marks;
 use super::quiet;
+use super::releases;
 use super::turn::Turn;
 use super::wanted::Wanted;
-use super::{in_order, is_behind, named_release, release_id, standing};
+use super::wanted::is_behind;
+use super::{in_order, is_done, named_release, release_id, standing};
 use crate::cli::{FirstRun, PhaseArg, Plan, Run};
 use crate::commands::chosen::Choice;
 use crate::commands::drive::{self, Stands};
@@ -113,9 +115,10 @@ impl Releasing<'_> {
             .filter(|wanted| choice.has(&wanted.known.task))
             .partition(|wanted| {
                 let row = rows.get(&wanted.known.task.id);
-                row.is_some_and(|row| is_behind(row.status))
+                row.is_some_and(|row| is_done(&wanted.known.task, row.status))
             });
         named_release(&pending, &release)?;
+        releases::record(self.house, &release.id).await?;
         let mut old = Vec::new();
         let is_every = |wanted: &Wanted<'_>| release::is_every(&wanted.known.task);
         let once = pending.iter().filter(|wanted| !is_every(wanted)).count();
@@ -184,14 +187,19 @@ impl Releasing<'_> {
         release: &Release,
     ) -> Result<Stands, Failure> {
         let task = &wanted.known.task;
-        if let Some(row) = before {
+        let undone = before.filter(|row| row.status == RunStatus::Undone);
+        if let (Some(row), None) = (before, undone) {
             if row.status == RunStatus::Failed || row.status == RunStatus::Cancelled {
                 return Stands::read(self.house, row.id).await;
             }
             return drive::to_rest(self.house, engine, row.id).await;
         }
         let event = release::event(task, release, wanted.late);
-        let offer = Offer::new(task.id.clone(), release::key(task, release), event);
+        let first = Offer::new(task.id.clone(), release::key(task, release), event);
+        let offer = match undone {
+            Some(row) => first.after_undo(row.generation, &release.id),
+            None => first,
+        };
         match self.house.intake(engine).offer(vec![offer]).await?.pop() {
             Some(Offered::Admitted(run) | Offered::Duplicate(run)) => {
                 drive::to_rest(self.house, engine, run).await

@@ -12,21 +12,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Whose turn it is to do the release tasks of an environment.
-pub(super) struct Turn<'a> {
-    pub(super) house: &'a House,
-    pub(super) voice: Voice,
-    pub(super) on_busy: OnBusy,
+pub(crate) struct Turn<'a> {
+    pub(crate) house: &'a House,
+    pub(crate) voice: Voice,
+    pub(crate) on_busy: OnBusy,
 }
 
 /// The turn, taken.
-pub(super) struct Named {
+pub(crate) struct Named {
     name: String,
     fence: Fence,
 }
 
 impl Turn<'_> {
     /// Waits for this environment's turn; none when somebody else has it and that is all right.
-    pub(super) async fn take(&self, engine: &Arc<Engine>) -> Result<Option<Named>, Failure> {
+    pub(crate) async fn take(&self, engine: &Arc<Engine>) -> Result<Option<Named>, Failure> {
         let name = format!("release/{}", self.house.config.environment.value);
         let mut said = false;
         let mut change = Change::default();
@@ -96,7 +96,7 @@ impl Turn<'_> {
         }
     }
 
-    pub(super) async fn give_back(&self, named: Named) -> Result<(), LedgerError> {
+    pub(crate) async fn give_back(&self, named: Named) -> Result<(), LedgerError> {
         let ops = vec![Op::ReleaseName(named.name, named.fence)];
         self.house
             .ledger()

@@ -25,7 +25,7 @@ pub(crate) fn in_order<'t>(
 ) -> Vec<Wanted<'t>> {
     let admitted: BTreeSet<TaskId> = rows
         .values()
-        .filter(|row| row.trigger == "release")
+        .filter(|row| row.trigger == "release" || row.undoes().is_some())
         .map(|row| row.task.clone())
         .collect();
     let due = release::due(tasks.iter().map(|k| &*k.task), &BTreeSet::new(), release);
@@ -44,24 +44,36 @@ pub(crate) fn in_order<'t>(
         .collect()
 }
 
-/// Whether the tasks after it may be done.
+/// Whether the tasks after it may be done. What was taken back is to be done again.
 pub(crate) fn is_behind(status: RunStatus) -> bool {
     matches!(
         status,
-        RunStatus::Done | RunStatus::Skipped | RunStatus::Imported | RunStatus::Undone
+        RunStatus::Done | RunStatus::Skipped | RunStatus::Imported
     )
 }
 
-/// The newest run of each task of the environment.
+/// Whether a task that stands like this is done at this release. What runs at every release and was
+/// taken back runs again at the next.
+pub(crate) fn is_done(task: &Task, status: RunStatus) -> bool {
+    is_behind(status) || (status == RunStatus::Undone && release::is_every(task))
+}
+
+/// The newest run of each task of the environment. While a run is being taken back it is the run
+/// that does that; afterwards it is the one that was taken back.
 pub(crate) async fn newest(
     house: &House,
     environment: &Environment,
 ) -> Result<BTreeMap<TaskId, RunRow>, Failure> {
-    let rows = Ask(house.ledger()).newest(environment.clone()).await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.task.clone(), row))
-        .collect())
+    let ask = Ask(house.ledger());
+    let mut rows = BTreeMap::new();
+    for row in ask.newest(environment.clone()).await? {
+        let undone = match row.undoes() {
+            Some(first) if row.status == RunStatus::Done => ask.run(first).await?,
+            _ => None,
+        };
+        rows.insert(row.task.clone(), undone.unwrap_or(row));
+    }
+    Ok(rows)
 }
 
 /// The run of each task that counts at this release: of a task that runs at every release that of
