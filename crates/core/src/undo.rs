@@ -33,8 +33,6 @@ pub enum Inverse<'t> {
     Declared(&'t ActionSpec),
     /// By the step's own action, from what it gave.
     Own(&'t ActionSpec),
-    /// Item by item, by what the steps of its `do` block declare.
-    Items,
     /// There is nothing to take back: it only looks, decides or asks.
     Nothing,
     /// It cannot be taken back, and the author says so: `undo = "never"`.
@@ -64,17 +62,14 @@ fn own(spec: &ActionSpec) -> Inverse<'_> {
     }
 }
 
-/// A block is taken back where each of its steps can be, or has nothing to take back.
+/// Items are not taken back one by one: what a block did is taken back whole, or not at all.
 fn of_items(each: &Each) -> Inverse<'_> {
     let all: Vec<Inverse<'_>> = each.steps.iter().map(inverse).collect();
-    if all.contains(&Inverse::Missing) {
-        Inverse::Missing
-    } else if all.contains(&Inverse::Never) {
-        Inverse::Never
-    } else if all.iter().all(|inverse| *inverse == Inverse::Nothing) {
-        Inverse::Nothing
-    } else {
-        Inverse::Items
+    let has_effect = |inverse: &&Inverse<'_>| **inverse != Inverse::Nothing;
+    match all.iter().find(has_effect) {
+        None => Inverse::Nothing,
+        Some(_) if all.iter().filter(has_effect).all(|i| *i == Inverse::Never) => Inverse::Never,
+        Some(_) => Inverse::Missing,
     }
 }
 
@@ -154,7 +149,7 @@ impl UndoPlan {
         let id = step.id.clone();
         match inverse(step) {
             Inverse::Nothing => {}
-            Inverse::Declared(_) | Inverse::Items => self.steps.push(id),
+            Inverse::Declared(_) => self.steps.push(id),
             Inverse::Own(_) => self.own(step, known, state),
             Inverse::Never => {
                 self.left.insert(id, "undo = \"never\"".into());
@@ -218,4 +213,72 @@ fn taken_back(step: &Step, undoing: &Undoing) -> Option<Step> {
         },
         work,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::{Bundle, load};
+
+    fn of(step: &str) -> String {
+        let bundle = Bundle {
+            path: "tasks/t.toml".into(),
+            text: format!("on.call = {{}}\n[[step]]\nid = \"s\"\n{step}\n"),
+            executable: false,
+            files: BTreeMap::new(),
+        };
+        let task = load(&bundle).unwrap();
+        match inverse(&task.steps[0]) {
+            Inverse::Declared(spec) => format!("declared {}", spec.kind),
+            Inverse::Own(spec) => format!("own {}", spec.kind),
+            other => format!("{other:?}").to_lowercase(),
+        }
+    }
+
+    #[test]
+    fn what_only_looks_has_nothing_to_take_back_and_what_acts_says_how() {
+        let url = "url = \"https://x.example/\"";
+        for (step, expected) in [
+            ("command = \"x\"".to_owned(), "missing"),
+            ("command = \"x\"\nundo = \"never\"".into(), "never"),
+            (
+                "command = \"x\"\nundo = { put = { to = \"a/b\", text = \"\" } }".into(),
+                "declared put",
+            ),
+            (format!("http = {{ {url} }}"), "nothing"),
+            (format!("http = {{ {url}, method = \"HEAD\" }}"), "nothing"),
+            (format!("http = {{ {url}, json = {{}} }}"), "missing"),
+            (
+                format!("http = {{ {url}, method = \"DELETE\" }}"),
+                "missing",
+            ),
+            ("sql = { text = \"-- all\\n select 1;\" }".into(), "nothing"),
+            (
+                "sql = { text = \"select 1; delete from t\" }".into(),
+                "missing",
+            ),
+            (
+                "sql = { text = \"with x as (select 1) delete from t\" }".into(),
+                "missing",
+            ),
+            ("put = { to = \"a/b\", text = \"x\" }".into(), "own put"),
+            ("require = \"true\"".into(), "nothing"),
+            ("approve = \"Go?\"".into(), "nothing"),
+            (
+                "for_each = \"[1]\"\ndo = [{ command = [\"x\"] }]".into(),
+                "missing",
+            ),
+            (
+                "for_each = \"[1]\"\ndo = [{ sql = { text = \"select 1\" } }]".into(),
+                "nothing",
+            ),
+            (
+                "for_each = \"[1]\"\nundo = { command = \"x\" }\ndo = [{ command = [\"x\"] }]"
+                    .into(),
+                "declared command",
+            ),
+        ] {
+            assert_eq!(of(&step), expected, "{step}");
+        }
+    }
 }

@@ -678,3 +678,9 @@ json = { z = 1, a = [1.5, true, "x"], at = 2026-11-22T10:15:00Z, deep = { x = "{
         ["z", "a", "at", "deep"]
     );
 }
+
+#[test]
+fn items_are_not_taken_back_one_by_one() {
+    let each = "for_each = \"[1]\"\ndo = [{ command = [\"x\"], undo = { command = [\"y\"] } }]";
+    insta::assert_snapshot!(wrong_step(each), @"tasks/t.toml:4:26: items are not taken back one by one (give the step `for_each` an `undo`: it takes back all that the block did)");
+}

@@ -4,7 +4,7 @@ use super::actions::{ActionDoc, action, action_named};
 use super::confine;
 use super::diagnostic::Problem;
 use super::fields::{EACH, Shape, outputs};
-use super::model::{ActionKind, Each, Format, Items, Step, Work};
+use super::model::{ActionKind, Each, Format, Items, Step, Undo, Work};
 use super::names::{Scope, Secrets, Seen};
 use super::policy::POLICY;
 use super::reader::{Reader, Span, Table, Val};
@@ -85,6 +85,14 @@ impl Reader<'_> {
     ) -> Option<Step> {
         self.step_id(table);
         let policy = self.policy(table, scope, &head.id, head.shape);
+        if let (Some(block), Some(Undo::Action(_))) = (block, &policy.undo) {
+            let problem = Problem::new("items are not taken back one by one")
+                .label(format!("this is inside the `do` block of `{block}`"))
+                .help(format!(
+                    "give the step `{block}` an `undo`: it takes back all that the block did"
+                ));
+            self.report(table.key_span("undo"), problem);
+        }
         let work = if table.has("for_each") || table.has("do") {
             self.each(table, head, scope, block).map(Work::Each)
         } else {

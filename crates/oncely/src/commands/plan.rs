@@ -130,7 +130,6 @@ fn taken_back(step: &Step) -> String {
         Inverse::Nothing => String::new(),
         Inverse::Declared(spec) => format!("  (undo: {})", effect(spec)),
         Inverse::Own(_) => "  (undo: removes it)".into(),
-        Inverse::Items => "  (undo: item by item)".into(),
         Inverse::Never => "  (undo: never)".into(),
         Inverse::Missing => "  (no undo)".into(),
     }

@@ -8,7 +8,7 @@ use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::Voice;
 use oncely_core::ids::{RunId, StepId};
-use oncely_core::task::{Step, Work};
+use oncely_core::task::Step;
 use oncely_core::undo::{Inverse, inverse};
 use oncely_engine::Undo;
 use std::collections::BTreeMap;
@@ -78,21 +78,10 @@ fn found<'u>(undo: &'u Undo, id: &StepId) -> Option<&'u Step> {
 }
 
 fn how(step: &Step) -> String {
-    match (inverse(step), &step.work) {
-        (Inverse::Declared(spec), _) => effect(spec),
-        (Inverse::Own(_), _) => "removes the file, if it is as it was written".into(),
-        (Inverse::Items, Work::Each(each)) => {
-            let steps: Vec<String> = each.steps.iter().rev().filter_map(of_item).collect();
-            format!("for each item that was done: {}", steps.join("; "))
-        }
-        _ => String::new(),
-    }
-}
-
-fn of_item(step: &Step) -> Option<String> {
     match inverse(step) {
-        Inverse::Nothing | Inverse::Never | Inverse::Missing | Inverse::Items => None,
-        Inverse::Declared(_) | Inverse::Own(_) => Some(how(step)),
+        Inverse::Declared(spec) => effect(spec),
+        Inverse::Own(_) => "removes the file, if it is as it was written".into(),
+        _ => String::new(),
     }
 }
 
