@@ -22,6 +22,7 @@ mod put;
 mod secret;
 mod slack;
 mod sql;
+mod tell;
 
 pub use call::CallTask;
 pub use command::{Command, CommandConfig, Supervisor, supervisor_main};
@@ -32,3 +33,4 @@ pub use put::{Put, PutConfig};
 pub use secret::{NoSecrets, Secrets};
 pub use slack::{Slack, SlackApi, SlackConfig};
 pub use sql::{Database, MARKS, Sql, SqlConfig};
+pub use tell::Tell;

@@ -2,8 +2,9 @@
 
 use crate::Value;
 use crate::fact::{BY_RULE, End, Fact, OnUnknown, Outcome, Repeat, Settlement};
-use crate::ids::{ContentHash, Fence, StepId};
+use crate::ids::{Fence, StepId};
 use crate::limits;
+use crate::people::Roster;
 use crate::run::{Advice, RunState, Stage, StepState, repeat_is_harmless};
 use crate::task::{ActionKind, ActionSpec, Step, Task, Work};
 use crate::template::{Context, Expr, RenderError, Scope};
@@ -72,6 +73,8 @@ pub struct Subject<'a> {
     pub event: &'a Value,
     /// What templates read under `run`.
     pub run: &'a Value,
+    /// Whom questions are put to.
+    pub people: &'a Roster,
 }
 
 /// Says what happens next. The same facts and the same time give the same answer.
@@ -82,7 +85,7 @@ pub fn decide(task: &Task, subject: Subject<'_>, state: &RunState, now: Now) -> 
     }
     if state.text.is_none() {
         return if state.cancel {
-            cancelled()
+            cancelled(state)
         } else {
             Next::Begin
         };
@@ -92,6 +95,9 @@ pub fn decide(task: &Task, subject: Subject<'_>, state: &RunState, now: Now) -> 
         state,
         now,
     };
+    if let Some(next) = decision.notices() {
+        return next;
+    }
     for step in &task.steps {
         if let Some(next) = decision.step(step) {
             return next;
@@ -103,14 +109,14 @@ pub fn decide(task: &Task, subject: Subject<'_>, state: &RunState, now: Now) -> 
     })
 }
 
-fn cancelled() -> Next {
+fn cancelled(state: &RunState) -> Next {
     Next::Record(Fact::Ended {
         end: End::Cancelled,
-        reason: "a person cancelled it".into(),
+        reason: state.why_cancelled(),
     })
 }
 
-fn failed(step: &StepId, why: &str) -> Next {
+pub(crate) fn failed(step: &StepId, why: &str) -> Next {
     Next::Record(Fact::Ended {
         end: End::Failed,
         reason: format!("step `{step}`: {why}"),
@@ -124,10 +130,10 @@ struct Doubt<'a> {
     crashed: bool,
 }
 
-struct Decision<'a> {
-    subject: Subject<'a>,
-    state: &'a RunState,
-    now: Now,
+pub(crate) struct Decision<'a> {
+    pub(crate) subject: Subject<'a>,
+    pub(crate) state: &'a RunState,
+    pub(crate) now: Now,
 }
 
 impl Decision<'_> {
@@ -138,7 +144,7 @@ impl Decision<'_> {
         };
         match &known.stage {
             Stage::Done | Stage::Skipped => None,
-            Stage::Open { fence } => Some(self.open(step, known, *fence)),
+            Stage::Open { fence } => Some(self.open(&step.id, known, *fence)),
             Stage::Unknown { at, error, crashed } => Some(self.unknown(
                 step,
                 known,
@@ -148,9 +154,9 @@ impl Decision<'_> {
                     crashed: *crashed,
                 },
             )),
-            _ if self.state.cancel => Some(cancelled()),
+            _ if self.state.cancel => Some(cancelled(self.state)),
             Stage::Refused { why } => Some(failed(&step.id, why)),
-            Stage::Asked { expires, .. } => Some(self.asked(step, *expires)),
+            Stage::Asked(asked) => Some(self.asked(step, asked)),
             _ if self.state.paused => Some(paused()),
             Stage::Failed {
                 at,
@@ -159,27 +165,22 @@ impl Decision<'_> {
                 after_ms,
             } => Some(self.after_failure(step, known, *at, error, *again, *after_ms)),
             Stage::Judged { since, again_at } => Some(self.judged(step, *since, *again_at)),
+            Stage::Held { until } => Some(self.held(step, *until)),
         }
     }
 
-    fn open(&self, step: &Step, known: &StepState, fence: Fence) -> Next {
-        let attempt = known.attempts;
+    pub(crate) fn open(&self, step: &StepId, known: &StepState, fence: Fence) -> Next {
+        let (step, attempt) = (step.clone(), known.attempts);
         if fence == self.now.fence {
-            Next::Act {
-                step: step.id.clone(),
-                attempt,
-            }
+            Next::Act { step, attempt }
         } else {
-            Next::Record(Fact::Interrupted {
-                step: step.id.clone(),
-                attempt,
-            })
+            Next::Record(Fact::Interrupted { step, attempt })
         }
     }
 
     fn untouched(&self, step: &Step) -> Next {
         if self.state.cancel {
-            return cancelled();
+            return cancelled(self.state);
         }
         if self.state.paused {
             return paused();
@@ -207,7 +208,7 @@ impl Decision<'_> {
         condition.holds(&self.context())
     }
 
-    fn context(&self) -> Context<'_> {
+    pub(crate) fn context(&self) -> Context<'_> {
         context(self.subject, self.state, self.now.at)
     }
 
@@ -217,35 +218,12 @@ impl Decision<'_> {
                 self.require(step, spec, self.now.at)
             }
             Work::Action(spec) if spec.kind == ActionKind::Approve => self.ask(step, spec),
-            _ => Next::Start {
-                step: step.id.clone(),
-                attempt: 1,
-            },
-        }
-    }
-
-    fn ask(&self, step: &Step, spec: &ActionSpec) -> Next {
-        let options = match spec.options.render(&self.context()) {
-            Ok(options) => options,
-            Err(error) => return failed(&step.id, &error.to_string()),
-        };
-        let text = text_option(&options, "text").unwrap_or_default().to_owned();
-        Next::Record(Fact::Asked {
-            step: step.id.clone(),
-            hash: ContentHash::of(text.as_bytes()),
-            text,
-            expires: millis_option(&options, "expires").map(|ms| self.now.at.plus_millis(ms)),
-        })
-    }
-
-    fn asked(&self, step: &Step, expires: Option<Timestamp>) -> Next {
-        match expires {
-            Some(moment) if moment <= self.now.at => {
-                failed(&step.id, "nobody answered in time, which counts as no")
-            }
-            _ => Next::Wait {
-                until: expires,
-                why: format!("step `{}` waits for a person", step.id),
+            _ => match step.policy.hold_ms {
+                Some(millis) => self.hold(step, millis),
+                None => Next::Start {
+                    step: step.id.clone(),
+                    attempt: 1,
+                },
             },
         }
     }
@@ -431,11 +409,11 @@ fn after_tries(error: &str, tries: u32) -> String {
     }
 }
 
-fn text_option<'a>(options: &'a Value, name: &str) -> Option<&'a str> {
+pub(crate) fn text_option<'a>(options: &'a Value, name: &str) -> Option<&'a str> {
     options.get(name).and_then(Value::as_str)
 }
 
-fn millis_option(options: &Value, name: &str) -> Option<i64> {
+pub(crate) fn millis_option(options: &Value, name: &str) -> Option<i64> {
     options.get(name).and_then(Value::as_i64)
 }
 

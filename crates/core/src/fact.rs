@@ -3,6 +3,7 @@
 use crate::Value;
 use crate::effect::EffectKey;
 use crate::ids::{ContentHash, EventKey, Fence, Generation, RunId, StepId};
+use crate::question::{Answer, Question};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -89,6 +90,9 @@ pub const BY_PROBE: &str = "probe";
 /// Who settled: the rule that the author wrote.
 pub const BY_RULE: &str = "on_unknown";
 
+/// Who cancelled: a release that is older than the one which started the run.
+pub const BY_OLDER_RELEASE: &str = "older release";
+
 /// What a person asks of a run; the holder sees it at its next commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -101,6 +105,8 @@ pub enum Request {
     Resume,
     /// Do it all once more: the first fact of a run of the next generation.
     Rerun,
+    /// Do it: the first fact of a run that a person started.
+    Start,
     /// Take back what it did. The run has ended; another one does it.
     Undo,
 }
@@ -206,6 +212,13 @@ pub enum Fact {
         /// What it said.
         answer: String,
     },
+    /// A step is to be done, and is held until then.
+    Held {
+        /// The step.
+        step: StepId,
+        /// Until when.
+        until: Timestamp,
+    },
     /// A condition was judged.
     Judged {
         /// The step.
@@ -222,26 +235,17 @@ pub enum Fact {
     Asked {
         /// The step.
         step: StepId,
-        /// The text shown.
-        text: String,
-        /// Its hash, which an answer is bound to.
-        hash: ContentHash,
-        /// When the question expires and counts as rejected.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        expires: Option<Timestamp>,
+        /// What.
+        #[serde(flatten)]
+        question: Question,
     },
     /// A person answered.
     Answered {
         /// The step.
         step: StepId,
-        /// Yes or no.
-        approved: bool,
-        /// Who.
-        by: String,
-        /// What they said.
-        note: String,
-        /// The hash of the text that they saw.
-        hash: ContentHash,
+        /// What.
+        #[serde(flatten)]
+        answer: Answer,
     },
     /// An unknown attempt was settled.
     Settled {

@@ -8,6 +8,7 @@
 )]
 
 pub mod action;
+mod asking;
 pub mod backoff;
 pub mod decide;
 pub mod effect;
@@ -17,6 +18,8 @@ pub mod ids;
 pub mod items;
 pub mod ledger;
 pub mod limits;
+pub mod people;
+pub mod question;
 pub mod records;
 pub mod run;
 pub mod source;

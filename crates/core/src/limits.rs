@@ -48,6 +48,22 @@ pub const RETRY_WAIT_MS: i64 = 7 * 24 * 3600 * 1000;
 pub const JUDGE_EVERY_MS: i64 = 1000;
 /// Most releases of an environment whose order is remembered.
 pub const RELEASES: usize = 1000;
+/// Shortest time between two messages about one question, in milliseconds.
+pub const REMIND_EVERY_MS: i64 = 60 * 1000;
+/// Most reminders of one question to one person.
+pub const REMINDERS: u32 = 20;
+/// Most people who are told of one question.
+pub const TOLD: usize = 50;
+/// Most things to be ticked in one question.
+pub const TICKS: usize = 20;
+/// Longest text of a question, and of a thing to be ticked, in bytes.
+pub const QUESTION_BYTES: usize = 16 * 1024;
+/// Longest note or reason that a person gives, in bytes.
+pub const NOTE_BYTES: usize = 4 * 1024;
+/// Most people of a project.
+pub const PEOPLE: usize = 1000;
+/// Longest time that a step is held, in milliseconds (a year).
+pub const HOLD_MS: i64 = 366 * 24 * 3600 * 1000;
 /// Shortest time between two ticks of `every`, in milliseconds.
 pub const TICK_EVERY_MS: i64 = 1000;
 /// Claims without progress after which a run is quarantined.

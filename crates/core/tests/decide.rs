@@ -33,6 +33,9 @@ proptest! {
             let times = world.times_done(&step.id);
             prop_assert!(times <= 1 || world.may_repeat(step), "{} {times} times", step.id);
         }
+        for (message, times) in world.messages() {
+            prop_assert!(times <= 1, "{message} {times} times");
+        }
     }
 
     #[test]
@@ -67,7 +70,7 @@ proptest! {
             _ => facts.swap(place, other),
         }
         if let Ok(state) = RunState::fold(&facts) {
-            let subject = Subject { event: &world.event, run: &world.run_value };
+            let subject = Subject { event: &world.event, run: &world.run_value, people: &world.people };
             let now = Now { at: world.now, fence: Fence(99) };
             prop_assert_eq!(
                 decide(&task, subject, &state, now),
@@ -227,6 +230,7 @@ fn time_is_only_what_is_handed_in() {
     let subject = Subject {
         event: &world.event,
         run: &world.run_value,
+        people: &world.people,
     };
     let now = Now {
         at: Timestamp(5),

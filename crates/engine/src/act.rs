@@ -56,9 +56,12 @@ impl Runner {
         step: &StepId,
     ) -> Result<Attempted, LedgerError> {
         let found = task.and_then(|t| find(t, step));
-        let (Some(found), Some(call)) =
-            (found, found.and_then(|s| job.call(s, &self.ledger.name())))
-        else {
+        let (Some(found), Some(call)) = (
+            &found,
+            found
+                .as_deref()
+                .and_then(|s| job.call(s, &self.ledger.name())),
+        ) else {
             return Err(LedgerError::Invalid(format!(
                 "run {} has no open step `{step}`",
                 job.row.id
@@ -100,8 +103,10 @@ impl Runner {
         at: Timestamp,
     ) -> Result<Option<Todo>, LedgerError> {
         let found = find(task, step);
-        let call = found.and_then(|s| job.call(s, &self.ledger.name()));
-        let answer = match (found.map(|s| &s.work), &call) {
+        let call = found
+            .as_deref()
+            .and_then(|s| job.call(s, &self.ledger.name()));
+        let answer = match (found.as_deref().map(|s| &s.work), &call) {
             (Some(Work::Action(spec)), Some(call)) => match self.action(spec.kind) {
                 Ok(_) => self.look_up(spec.kind, call).await,
                 Err(error) => Probe::CannotTell(error),
@@ -261,10 +266,17 @@ impl Runner {
         let offer = Offer {
             parent: Some(job.row.id),
             depth,
+            started: started(job),
             ..Offer::call(called)
         };
         Ok((self.intake.unit(offer)?, output))
     }
+}
+
+/// Who started a run has started what it calls.
+fn started(job: &Job) -> Option<(String, String)> {
+    let starter = job.state.starter.clone()?;
+    Some((starter, format!("run {} calls it", job.row.id)))
 }
 
 impl Ending {

@@ -10,6 +10,8 @@ use oncely_core::effect::{Direction, Identity};
 use oncely_core::fact::{End, Fact, Repeat};
 use oncely_core::ids::StepId;
 use oncely_core::ledger::{Held, LedgerError};
+use oncely_core::question::{Notice, Question};
+use oncely_core::run::Stage;
 use oncely_core::task::{ActionSpec, Items, Step, Task, Work};
 use oncely_core::time::Timestamp;
 use oncely_core::{Value, limits};
@@ -133,9 +135,20 @@ impl Runner {
             let repeat = repeat.unwrap_or(Repeat::AskFirst);
             return Ok(intent(step, attempt, job, None, repeat, key));
         }
+        if let Some(notice) = Notice::parse(step) {
+            let call = message(job, &notice)?;
+            return Ok(intent(
+                step,
+                attempt,
+                job,
+                Some(call),
+                Repeat::AskFirst,
+                key,
+            ));
+        }
         let (call, repeat) = match &found.work {
             Work::Each(each) => (self.each_call(job, &each.items, at)?, Repeat::Safe),
-            Work::Action(spec) => self.action_call(job, found, spec, &key, at)?,
+            Work::Action(spec) => self.action_call(job, &found, spec, &key, at)?,
         };
         Ok(intent(step, attempt, job, Some(call), repeat, key))
     }
@@ -215,6 +228,27 @@ impl Runner {
         self.go_on(opened.job, Some(opened.task), Todo::Act(step))
             .await
     }
+}
+
+/// What a message about a question says, and to whom. The link in it is made when it is sent: who
+/// reads the ledger cannot answer in somebody's name.
+fn message(job: &Job, notice: &Notice) -> Result<Value, String> {
+    let stage = job.state.steps.get(&notice.step).map(|s| &s.stage);
+    let Some(Stage::Asked(asked)) = stage else {
+        return Err("nobody is asked any more".into());
+    };
+    let Question {
+        text,
+        tick,
+        hash,
+        expires,
+        ..
+    } = &asked.question;
+    Ok(serde_json::json!({
+        "to": notice.told.person, "via": notice.told.via, "nth": notice.nth,
+        "step": notice.step, "question": notice.question,
+        "text": text, "tick": tick, "hash": hash, "expires": expires,
+    }))
 }
 
 fn intent(

@@ -11,6 +11,7 @@ use oncely_core::ids::{Environment, HolderId, RunId, TaskId};
 use oncely_core::ledger::{
     Change, Claim, Guard, Held, Leased, Ledger, LedgerError, Op, RENEW_EVERY, RunRef, Unit, What,
 };
+use oncely_core::people::Roster;
 use oncely_core::run::RunStatus;
 use oncely_core::time::{Clock, Timestamp};
 use std::collections::HashMap;
@@ -35,6 +36,8 @@ pub struct EngineConfig {
     pub held: usize,
     /// How long steps may go on once the process was told to stop.
     pub grace: Duration,
+    /// Whom questions are put to.
+    pub people: Arc<Roster>,
 }
 
 impl EngineConfig {
@@ -48,6 +51,7 @@ impl EngineConfig {
             acting_per_task: 16,
             held: 2048,
             grace: Duration::from_secs(20),
+            people: Arc::default(),
         }
     }
 }
@@ -219,6 +223,7 @@ impl Engine {
             stop: stop.clone(),
             slots: Slots::new(&config),
             root: config.root.clone(),
+            people: Arc::clone(&config.people),
         });
         Arc::new(Self {
             runner,

@@ -35,6 +35,8 @@ pub struct Offer {
     pub skip: Option<String>,
     /// Who asked for a further time round, and why.
     pub rerun: Option<(String, String)>,
+    /// Who started it, and how, where a person did.
+    pub started: Option<(String, String)>,
 }
 
 impl Offer {
@@ -51,6 +53,7 @@ impl Offer {
             depth: 0,
             skip: None,
             rerun: None,
+            started: None,
         }
     }
 
@@ -97,6 +100,13 @@ impl Offer {
             rerun: Some(("oncely run".into(), reason)),
             ..self
         }
+    }
+
+    /// The same, started by a person.
+    #[must_use]
+    pub fn started_by(self, by: &str, reason: &str) -> Self {
+        let started = Some((by.to_owned(), reason.to_owned()));
+        Self { started, ..self }
     }
 
     /// What a `call` step asks for.
@@ -266,8 +276,9 @@ impl Intake {
                 RunStatus::Pending
             },
         };
+        let by_person = offer.rerun.is_some() || offer.started.is_some();
         let limited = admission.lane.is_some() || known.task.limits.running.is_some();
-        let mut opened = if offer.skip.is_some() || limited || offer.rerun.is_some() {
+        let mut opened = if offer.skip.is_some() || limited || by_person {
             None
         } else {
             open(held(&admission), offer.data, &known)
@@ -275,19 +286,10 @@ impl Intake {
         admission.claimed = opened.is_some();
         let mut ops = Vec::with_capacity(4);
         ops.push(Op::Admit(admission));
+        ops.extend(
+            asked_for(offer.started, offer.rerun).map(|(what, who)| requested(what, who, at)),
+        );
         ops.extend(offer.skip.map(|reason| skipped(reason, at)));
-        if let Some((by, reason)) = offer.rerun {
-            let facts = vec![Fact::Requested {
-                what: Request::Rerun,
-                by,
-                reason,
-            }];
-            ops.push(Op::Facts {
-                run: RunRef::New,
-                at,
-                facts,
-            });
-        }
         if let Some(opened) = &mut opened {
             let facts = std::mem::take(&mut opened.job.pending);
             self.begin(&mut ops, facts, &known, at);
@@ -312,6 +314,28 @@ impl Intake {
             due: None,
             keep: true,
         });
+    }
+}
+
+/// The first fact of a run that a person asked for. Who starts what goes forward again has started
+/// it.
+fn asked_for(
+    started: Option<(String, String)>,
+    rerun: Option<(String, String)>,
+) -> Option<(Request, (String, String))> {
+    match (rerun, started) {
+        (Some((_, why)), Some((by, _))) => Some((Request::Rerun, (by, why))),
+        (Some(who), None) => Some((Request::Rerun, who)),
+        (None, started) => started.map(|who| (Request::Start, who)),
+    }
+}
+
+/// Who asked for the run that is being admitted, and why: its first fact.
+fn requested(what: Request, (by, reason): (String, String), at: Timestamp) -> Op {
+    Op::Facts {
+        run: RunRef::New,
+        at,
+        facts: vec![Fact::Requested { what, by, reason }],
     }
 }
 

@@ -7,6 +7,7 @@ use oncely_core::decide::{DEFAULT_TIMEOUT, Now, Subject, context};
 use oncely_core::fact::{End, Fact, Recorded};
 use oncely_core::ids::{Fence, StepId};
 use oncely_core::ledger::{Held, LedgerError, RunRow};
+use oncely_core::people::{NOBODY, Roster};
 use oncely_core::run::{RunState, RunStatus};
 use oncely_core::task::{ActionKind, Step, Task, Work};
 use oncely_core::template::Context;
@@ -97,10 +98,12 @@ impl Job {
         }
     }
 
-    pub(crate) fn subject(&self) -> Subject<'_> {
+    /// What is decided about, where questions may be put to these people.
+    pub(crate) fn subject<'s>(&'s self, people: &'s Roster) -> Subject<'s> {
         Subject {
             event: &self.event,
             run: &self.run,
+            people,
         }
     }
 
@@ -112,7 +115,7 @@ impl Job {
     }
 
     pub(crate) fn context(&self, at: Timestamp) -> Context<'_> {
-        context(self.subject(), &self.state, at)
+        context(self.subject(&NOBODY), &self.state, at)
     }
 
     /// Adds a fact to the state and to what is to be committed.

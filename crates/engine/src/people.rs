@@ -4,10 +4,12 @@
 use crate::ask::Ask;
 use oncely_core::Value;
 use oncely_core::fact::{Fact, Request, Settlement};
-use oncely_core::ids::{ContentHash, RunId, StepId};
+use oncely_core::ids::{RunId, StepId};
 use oncely_core::ledger::{Guard, Ledger, LedgerError, Op, RunRef, RunRow, Unit, UnitResult};
+use oncely_core::people::Roster;
+use oncely_core::question::{Notice, Refusal};
 use oncely_core::run::{RunState, RunStatus, Stage};
-use oncely_core::time::Clock;
+use oncely_core::time::{Clock, Timestamp};
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ pub enum PeopleError {
     NoRun(RunId),
     /// It cannot be done to the run as it stands; says why and what can.
     Cannot(String),
+    /// An answer that does not count.
+    Refused(RunId, Refusal),
     /// The ledger does not answer.
     Ledger(LedgerError),
 }
@@ -30,6 +34,11 @@ impl fmt::Display for PeopleError {
                 "there is no run {id} in this ledger. `oncely runs` lists them."
             ),
             Self::Cannot(why) => f.write_str(why),
+            Self::Refused(run, Refusal::OtherText) => write!(
+                f,
+                "the question of run {run} has changed since it was shown. Read it again."
+            ),
+            Self::Refused(run, refusal) => write!(f, "run {run}: {refusal}. Nothing was changed."),
             Self::Ledger(error) => error.fmt(f),
         }
     }
@@ -54,50 +63,25 @@ struct Act<'a> {
 pub struct People {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) roster: Arc<Roster>,
 }
 
 /// From a run as it stands: the answer to the person, and the fact to be recorded.
-type Decide<'d, T> = &'d (dyn Fn(&RunRow, &RunState) -> Result<(T, Fact), PeopleError> + Sync);
+pub(crate) type Decide<'d, T> =
+    &'d (dyn Fn(&RunRow, &RunState) -> Result<(T, Fact), PeopleError> + Sync);
 
 /// How often an act is tried again when the run changed meanwhile.
 pub(crate) const TRIES: u32 = 20;
 
 impl People {
-    /// Acts on this ledger.
+    /// Acts on this ledger, of these people.
     #[must_use]
-    pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> Self {
-        Self { ledger, clock }
-    }
-
-    /// Answers the question that a run waits with; `shown` is the hash of the text that was read.
-    ///
-    /// # Errors
-    /// When the run waits for nobody, or its text is another one.
-    pub async fn answer(
-        &self,
-        run: RunId,
-        approved: bool,
-        by: &str,
-        note: &str,
-        shown: Option<ContentHash>,
-    ) -> Result<StepId, PeopleError> {
-        let decide = |_: &RunRow, state: &RunState| {
-            let (step, hash) = question(run, state)?;
-            if shown.is_some_and(|shown| shown != hash) {
-                return Err(PeopleError::Cannot(format!(
-                    "the question of run {run} has changed since it was shown. Read it again."
-                )));
-            }
-            let fact = Fact::Answered {
-                step: step.clone(),
-                approved,
-                by: by.to_owned(),
-                note: note.to_owned(),
-                hash,
-            };
-            Ok((step, fact))
-        };
-        self.act(run, &decide).await
+    pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, roster: Arc<Roster>) -> Self {
+        Self {
+            ledger,
+            clock,
+            roster,
+        }
     }
 
     /// Says what became of an attempt that nobody knows about.
@@ -154,7 +138,11 @@ impl People {
         self.act(run, &decide).await
     }
 
-    async fn act<T>(&self, run: RunId, decide: Decide<'_, T>) -> Result<T, PeopleError> {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) async fn act<T>(&self, run: RunId, decide: Decide<'_, T>) -> Result<T, PeopleError> {
         for _ in 0..TRIES {
             let ask = Ask(&*self.ledger);
             let row = ask.run(run).await?.ok_or(PeopleError::NoRun(run))?;
@@ -193,22 +181,9 @@ impl People {
     }
 }
 
-fn question(run: RunId, state: &RunState) -> Result<(StepId, ContentHash), PeopleError> {
-    let asked = state.steps.iter().find_map(|(id, step)| match &step.stage {
-        Stage::Asked { hash, .. } => Some((id.clone(), *hash)),
-        _ => None,
-    });
-    match (asked, &state.ended) {
-        (Some(found), None) => Ok(found),
-        _ => Err(PeopleError::Cannot(format!(
-            "run {run} does not wait for a person. `oncely status` lists what does."
-        ))),
-    }
-}
-
 fn doubt(run: RunId, state: &RunState) -> Result<(StepId, u32), PeopleError> {
     let unknown = state.steps.iter().find_map(|(id, step)| match &step.stage {
-        Stage::Unknown { .. } => Some((id.clone(), step.attempts)),
+        Stage::Unknown { .. } if !Notice::is_id(id) => Some((id.clone(), step.attempts)),
         _ => None,
     });
     unknown.ok_or_else(|| {
@@ -246,6 +221,7 @@ fn askable(row: &RunRow, state: &RunState, what: Request) -> Result<(), PeopleEr
         Request::Undo => {
             format!("run {run} does not take itself back: an undo is a run of its own.")
         }
+        Request::Start => format!("run {run} has been started already."),
     };
     Err(PeopleError::Cannot(format!("{why} Nothing was changed.")))
 }

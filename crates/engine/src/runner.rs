@@ -7,13 +7,18 @@ use crate::intake::Intake;
 use crate::job::{Job, Rest, Suspicion, status_of};
 use crate::record::Flushed;
 use crate::tasks::{Actions, Tasks};
+use oncely_core::Value;
 use oncely_core::decide::{Next, decide};
 use oncely_core::fact::{End, Fact};
 use oncely_core::ids::StepId;
 use oncely_core::ledger::{Held, Ledger, LedgerError};
+use oncely_core::people::Roster;
+use oncely_core::question::Notice;
 use oncely_core::run::RunStatus;
-use oncely_core::task::{ActionSpec, Step, Task, Work};
+use oncely_core::task::{ActionKind, ActionSpec, Policy, Step, Task, Work};
+use oncely_core::template::Node;
 use oncely_core::time::{Clock, Timestamp};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Everything that driving a run needs.
@@ -27,6 +32,8 @@ pub(crate) struct Runner {
     pub(crate) slots: Slots,
     /// The project's root: files that tasks read lie below it.
     pub(crate) root: std::path::PathBuf,
+    /// Whom questions are put to.
+    pub(crate) people: Arc<Roster>,
 }
 
 /// What is to be done with a run once what is pending is committed.
@@ -152,7 +159,7 @@ impl Runner {
             let Some(plan) = task.clone() else {
                 return Ok(self.ended(job));
             };
-            match decide(&plan, job.subject(), &job.state, job.now(at)) {
+            match decide(&plan, job.subject(&self.people), &job.state, job.now(at)) {
                 Next::Record(fact) => job.add(at, fact)?,
                 Next::Start { step, attempt } => {
                     if let Some(todo) = self.start(job, &plan, &step, attempt, at)? {
@@ -190,9 +197,21 @@ pub(crate) fn end(end: End, reason: &str) -> Fact {
     }
 }
 
-/// The step of this id.
-pub(crate) fn find<'t>(task: &'t Task, id: &StepId) -> Option<&'t Step> {
-    task.steps.iter().find(|step| step.id == *id)
+/// The step of this id. A message about a question is a step of its own, which no file holds.
+pub(crate) fn find<'t>(task: &'t Task, id: &StepId) -> Option<Cow<'t, Step>> {
+    if Notice::is_id(id) {
+        let notice = Step {
+            id: id.clone(),
+            policy: Policy::default(),
+            work: Work::Action(ActionSpec::new(
+                ActionKind::Approve,
+                Node::Fixed(Value::Null),
+            )),
+        };
+        return Some(Cow::Owned(notice));
+    }
+    let step = task.steps.iter().find(|step| step.id == *id);
+    step.map(Cow::Borrowed)
 }
 
 /// Every action of a task, those of `do` blocks too.

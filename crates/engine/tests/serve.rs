@@ -294,7 +294,6 @@ async fn an_answer_counts_for_the_text_that_was_shown(stage: Stage) {
     let (yes, no) = (asked(&process, "yes").await, asked(&process, "no").await);
     let other = Some(ContentHash::of(b"Send 8?"));
     let error = process
-        .people
         .answer(yes, true, "ann", "", other)
         .await
         .unwrap_err();
@@ -303,14 +302,9 @@ async fn an_answer_counts_for_the_text_that_was_shown(stage: Stage) {
         "{error}"
     );
     let shown = Some(ContentHash::of(b"Send 7?"));
-    process
-        .people
-        .answer(yes, true, "ann", "", shown)
-        .await
-        .unwrap();
+    process.answer(yes, true, "ann", "", shown).await.unwrap();
     assert_eq!(process.drive(yes).await, Rest::Ended(RunStatus::Done));
     process
-        .people
         .answer(no, false, "bob", "too late", shown)
         .await
         .unwrap();
@@ -321,13 +315,7 @@ async fn an_answer_counts_for_the_text_that_was_shown(stage: Stage) {
             .await
             .contains("rejected by bob: too late")
     );
-    assert!(
-        process
-            .people
-            .answer(no, true, "ann", "", shown)
-            .await
-            .is_err()
-    );
+    assert!(process.answer(no, true, "ann", "", shown).await.is_err());
     assert_eq!(kit.command.count(), 1);
 }
 
@@ -336,7 +324,7 @@ async fn nobody_in_time_is_no(stage: Stage) {
     let process = stage.process(&[task(ASK)], &kit);
     let run = asked(&process, "k").await;
     stage.clock.advance(10_000);
-    let late = process.people.answer(run, true, "ann", "", None).await;
+    let late = process.answer(run, true, "ann", "", None).await;
     assert!(late.unwrap_err().to_string().contains("expired"));
     assert_eq!(process.drive(run).await, Rest::Ended(RunStatus::Failed));
     assert_eq!(kit.command.count(), 0);

@@ -337,7 +337,6 @@ async fn a_run_that_begun_outlives_its_task_file(stage: Stage) {
     process.tasks.replace([]);
     let hash = oncely_core::ids::ContentHash::of(b"Go?");
     process
-        .people
         .answer(run, true, "ann", "", Some(hash))
         .await
         .unwrap();
@@ -384,7 +383,6 @@ async fn looking_at_a_waiting_run_is_no_crash(stage: Stage) {
     }
     let hash = oncely_core::ids::ContentHash::of(b"Go?");
     process
-        .people
         .answer(run, true, "ann", "", Some(hash))
         .await
         .unwrap();

@@ -312,6 +312,9 @@ pub(crate) struct Answer {
     /// What is to be remembered with the answer
     #[arg(long, default_value = "")]
     pub(crate) note: String,
+    /// Tick a thing of the question, by its number, or `all`; a yes needs all of them
+    #[arg(long, value_name = "N")]
+    pub(crate) tick: Vec<String>,
     /// Who answers; default: the user of this shell. It is claimed, not proved
     #[arg(long)]
     pub(crate) by: Option<String>,

@@ -7,9 +7,11 @@ use crate::services::{EmailSection, EmailSettings, SlackSection};
 use oncely_actions::SlackApi;
 use oncely_core::ids::Environment;
 use oncely_core::ledger::LEASE;
+use oncely_core::people::{Person, Roster};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The name of the file at the root of a project.
@@ -41,6 +43,7 @@ pub(crate) struct Config {
     pub(crate) put_allow: Vec<PathBuf>,
     pub(crate) email: EmailSettings,
     pub(crate) slack: Sourced<SlackApi>,
+    pub(crate) people: Sourced<Arc<Roster>>,
     pub(crate) acting: Sourced<usize>,
     pub(crate) acting_per_task: Sourced<usize>,
     pub(crate) grace: Sourced<Duration>,
@@ -73,6 +76,7 @@ struct File {
     email: EmailSection,
     #[serde(default)]
     slack: SlackSection,
+    people: Option<BTreeMap<String, PersonSection>>,
     #[serde(default)]
     limits: Limits,
 }
@@ -94,6 +98,17 @@ struct Http {
 struct Put {
     #[serde(default)]
     allow: Vec<PathBuf>,
+}
+
+/// A person, as they are written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PersonSection {
+    user: Option<String>,
+    email: Option<String>,
+    slack: Option<String>,
+    #[serde(default)]
+    roles: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -150,6 +165,7 @@ impl Config {
                 .collect(),
             email: file.email.settings(&root)?,
             slack: file.slack.api()?,
+            people: people(file.people)?,
             acting: Sourced {
                 from: from_file(file.limits.acting.is_some()),
                 value: file.limits.acting.unwrap_or(64).clamp(1, 10_000),
@@ -180,6 +196,35 @@ impl Config {
     pub(crate) fn tasks_folder(&self) -> PathBuf {
         self.root.join(&self.tasks.value)
     }
+}
+
+/// Whom questions can be put to.
+fn people(
+    section: Option<BTreeMap<String, PersonSection>>,
+) -> Result<Sourced<Arc<Roster>>, Failure> {
+    let from = if section.is_some() { FILE } else { "default" };
+    let people = section.unwrap_or_default().into_iter();
+    let people = people.map(|(name, p)| {
+        let PersonSection {
+            user,
+            email,
+            slack,
+            roles,
+        } = p;
+        let person = Person {
+            user,
+            email,
+            slack,
+            roles,
+        };
+        (name, person)
+    });
+    let roster = Roster::new(people.collect())
+        .map_err(|why| Failure::usage(format!("{FILE}, people: {why}. Nothing was run.")))?;
+    Ok(Sourced {
+        value: Arc::new(roster),
+        from: from.into(),
+    })
 }
 
 /// A name that nobody mistypes into another one: a new environment does everything anew.

@@ -100,6 +100,7 @@ impl House {
             acting: self.config.acting.value,
             acting_per_task: self.config.acting_per_task.value,
             grace: self.config.grace.value,
+            people: Arc::clone(&self.config.people.value),
             ..EngineConfig::new(environment, self.config.root.clone())
         };
         let folder = self.config.clone();

@@ -6,7 +6,7 @@ use oncely_core::ids::TaskId;
 use oncely_core::ledger::FileMark;
 use oncely_core::limits;
 use oncely_core::task::{
-    Bundle, Diagnostic, Problem, Task, files_of, is_task_file, load_all, read_text,
+    Answerer, Bundle, Diagnostic, Problem, Task, files_of, is_task_file, load_all, read_text,
 };
 use oncely_engine::Known;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +33,8 @@ pub(crate) struct Loaded {
     pub(crate) marks: Vec<FileMark>,
     pub(crate) problems: Vec<(Diagnostic, String)>,
     pub(crate) files: usize,
+    /// Whom the tasks name to answer their questions.
+    pub(crate) answerers: Vec<Answerer>,
     /// Files that task files name and that their text includes, also those that are missing.
     pub(crate) named: BTreeSet<String>,
 }
@@ -158,6 +160,7 @@ pub(crate) fn load_beside(config: &Config, others: Vec<Bundle>) -> Result<Loaded
         loaded.problems.push((problem, source));
     }
     let stats: BTreeMap<&str, _> = files.iter().map(|f| (f.path.as_str(), f.stat)).collect();
+    loaded.answerers = read.answerers;
     for task in read.tasks {
         let bundle = texts.get(task.path.as_str()).map(|b| (*b).clone());
         let (Some(bundle), Some(stat)) = (bundle, stats.get(task.path.as_str())) else {

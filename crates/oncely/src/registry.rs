@@ -6,7 +6,7 @@ use crate::house::House;
 use oncely_actions::{
     Allowed, CallTask, Command, CommandConfig, Database, Email, EmailConfig, Http, HttpConfig,
     Predict, PredictConfig, Put, PutConfig, Secrets, Slack, SlackConfig, Sql, SqlConfig,
-    Supervisor,
+    Supervisor, Tell,
 };
 use oncely_core::action::Action;
 use oncely_core::source::Source;
@@ -34,6 +34,7 @@ pub(crate) struct Registry {
     slack: Arc<dyn Action>,
     predict: Arc<dyn Action>,
     call: Arc<dyn Action>,
+    tell: Arc<dyn Action>,
 }
 
 impl Registry {
@@ -49,7 +50,26 @@ impl Registry {
         let allowed =
             allowed.map_err(|e| Failure::usage(format!("oncely.toml, http.allow: {e}")))?;
         let data = config.data();
+        let email: Arc<dyn Action> = Arc::new(Email::new(EmailConfig {
+            server: config.email.server.clone(),
+            from: config.email.from.clone(),
+            root: config.root.clone(),
+            sources: vec![data.join("spool")],
+            secrets: Arc::clone(&secrets),
+        }));
+        let slack: Arc<dyn Action> = Arc::new(Slack::new(SlackConfig {
+            api: config.slack.value.clone(),
+            allowed: allowed.clone(),
+            secrets: Arc::clone(&secrets),
+        }));
         Ok(Self {
+            tell: Arc::new(Tell {
+                people: Arc::clone(&config.people.value),
+                email: Arc::clone(&email),
+                slack: Arc::clone(&slack),
+            }),
+            email,
+            slack,
             command: Arc::new(Command::new(CommandConfig {
                 root: config.root.clone(),
                 scripts: data.join("scripts"),
@@ -57,18 +77,6 @@ impl Registry {
                     program: PathBuf::from("/proc/self/exe"),
                     args: vec![SUPERVISE.into()],
                 },
-                secrets: Arc::clone(&secrets),
-            })),
-            email: Arc::new(Email::new(EmailConfig {
-                server: config.email.server.clone(),
-                from: config.email.from.clone(),
-                root: config.root.clone(),
-                sources: vec![data.join("spool")],
-                secrets: Arc::clone(&secrets),
-            })),
-            slack: Arc::new(Slack::new(SlackConfig {
-                api: config.slack.value.clone(),
-                allowed: allowed.clone(),
                 secrets: Arc::clone(&secrets),
             })),
             http: Arc::new(Http::new(HttpConfig { allowed, secrets })),
@@ -101,8 +109,10 @@ impl Actions for Registry {
             ActionKind::Slack => &self.slack,
             ActionKind::Predict => &self.predict,
             ActionKind::Call => &self.call,
-            // Decisions, made by the core.
-            ActionKind::Require | ActionKind::Approve => return None,
+            // What is asked the core decides; what is left to do is to tell those who may answer.
+            ActionKind::Approve => &self.tell,
+            // A decision, made by the core.
+            ActionKind::Require => return None,
         };
         Some(Arc::clone(action))
     }

@@ -7,6 +7,7 @@ use crate::Value;
 use crate::effect::EffectKey;
 use crate::fact::{Outcome, Repeat};
 use crate::ids::{Fence, StepId};
+use crate::question::Notice;
 use crate::time::Timestamp;
 
 impl RunState {
@@ -47,9 +48,11 @@ impl RunState {
         }
         if let Some(state) = known {
             may_try_again(step, state, at, repeat, key)?;
-        } else if call.is_none() {
+        }
+        if made == 0 && call.is_none() {
             return Err(format!("the first attempt of step `{step}` has no call"));
         }
+        self.may_tell(step)?;
         let entry = self
             .steps
             .entry(step.clone())
@@ -83,7 +86,7 @@ impl RunState {
         match outcome {
             Outcome::Done { output } => {
                 state.in_doubt = false;
-                self.outputs.insert(step.to_string(), output.clone());
+                self.keep_output(step, output);
             }
             Outcome::Failed {
                 again, after_ms, ..
@@ -99,6 +102,24 @@ impl RunState {
             }
         }
         Ok(())
+    }
+
+    /// A message about a question is sent while the question waits for its answer.
+    fn may_tell(&self, id: &StepId) -> Folded {
+        let Some(notice) = Notice::parse(id) else {
+            return Ok(());
+        };
+        match self.steps.get(&notice.step).map(|s| &s.stage) {
+            Some(Stage::Asked(asked)) if asked.seq == notice.question => Ok(()),
+            _ => Err(format!("`{id}` tells of a question that nobody asks")),
+        }
+    }
+
+    /// What later steps read. Nothing reads what became of a message about a question.
+    pub(super) fn keep_output(&mut self, step: &StepId, output: &Value) {
+        if Notice::parse(step).is_none() {
+            self.outputs.insert(step.to_string(), output.clone());
+        }
     }
 
     pub(super) fn close(

@@ -3,7 +3,8 @@
 use super::fold::{Folded, RunState};
 use super::step::{Stage, StepState};
 use crate::fact::{BY_PROBE, BY_RULE, Settlement};
-use crate::ids::{ContentHash, StepId};
+use crate::ids::StepId;
+use crate::question::Answer;
 use crate::time::Timestamp;
 
 impl RunState {
@@ -35,33 +36,20 @@ impl RunState {
         Ok(())
     }
 
-    /// No answer by the time a question expires counts as no, also while nobody was looking.
-    pub(super) fn in_time(&self, at: Timestamp, step: &StepId) -> Folded {
-        match self.steps.get(step).map(|s| &s.stage) {
-            Some(Stage::Asked {
-                expires: Some(moment),
-                ..
-            }) if *moment <= at => Err(format!("the question of step `{step}` has expired")),
-            _ => Ok(()),
-        }
-    }
-
-    pub(super) fn answer(
-        &mut self,
-        step: &StepId,
-        approved: bool,
-        by: &str,
-        note: &str,
-        hash: ContentHash,
-    ) -> Folded {
-        let Some(Stage::Asked { hash: asked, .. }) = self.steps.get(step).map(|s| &s.stage) else {
+    /// Whether the answer counts is for the question to say, whatever way it came.
+    pub(super) fn answer(&mut self, at: Timestamp, step: &StepId, answer: &Answer) -> Folded {
+        let Some(Stage::Asked(asked)) = self.steps.get(step).map(|s| &s.stage) else {
             return Err(format!("step `{step}` is not waiting for an answer"));
         };
-        if *asked != hash {
-            return Err(format!("the answer to step `{step}` is to another text"));
-        }
-        let stage = if approved {
-            let output = serde_json::json!({ "approved": true, "by": by, "note": note });
+        asked
+            .question
+            .judge(answer, self.starter.as_deref(), at)
+            .map_err(|refusal| refusal.to_string())?;
+        let Answer { by, note, .. } = answer;
+        let stage = if answer.approved {
+            let output = serde_json::json!({
+                "approved": true, "by": by, "note": note, "ticked": answer.ticked,
+            });
             self.outputs.insert(step.to_string(), output);
             Stage::Done
         } else {
@@ -86,7 +74,7 @@ impl RunState {
         match settlement {
             Settlement::Happened { output } => {
                 state.stage = Stage::Done;
-                self.outputs.insert(step.to_string(), output.clone());
+                self.keep_output(step, output);
             }
             Settlement::DidNotHappen => {
                 state.stage = Stage::Failed {

@@ -53,6 +53,8 @@ pub(super) fn may_try_again(
     }
     match &state.stage {
         Stage::Failed { again: true, .. } => Ok(()),
+        Stage::Held { until } if *until <= at => Ok(()),
+        Stage::Held { .. } => Err(format!("step `{step}` is held")),
         Stage::Failed { .. } => Err(format!("step `{step}` failed for good")),
         Stage::Unknown { .. } if declared_harmless(state, at, repeat) => Ok(()),
         Stage::Unknown { .. } => Err(format!(

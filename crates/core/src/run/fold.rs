@@ -1,8 +1,8 @@
 //! The fold: each fact changes the state, or cannot follow.
 
-use super::step::{Advice, Stage, StepState};
+use super::step::{Advice, Asked, Stage, StepState};
 use crate::Value;
-use crate::fact::{End, Fact, Recorded, Request, Undoing};
+use crate::fact::{BY_OLDER_RELEASE, End, Fact, Recorded, Request, Undoing};
 use crate::ids::{ContentHash, RunId, StepId};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
@@ -42,8 +42,12 @@ pub struct RunState {
     pub steps: BTreeMap<StepId, StepState>,
     /// Outputs of done steps, by step: what templates read under `steps`.
     pub outputs: serde_json::Map<String, Value>,
+    /// Who started it, where that was a person.
+    pub starter: Option<String>,
     /// A person asked to end it.
     pub cancel: bool,
+    /// Who asked to end it, and why.
+    pub cancelled_by: Option<(String, String)>,
     /// A person asked to hold it.
     pub paused: bool,
     /// How and why it ended.
@@ -92,6 +96,17 @@ impl RunState {
             .map(|(id, _)| id)
     }
 
+    /// Why it ends, once it was asked to.
+    #[must_use]
+    pub fn why_cancelled(&self) -> String {
+        match &self.cancelled_by {
+            Some((by, reason)) if by == BY_OLDER_RELEASE => reason.clone(),
+            Some((by, reason)) if !reason.is_empty() => format!("{by} cancelled it: {reason}"),
+            Some((by, _)) => format!("{by} cancelled it"),
+            None => "a person cancelled it".into(),
+        }
+    }
+
     fn transition(&mut self, at: Timestamp, fact: &Fact) -> Folded {
         if self.ended.is_some() {
             return self.after_end(fact);
@@ -123,29 +138,18 @@ impl RunState {
                 message,
                 again_at,
             } => self.judge(at, step, *held, message, *again_at),
-            Fact::Asked {
-                step,
-                text,
-                hash,
-                expires,
-            } => {
-                let stage = Stage::Asked {
-                    text: text.clone(),
-                    hash: *hash,
-                    expires: *expires,
+            Fact::Held { step, until } => {
+                self.fresh(step, StepState::new(Stage::Held { until: *until }))
+            }
+            Fact::Asked { step, question } => {
+                let asked = Asked {
+                    question: question.clone(),
+                    seq: self.seq,
+                    at,
                 };
-                self.fresh(step, StepState::new(stage))
+                self.fresh(step, StepState::new(Stage::Asked(asked)))
             }
-            Fact::Answered {
-                step,
-                approved,
-                by,
-                note,
-                hash,
-            } => {
-                self.in_time(at, step)?;
-                self.answer(step, *approved, by, note, *hash)
-            }
+            Fact::Answered { step, answer } => self.answer(at, step, answer),
             Fact::Settled {
                 step,
                 attempt,
@@ -157,9 +161,9 @@ impl RunState {
                 self.told_to_go_on(step, by);
                 Ok(())
             }
-            Fact::Requested { what, .. } => self.request(*what),
             Fact::Undoes(undoing) => self.undo(undoing),
             Fact::Undone { .. } => Err("the run has not ended".into()),
+            Fact::Requested { what, by, reason } => self.request(*what, by, reason),
             Fact::Ended { end, reason } => self.end(*end, reason),
         }
     }
@@ -230,7 +234,7 @@ impl RunState {
         self.steps.retain(|_, s| {
             !matches!(
                 s.stage,
-                Stage::Refused { .. } | Stage::Judged { .. } | Stage::Asked { .. }
+                Stage::Refused { .. } | Stage::Judged { .. } | Stage::Asked(_)
             )
         });
         for step in self.steps.values_mut() {
@@ -249,21 +253,27 @@ impl RunState {
         }
     }
 
-    fn request(&mut self, what: Request) -> Folded {
+    fn request(&mut self, what: Request, by: &str, reason: &str) -> Folded {
         match what {
             Request::Cancel if self.undoing.is_some() => {
                 return Err("what was begun to be taken back is not left half done".into());
             }
-            Request::Cancel => self.cancel = true,
+            Request::Cancel => {
+                self.cancel = true;
+                self.cancelled_by = Some((by.to_owned(), reason.to_owned()));
+            }
             Request::Pause => self.paused = true,
             Request::Resume if self.paused => {
                 self.paused = false;
                 self.forgive_tries();
             }
             Request::Resume => return Err("the run is neither paused nor failed".into()),
-            Request::Rerun if self.seq == 0 => {}
+            Request::Rerun | Request::Start if self.seq == 0 => {
+                self.starter = Some(by.to_owned());
+            }
             Request::Rerun => return Err("only a new run can be a rerun".into()),
             Request::Undo => return Err("only a run that has ended can be taken back".into()),
+            Request::Start => return Err("the run has been started already".into()),
         }
         Ok(())
     }

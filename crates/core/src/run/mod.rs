@@ -10,4 +10,4 @@ mod step;
 pub(crate) use doubt::repeat_is_harmless;
 pub use fold::{Illegal, RunState};
 pub use status::RunStatus;
-pub use step::{Advice, Stage, StepState};
+pub use step::{Advice, Asked, Stage, StepState};

@@ -3,7 +3,8 @@
 use crate::Value;
 use crate::effect::EffectKey;
 use crate::fact::Repeat;
-use crate::ids::{ContentHash, Fence};
+use crate::ids::Fence;
+use crate::question::Question;
 use crate::time::Timestamp;
 
 /// Where a step stands.
@@ -41,15 +42,13 @@ pub enum Stage {
         /// When it is judged again.
         again_at: Timestamp,
     },
-    /// A person was asked.
-    Asked {
-        /// The text.
-        text: String,
-        /// Its hash.
-        hash: ContentHash,
-        /// When the question expires.
-        expires: Option<Timestamp>,
+    /// It is to be done, and is held until then.
+    Held {
+        /// Until when.
+        until: Timestamp,
     },
+    /// A person was asked.
+    Asked(Asked),
     /// It is done.
     Done,
     /// It was passed over.
@@ -59,6 +58,17 @@ pub enum Stage {
         /// Why.
         why: String,
     },
+}
+
+/// A question that waits for its answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// What was asked.
+    pub question: Question,
+    /// The number of the fact by which it was.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A step that something has happened to.

@@ -1,5 +1,6 @@
 //! What can only be seen across task files: two of one name, calls to nobody, cycles of calls.
 
+use super::asks::Answerer;
 use super::diagnostic::{Diagnostic, Problem, suggest};
 use super::load::{Reading, read};
 use super::model::{Bundle, Task, Trigger};
@@ -12,6 +13,8 @@ pub struct Loaded {
     pub tasks: Vec<Task>,
     /// What is wrong with the others.
     pub diagnostics: Vec<Diagnostic>,
+    /// Whom the tasks name to answer their questions.
+    pub answerers: Vec<Answerer>,
 }
 
 /// Reads every task file. A bad file never takes the others with it.
@@ -24,6 +27,7 @@ pub fn load_all(bundles: &[Bundle]) -> Loaded {
     }
     let mut loaded = Loaded::default();
     for reading in readings {
+        loaded.answerers.extend(reading.answerers);
         match reading.task {
             Some(task) if reading.errors.is_empty() => loaded.tasks.push(task),
             _ => loaded.diagnostics.extend(reading.errors),

@@ -61,6 +61,10 @@ pub enum OptionKind {
     Duration,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// One of these words, or a list of them; rendered as a list.
+    Choices(&'static [&'static str]),
+    /// A person or role of the configuration, or a list of them; rendered as a list.
+    People,
     /// A list.
     List(&'static OptionKind),
     /// A program and its arguments: the program, and what an interpreter takes as code, are fixed.

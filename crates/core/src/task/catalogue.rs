@@ -2,6 +2,8 @@
 
 use super::actions::{ActionDoc, Group, Names, OptionKind, OptionSpec, Short, TableSpec, Take};
 use super::model::ActionKind;
+use crate::limits;
+use crate::question::Via;
 
 pub(super) const fn option(name: &'static str, kind: OptionKind, doc: &'static str) -> OptionSpec {
     OptionSpec {
@@ -303,9 +305,40 @@ pub(super) const APPROVE: ActionDoc = ActionDoc {
         options: &[
             required("text", OptionKind::Text, "What the person is asked."),
             option(
+                "tick",
+                OptionKind::List(&OptionKind::Text),
+                "What they must tick one by one before they can say yes; at most 20 things.",
+            ),
+            option(
+                "by",
+                OptionKind::People,
+                "Who may answer; everybody unless given.",
+            ),
+            option(
+                "not_by",
+                OptionKind::Choice(&["starter"]),
+                "Who may not: the one who started the run.",
+            ),
+            option(
                 "expires",
                 OptionKind::Duration,
                 "How long the question stands; no answer by then counts as no.",
+            ),
+            option(
+                "tell",
+                OptionKind::Choices(&Via::WORDS),
+                "How those of `by` are told of it, each with a link of their own.",
+            ),
+            option(
+                "remind",
+                OptionKind::Duration,
+                "With `tell`: how often they are told again while nobody has answered, at least a \
+                 minute.",
+            ),
+            option(
+                "reminders",
+                OptionKind::Int(1, limits::REMINDERS as i64),
+                "With `remind`: how often at most; 5 unless given.",
             ),
         ],
         groups: &[],

@@ -167,6 +167,7 @@ const APPROVE: &[Field] = &[
     field("approved", "True."),
     field("by", "Who approved."),
     field("note", "What they wrote."),
+    open("ticked", "What they ticked."),
 ];
 
 const CALL: &[Field] = &[

@@ -1,5 +1,6 @@
 //! Reads task files: one whole, or a folder of them with what can only be seen across files.
 
+use super::asks::Answerer;
 use super::diagnostic::{Diagnostic, Problem};
 use super::fields::{Shape, event_of, outputs};
 use super::model::{
@@ -84,6 +85,7 @@ pub(super) struct Reading {
     pub(super) id_span: Span,
     pub(super) task: Option<Task>,
     pub(super) calls: Vec<CallSite>,
+    pub(super) answerers: Vec<Answerer>,
     pub(super) errors: Vec<Diagnostic>,
 }
 
@@ -94,6 +96,7 @@ pub(super) fn read(bundle: &Bundle) -> Reading {
         id_span: 0..0,
         task: None,
         calls: Vec::new(),
+        answerers: Vec::new(),
         errors: Vec::new(),
     };
     let mut reader = Reader::new(bundle);
@@ -105,6 +108,7 @@ pub(super) fn read(bundle: &Bundle) -> Reading {
         script_file(&mut reader, bundle, &name, &mut reading);
     }
     reading.calls = reader.calls;
+    reading.answerers = reader.answerers;
     reading.errors = reader.errors;
     reading.errors.sort_by_key(|error| error.span.start);
     reading

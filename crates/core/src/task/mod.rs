@@ -5,6 +5,7 @@
 
 mod across;
 pub mod actions;
+mod asks;
 mod catalogue;
 mod confine;
 mod diagnostic;
@@ -25,6 +26,7 @@ mod steps;
 mod top;
 
 pub use across::{Loaded, load_all};
+pub use asks::Answerer;
 pub use diagnostic::{Diagnostic, Problem};
 pub use files::files_of;
 pub use load::{is_task_file, load, read_text};

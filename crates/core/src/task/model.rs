@@ -113,6 +113,8 @@ pub struct ReleaseTrigger {
     pub phase: Phase,
     /// It runs once at every release, and not once for ever.
     pub every: bool,
+    /// It does not wait for earlier tasks that wait for a person or are held.
+    pub independent: bool,
 }
 
 /// What to do with things that were there before the task.
@@ -204,6 +206,8 @@ pub struct Policy {
     pub retry: Retry,
     /// Longest time of one attempt, in milliseconds; none means the action's own default.
     pub timeout_ms: Option<i64>,
+    /// How long it is held before it is done, in milliseconds.
+    pub hold_ms: Option<i64>,
     /// What to do when nobody knows whether an attempt happened.
     pub on_unknown: OnUnknown,
     /// How the step is taken back.
@@ -217,6 +221,7 @@ impl Default for Policy {
             until: None,
             retry: Retry::default(),
             timeout_ms: None,
+            hold_ms: None,
             on_unknown: OnUnknown::Ask,
             undo: None,
         }

@@ -117,6 +117,8 @@ impl Reader<'_> {
             OptionKind::Choice(words) => self
                 .choice(value, name, words)
                 .map(|word| Node::Fixed(word.into())),
+            OptionKind::Choices(words) => self.choices(value, name, words),
+            OptionKind::People => self.people(value, name),
             OptionKind::List(of) => self.nodes(of, value, name, scope),
             OptionKind::Args => self.args(value, name, scope),
             OptionKind::Map(names, of) => self.map(*names, of, value, name, scope),

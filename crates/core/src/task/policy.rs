@@ -23,6 +23,11 @@ pub const POLICY: &[(&str, &str)] = &[
     ("retry", "How often and how soon it is tried again."),
     ("timeout", "Longest time of one attempt, such as \"30s\"."),
     (
+        "hold",
+        "How long the step is held before it is done, such as \"24h\". A run that is held is \
+         cancelled when an older release arrives.",
+    ),
+    (
         "on_unknown",
         "What happens when nobody knows whether an attempt happened: repeat, skip or ask.",
     ),
@@ -68,11 +73,22 @@ impl Reader<'_> {
             timeout_ms: table
                 .get("timeout")
                 .and_then(|value| self.some_time(value, "timeout")),
+            hold_ms: table.get("hold").and_then(|value| self.hold(value)),
             on_unknown: on_unknown.unwrap_or_default(),
             undo: table
                 .get("undo")
                 .and_then(|value| self.undo(value, scope, id, output)),
         }
+    }
+
+    fn hold(&mut self, value: &Val<'_>) -> Option<i64> {
+        let millis = self.some_time(value, "hold")?;
+        if millis > limits::HOLD_MS {
+            let problem = Problem::new("`hold` is at most 366 days");
+            self.report(value.span(), problem);
+            return None;
+        }
+        Some(millis)
     }
 
     fn retry(&mut self, value: &Val<'_>) -> Option<Retry> {
@@ -168,6 +184,7 @@ impl Reader<'_> {
             Some((doc, value)) => {
                 let options = self.options(doc, value, scope)?;
                 self.called(doc, value, &options);
+                self.asks(doc.kind, value);
                 Some(ActionSpec::new(doc.kind, options))
             }
             None if unknown => None,

@@ -1,6 +1,7 @@
 //! Walks the spanned TOML tree by hand: types, known keys, numbers and durations, each error with
 //! its place.
 
+use super::asks::Answerer;
 use super::diagnostic::{Diagnostic, Problem, closest, suggest};
 use super::load::CallSite;
 use super::model::Bundle;
@@ -56,6 +57,8 @@ pub(super) struct Reader<'a> {
     pub(super) errors: Vec<Diagnostic>,
     /// The tasks that its steps call.
     pub(super) calls: Vec<CallSite>,
+    /// Who is to answer its questions.
+    pub(super) answerers: Vec<Answerer>,
 }
 
 impl<'a> Reader<'a> {
@@ -66,6 +69,7 @@ impl<'a> Reader<'a> {
             files: &bundle.files,
             errors: Vec::new(),
             calls: Vec::new(),
+            answerers: Vec::new(),
         }
     }
 

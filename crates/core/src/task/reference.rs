@@ -120,6 +120,11 @@ fn takes(kind: &OptionKind) -> String {
             let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
             words.join(", ")
         }
+        OptionKind::Choices(words) => {
+            let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+            format!("{}, or a list of them", words.join(", "))
+        }
+        OptionKind::People => "person or role of `[people]`, or a list of them".into(),
         OptionKind::List(of) => format!("list of {}", takes(of)),
         OptionKind::Args => "list of texts, `{{ }}` in arguments".into(),
         OptionKind::Map(_, of) => format!("table: name = {}", takes(of)),

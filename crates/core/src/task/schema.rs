@@ -78,6 +78,7 @@ fn on() -> Value {
             "source" => json!({ "type": "string", "pattern": "^folder:[^/]" }),
             "missed" => json!({ "enum": ["all", "last", "none"] }),
             "every" if *trigger == "release" => json!({ "type": "boolean" }),
+            "independent" => json!({ "type": "boolean" }),
             "every" => reference("duration"),
             _ => text(),
         });
@@ -155,7 +156,7 @@ fn policy(key: &str) -> Value {
             "attempts" => json!({ "type": "integer", "minimum": 1, "maximum": limits::ATTEMPTS }),
             _ => reference("duration"),
         }),
-        "timeout" => reference("duration"),
+        "timeout" | "hold" => reference("duration"),
         "on_unknown" => json!({ "enum": ON_UNKNOWN }),
         "undo" => reference("undo"),
         _ => text(),
@@ -256,6 +257,10 @@ fn kind(kind: &OptionKind) -> Value {
         OptionKind::Int(min, max) => json!({ "type": "integer", "minimum": min, "maximum": max }),
         OptionKind::Duration => reference("duration"),
         OptionKind::Choice(words) => json!({ "enum": words }),
+        OptionKind::Choices(words) => one_or_more(json!({ "enum": words })),
+        OptionKind::People => {
+            one_or_more(json!({ "type": "string", "not": { "pattern": r"\{[{%]" } }))
+        }
         OptionKind::List(of) => json!({ "type": "array", "items": self::kind(of) }),
         OptionKind::Args => {
             json!({ "type": "array", "minItems": 1, "items": { "type": "string" } })
@@ -267,6 +272,10 @@ fn kind(kind: &OptionKind) -> Value {
         }),
         OptionKind::Table(table) => spec(table),
     }
+}
+
+fn one_or_more(of: Value) -> Value {
+    json!({ "anyOf": [of, { "type": "array", "minItems": 1, "uniqueItems": true, "items": of }] })
 }
 
 fn names_pattern(names: Names) -> &'static str {

@@ -133,6 +133,12 @@ impl Reader<'_> {
         if block.is_some() && !doc.in_do {
             self.not_in_do(table, doc);
         }
+        if block.is_some() && table.has("hold") {
+            let problem = Problem::new("`hold` cannot stand inside a `do` block")
+                .label("this is done for each item")
+                .help("hold the `for_each` step");
+            self.report(table.key_span("hold"), problem);
+        }
         if !doc.effect {
             self.no_effect_policy(table, doc);
         }
@@ -154,7 +160,7 @@ impl Reader<'_> {
 
     /// A condition and a question are not attempts: what is said about attempts would be ignored.
     fn no_effect_policy(&mut self, table: &Table<'_, '_>, doc: &ActionDoc) {
-        for key in ["until", "retry", "timeout", "on_unknown", "undo"] {
+        for key in ["until", "retry", "timeout", "on_unknown", "undo", "hold"] {
             if table.has(key) {
                 let name = doc.kind.name();
                 let help = match doc.kind {

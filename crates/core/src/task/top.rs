@@ -44,6 +44,10 @@ pub const TRIGGERS: &[(&str, &str, &[KeyDoc])] = &[
                 "every",
                 "`true`: once at every release, known by its name, and not once for ever.",
             ),
+            (
+                "independent",
+                "`true`: it does not wait for earlier tasks that wait for a person or are held.",
+            ),
         ],
     ),
     (
@@ -207,6 +211,7 @@ impl Reader<'_> {
                 version: version.to_owned(),
                 phase: Phase::default(),
                 every: false,
+                independent: false,
             }));
         }
         let problem = Problem::new("nothing starts this task")
@@ -259,6 +264,9 @@ impl Reader<'_> {
         let every = table
             .get("every")
             .and_then(|value| self.boolean(value, "every"));
+        let independent = table
+            .get("independent")
+            .and_then(|value| self.boolean(value, "independent"));
         let Some(version) = name.version else {
             let stem = name.stem.trim_start_matches(|c: char| c.is_ascii_digit());
             let problem = Problem::new("the name of a release task begins with its version")
@@ -278,6 +286,7 @@ impl Reader<'_> {
                 _ => Phase::After,
             },
             every: every.unwrap_or(false),
+            independent: independent.unwrap_or(false),
         })
     }
 

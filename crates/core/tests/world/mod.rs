@@ -6,6 +6,8 @@ use oncely_core::decide::{Next, Now, Subject, context, decide, judge_until};
 use oncely_core::effect::EffectKey;
 use oncely_core::fact::{End, Fact, OnUnknown, Outcome, Recorded, Repeat, Request, Settlement};
 use oncely_core::ids::{ContentHash, Fence, StepId};
+use oncely_core::people::{Person, Roster};
+use oncely_core::question::{Answer, NotBy, Notice, Question};
 use oncely_core::run::{RunState, Stage};
 use oncely_core::task::{Bundle, Step, Task, Work, load};
 use oncely_core::time::Timestamp;
@@ -42,6 +44,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<String>> {
         prop::sample::select(vec!["", "until = \"output.ok\"\n"]),
         1..4_u32,
         prop::sample::select(vec!["ask", "repeat", "skip"]),
+        prop::sample::select(vec!["", "", "hold = \"10s\"\n"]),
     );
     let effect = prop::sample::select(vec![
         "command = { args = [\"x\"] }",
@@ -51,7 +54,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<String>> {
         "for_each = \"[1, 2]\"\ndo = [{ command = [\"x\"] }]",
         "call = { task = \"t2\" }",
     ]);
-    let effect = (effect, policy).prop_map(|(effect, (when, until, attempts, rule))| {
+    let effect = (effect, policy).prop_map(|(effect, (when, until, attempts, rule, hold))| {
         let until = if effect.starts_with("http") { "until = \"output.json.ok\"\n" } else { until };
         let until = if effect.starts_with("http") || effect.starts_with("command = { args = [\"x\"] }") {
             until.replace("output.ok", "output.json.ok")
@@ -59,7 +62,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<String>> {
             String::new()
         };
         format!(
-            "{effect}\n{when}{until}retry = {{ attempts = {attempts}, first = \"4s\" }}\non_unknown = \"{rule}\""
+            "{effect}\n{when}{until}{hold}retry = {{ attempts = {attempts}, first = \"4s\" }}\non_unknown = \"{rule}\""
         )
     });
     let decision = prop::sample::select(vec![
@@ -71,8 +74,26 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<String>> {
             .to_owned(),
         "approve = \"ok?\"".to_owned(),
         "approve = { text = \"ok?\", expires = \"1m\" }\nwhen = \"event.flag\"".to_owned(),
+        "approve = { text = \"ok?\", tick = [\"a\", \"b\"], by = \"lead\", not_by = \"starter\" }".to_owned(),
+        "approve = { text = \"ok?\", by = \"lead\", tell = [\"email\", \"slack\"], remind = \"1m\", reminders = 2, expires = \"4m\" }".to_owned(),
+        "approve = { text = \"ok?\", by = [\"lead\", \"eve\"], not_by = \"starter\", tell = \"email\" }".to_owned(),
     ]);
     prop::collection::vec(prop_oneof![2 => effect, 1 => decision], 1..5)
+}
+
+fn people() -> Roster {
+    let person = |email: &str, slack: Option<&str>, roles: &[&str]| Person {
+        user: None,
+        email: Some(email.to_owned()),
+        slack: slack.map(str::to_owned),
+        roles: roles.iter().map(|r| (*r).to_owned()).collect(),
+    };
+    let people = [
+        ("ann", person("ann@example.com", None, &["lead"])),
+        ("bob", person("bob@example.com", Some("U1"), &["lead"])),
+        ("eve", person("eve@example.com", None, &[])),
+    ];
+    Roster::new(people.map(|(n, p)| (n.to_owned(), p)).into()).unwrap()
 }
 
 /// What an act does to the other side.
@@ -92,6 +113,7 @@ pub(crate) struct World<'t> {
     pub(crate) task: &'t Task,
     pub(crate) event: Value,
     pub(crate) run_value: Value,
+    pub(crate) people: Roster,
     pub(crate) facts: Vec<Recorded>,
     pub(crate) state: RunState,
     pub(crate) now: Timestamp,
@@ -115,6 +137,7 @@ impl<'t> World<'t> {
             task,
             event: json!({ "flag": flag }),
             run_value: json!({ "id": 1 }),
+            people: people(),
             facts: Vec::new(),
             state: RunState::default(),
             now: Timestamp(1_000),
@@ -152,6 +175,9 @@ impl<'t> World<'t> {
     }
 
     pub(crate) fn run(&mut self) {
+        if self.choices.front().is_some_and(|byte| byte % 3 == 0) {
+            self.request(Request::Start);
+        }
         for _ in 0..3000 {
             if self.turn() {
                 return;
@@ -191,6 +217,7 @@ impl<'t> World<'t> {
         Subject {
             event: &self.event,
             run: &self.run_value,
+            people: &self.people,
         }
     }
 
@@ -271,6 +298,7 @@ impl<'t> World<'t> {
 
     fn start(&mut self, step: &StepId, attempt: u32) {
         let repeat = self.repeat(step);
+        self.is_not_too_early(step);
         if self.doubts.contains_key(step) {
             let first = self.state.steps[step].first_intent.unwrap();
             let harmless = match repeat {
@@ -290,7 +318,40 @@ impl<'t> World<'t> {
         });
     }
 
+    /// A held step is not begun before its time, and nobody is told of a question that is answered.
+    fn is_not_too_early(&self, id: &StepId) {
+        if let Some(notice) = Notice::parse(id) {
+            assert!(!self.state.paused && !self.state.cancel);
+            match &self.state.steps[&notice.step].stage {
+                Stage::Asked(asked) => {
+                    assert_eq!(asked.seq, notice.question);
+                    let remind = asked.question.remind.map_or(0, |r| r.every_ms);
+                    let due = asked.at.plus_millis(remind * i64::from(notice.nth));
+                    assert!(self.now >= due, "{id} is sent too early");
+                    assert!(notice.nth <= 2, "{id} is one too many");
+                }
+                other => panic!("{id} tells of a question that is {other:?}"),
+            }
+            return;
+        }
+        let held = self.facts.iter().find_map(|recorded| match &recorded.fact {
+            Fact::Held { step, until } if step == id => Some((recorded.at, *until)),
+            _ => None,
+        });
+        match (self.step(id).policy.hold_ms, held) {
+            (None, held) => assert_eq!(held, None),
+            (Some(hold), Some((at, until))) => {
+                assert_eq!(until, at.plus_millis(hold));
+                assert!(self.now >= until, "{id} is begun while it is held");
+            }
+            (Some(_), None) => panic!("{id} is begun without being held"),
+        }
+    }
+
     fn repeat(&self, id: &StepId) -> Repeat {
+        if Notice::is_id(id) {
+            return Repeat::AskFirst;
+        }
         let step = self.step(id);
         let Work::Action(spec) = &step.work else {
             return Repeat::Safe;
@@ -368,8 +429,12 @@ impl<'t> World<'t> {
             Outcome::Done { .. } => drop(self.doubts.remove(id)),
             Outcome::Failed { .. } => {}
         }
-        let context = context(self.subject(), &self.state, self.now);
-        let outcome = judge_until(self.step(id), &context, outcome).unwrap();
+        let outcome = if Notice::is_id(id) {
+            outcome
+        } else {
+            let context = context(self.subject(), &self.state, self.now);
+            judge_until(self.step(id), &context, outcome).unwrap()
+        };
         self.record(Fact::Outcome {
             step: id.clone(),
             attempt,
@@ -379,7 +444,7 @@ impl<'t> World<'t> {
 
     /// The other side does it, unless it still knows the key. A step with `until` only looks.
     fn happens(&mut self, id: &StepId, looks: bool) {
-        if looks && self.step(id).policy.until.is_some() {
+        if looks && !Notice::is_id(id) && self.step(id).policy.until.is_some() {
             return;
         }
         if let Repeat::WithKey { window_ms } = self.repeat(id) {
@@ -422,24 +487,47 @@ impl<'t> World<'t> {
         self.fence.0 += 1;
     }
 
+    /// An answer that counts: of somebody who may, with everything ticked.
     pub(crate) fn answer(&self, step: &StepId, approved: bool) -> Fact {
-        let hash = match &self.state.steps[step].stage {
-            Stage::Asked { hash, .. } => *hash,
-            other => panic!("{step} is not asked but {other:?}"),
+        let question = self.question(step);
+        let by = match (question.not_by, self.state.starter.as_deref()) {
+            (Some(NotBy::Starter), Some("ann")) => "bob",
+            _ => "ann",
         };
+        self.answer_of(step, approved, by, true)
+    }
+
+    fn answer_of(&self, step: &StepId, approved: bool, by: &str, ticks: bool) -> Fact {
+        let question = self.question(step);
+        let entitled = self.people.entitled(by, &question.by);
         Fact::Answered {
             step: step.clone(),
-            approved,
-            by: "ann".into(),
-            note: String::new(),
-            hash,
+            answer: Answer {
+                approved,
+                by: by.into(),
+                note: String::new(),
+                hash: question.hash,
+                ticked: if ticks {
+                    question.tick.clone()
+                } else {
+                    Vec::new()
+                },
+                entitled: entitled.map(str::to_owned),
+                identity: Default::default(),
+            },
+        }
+    }
+
+    fn question(&self, step: &StepId) -> &Question {
+        match &self.state.steps[step].stage {
+            Stage::Asked(asked) => &asked.question,
+            other => panic!("{step} is not asked but {other:?}"),
         }
     }
 
     fn asked(&self) -> Option<StepId> {
-        let asked = |(_, s): &(&StepId, &oncely_core::run::StepState)| {
-            matches!(s.stage, Stage::Asked { .. })
-        };
+        let asked =
+            |(_, s): &(&StepId, &oncely_core::run::StepState)| matches!(s.stage, Stage::Asked(_));
         self.state
             .steps
             .iter()
@@ -447,19 +535,43 @@ impl<'t> World<'t> {
             .map(|(id, _)| id.clone())
     }
 
+    /// Somebody who may not answers, or a yes lacks a tick: that leaves no trace.
+    fn wrong_answer(&mut self, step: &StepId, choice: u8) {
+        let by = ["ann", "bob", "eve", "mallory"][usize::from(choice % 4)];
+        let ticks = choice < 210;
+        let question = self.question(step);
+        let is_named = match question.by.as_slice() {
+            [] => true,
+            [_] => matches!(by, "ann" | "bob"),
+            _ => by != "mallory",
+        };
+        let is_starter = question.not_by.is_some() && self.state.starter.as_deref() == Some(by);
+        let in_time = question.expires.is_none_or(|until| until > self.now);
+        let counts = is_named && !is_starter && in_time && (ticks || question.tick.is_empty());
+        let answer = self.answer_of(step, true, by, ticks);
+        let before = self.state.clone();
+        let legal = self.state.clone().apply(self.now, &answer).is_ok();
+        assert_eq!(legal, counts, "{answer:?} to {before:?}");
+        self.try_record(answer);
+    }
+
     fn wait(&mut self, until: Option<Timestamp>) {
         if let Some(until) = until {
             assert!(until > self.now, "a wait for the past");
         }
         let choice = self.choices.pop_front();
-        match (until, self.asked()) {
-            (_, Some(step)) if !self.silent => {
+        match (until, self.asked(), choice) {
+            (_, Some(step), Some(choice @ 200..)) if !self.silent => {
+                self.wrong_answer(&step, choice);
+            }
+            (Some(until), Some(_), Some(150..200)) => self.now = until,
+            (_, Some(step), _) if !self.silent => {
                 let approved = choice.is_none_or(|byte| byte > 60);
                 let answer = self.answer(&step, approved);
                 self.try_record(answer);
             }
-            (Some(until), _) => self.now = until,
-            (None, _) => {
+            (Some(until), ..) => self.now = until,
+            (None, ..) => {
                 assert!(self.state.paused, "nobody can end this wait");
                 self.request(Request::Resume);
             }
@@ -473,6 +585,12 @@ impl<'t> World<'t> {
             return false;
         }
         true
+    }
+
+    /// The messages that were sent, and how often each.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = (&StepId, usize)> {
+        let messages = self.done.iter().filter(|(id, _)| Notice::is_id(id));
+        messages.map(|(id, times)| (id, times.len()))
     }
 
     pub(crate) fn times_done(&self, step: &StepId) -> usize {

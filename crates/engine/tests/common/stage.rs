@@ -3,12 +3,14 @@
 use super::actions::Kit;
 use super::tap::{Inner, Tap};
 use oncely_core::fact::{Fact, Recorded};
-use oncely_core::ids::RunId;
+use oncely_core::ids::{ContentHash, RunId, StepId};
 use oncely_core::ledger::{Filter, Ledger, RunRow};
 use oncely_core::run::RunStatus;
 use oncely_core::task::Bundle;
 use oncely_core::time::Clock as _;
-use oncely_engine::{Ask, Engine, EngineConfig, Known, Offer, Offered, People, Rest, Tasks};
+use oncely_engine::{
+    Ask, Engine, EngineConfig, Known, Offer, Offered, People, PeopleError, Reply, Rest, Tasks,
+};
 use oncely_ledger::conformance::TurnedClock;
 use oncely_ledger::{MemoryLedger, Options, SqliteLedger};
 use serde_json::Value;
@@ -54,6 +56,19 @@ pub(crate) fn known(name: &str, text: &str) -> Known {
         files: Default::default(),
     });
     read.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// An answer of somebody who ticked nothing.
+pub(crate) fn reply(approved: bool, by: &str, note: &str, shown: Option<ContentHash>) -> Reply {
+    Reply {
+        approved,
+        by: by.into(),
+        identity: Default::default(),
+        note: note.into(),
+        ticked: Vec::new(),
+        shown,
+        question: None,
+    }
 }
 
 /// A task `t` that is called.
@@ -120,6 +135,7 @@ impl Stage {
 
     pub(crate) fn process_with(&self, tasks: &[Known], kit: &Kit, config: EngineConfig) -> Process {
         let tap = Tap::on(self.ledger());
+        let people = config.people.clone();
         let tasks = Arc::new(Tasks::new(tasks.iter().cloned()));
         let engine = Engine::new(
             tap.clone(),
@@ -128,7 +144,7 @@ impl Stage {
             self.clock.clone(),
             config,
         );
-        let people = People::new(tap.clone(), self.clock.clone());
+        let people = People::new(tap.clone(), self.clock.clone(), people);
         Process {
             tap,
             engine,
@@ -205,6 +221,22 @@ impl Process {
     pub(crate) async fn dies(self, heir: &Process) {
         self.tap.kill().await;
         heir.tap.renew().await.unwrap();
+    }
+
+    /// Somebody answers what a run asks.
+    pub(crate) async fn answer(
+        &self,
+        run: RunId,
+        approved: bool,
+        by: &str,
+        note: &str,
+        shown: Option<ContentHash>,
+    ) -> Result<StepId, PeopleError> {
+        self.reply(run, &reply(approved, by, note, shown)).await
+    }
+
+    pub(crate) async fn reply(&self, run: RunId, reply: &Reply) -> Result<StepId, PeopleError> {
+        self.people.answer(run, reply).await
     }
 
     pub(crate) async fn row(&self, run: RunId) -> RunRow {

@@ -28,7 +28,10 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: Call) -> Result<Exit, Failu
     };
     let event = event(args.event.as_deref())?;
     let key = key(&known, &args, &event, &house)?;
-    let offer = Offer::new(known.task.id.clone(), key.clone(), event);
+    let by = super::people::who(None);
+    let starter = house.config.people.value.name_of(&by);
+    let offer =
+        Offer::new(known.task.id.clone(), key.clone(), event).started_by(starter, "oncely call");
     house.block_on(async {
         let engine = house.engine(loaded.tasks.clone())?;
         let offered = house.intake(&engine).offer(vec![offer]).await?.pop();

@@ -6,12 +6,18 @@ use crate::config::{Config, Flags};
 use crate::failure::{Exit, Failure};
 use crate::output::{Voice, count};
 use crate::project::{self, Loaded};
-use oncely_core::task::Trigger;
+use oncely_core::task::{Diagnostic, Trigger};
 
 pub(crate) fn run(voice: Voice, flags: &Flags, args: &Check) -> Result<Exit, Failure> {
     let config = Config::load(flags)?;
-    let loaded = project::load(&config)?;
+    let mut loaded = project::load(&config)?;
     if !loaded.problems.is_empty() {
+        tell(voice, &loaded, "");
+        return Ok(Exit::Usage);
+    }
+    let strangers = strangers(&config, &loaded);
+    if !strangers.is_empty() {
+        loaded.problems = strangers;
         tell(voice, &loaded, "");
         return Ok(Exit::Usage);
     }
@@ -24,6 +30,20 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Check) -> Result<Exit, Fai
         voice.say(format!("{}, no errors.", count(loaded.tasks.len(), "task")));
     }
     Ok(exit)
+}
+
+/// Questions whose answerers nobody knows, or whom no message reaches.
+fn strangers(config: &Config, loaded: &Loaded) -> Vec<(Diagnostic, String)> {
+    let text = |path: &str| {
+        let known = loaded.tasks.iter().find(|known| known.task.path == path);
+        known.map_or_else(String::new, |known| known.bundle.text.clone())
+    };
+    let problems = loaded.answerers.iter().filter_map(|answerer| {
+        let source = text(&answerer.path);
+        let problem = answerer.check(&config.people.value, &source)?;
+        Some((problem, source))
+    });
+    problems.collect()
 }
 
 fn tell(voice: Voice, loaded: &Loaded, with: &str) {

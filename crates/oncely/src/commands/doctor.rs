@@ -63,6 +63,12 @@ impl Report {
         } else {
             allowed.join(", ")
         };
+        let people: Vec<&str> = config.people.value.iter().map(|(name, _)| name).collect();
+        let people = if people.is_empty() {
+            "none".into()
+        } else {
+            people.join(", ")
+        };
         let grace = format!("{} s", config.grace.value.as_secs());
         let lease = format!("{} s", config.lease.value.as_secs());
         let rows = [
@@ -92,6 +98,7 @@ impl Report {
                 config.slack.value.to_string(),
                 &config.slack.from,
             ),
+            ("people", people, &config.people.from),
             (
                 "acting",
                 config.acting.value.to_string(),

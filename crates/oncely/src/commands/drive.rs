@@ -2,13 +2,14 @@
 
 use crate::failure::{Exit, Failure};
 use crate::house::House;
-use crate::output::{Voice, span};
+use crate::output::{Voice, moment, span};
 use oncely_core::fact::Fact;
 use oncely_core::ids::{Environment, RunId};
 use oncely_core::ledger::{Change, RunRow};
-use oncely_core::run::{RunState, RunStatus, Stage};
+use oncely_core::question::{Notice, Question};
+use oncely_core::run::{Asked, RunState, RunStatus, Stage};
 use oncely_core::time::{Clock, Timestamp};
-use oncely_engine::{Ask, Engine, Rest};
+use oncely_engine::{Ask, Engine, Rest, question};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,14 +46,35 @@ impl Stands {
                 .state
                 .steps
                 .values()
-                .any(|s| matches!(s.stage, Stage::Asked { .. }))
+                .any(|s| matches!(s.stage, Stage::Asked(_)))
+    }
+
+    /// Until when it is held, where it is.
+    pub(crate) fn held_until(&self) -> Option<Timestamp> {
+        let ended = self.row.status.is_ended() || self.state.cancel;
+        let held = self.state.steps.values().find_map(|step| match step.stage {
+            Stage::Held { until } => Some(until),
+            _ => None,
+        });
+        held.filter(|_| !ended)
+    }
+
+    fn rests(&self, now: Timestamp) -> bool {
+        let held = self.held_until().is_some_and(|until| until > now);
+        (self.waits_for_person() || held) && self.row.holder.is_none()
     }
 
     /// Whether the time to answer its question is over. Whoever claims it next ends it.
     pub(crate) fn question_is_over(&self, now: Timestamp) -> bool {
-        self.state.steps.values().any(|step| {
-            matches!(&step.stage, Stage::Asked { expires: Some(until), .. } if *until <= now)
-        })
+        self.state
+            .steps
+            .values()
+            .any(|step| matches!(&step.stage, Stage::Asked(asked) if asked.question.is_over(now)))
+    }
+
+    /// The question that it waits with, whole.
+    pub(crate) fn asked(&self) -> Option<&Asked> {
+        question(&self.state).map(|(_, asked)| asked)
     }
 
     /// The question that it waits with.
@@ -61,7 +83,7 @@ impl Stands {
             .steps
             .values()
             .find_map(|step| match &step.stage {
-                Stage::Asked { text, .. } => Some(text.as_str()),
+                Stage::Asked(asked) => Some(asked.question.text.as_str()),
                 _ => None,
             })
     }
@@ -75,6 +97,7 @@ impl Stands {
             .state
             .steps
             .iter()
+            .filter(|(id, _)| !Notice::is_id(id))
             .find_map(|(id, step)| match &step.stage {
                 Stage::Unknown { error, .. } => Some(format!("step `{id}`: {error}")),
                 Stage::Failed { error, .. } => Some(format!("step `{id}`: {error}")),
@@ -123,7 +146,7 @@ pub(crate) async fn to_rest(
         let stands = Stands::read(house, run).await?;
         let row = &stands.row;
         let over = row.status.is_ended() || row.status == RunStatus::Unknown;
-        if over || (stands.waits_for_person() && row.holder.is_none()) {
+        if over || stands.rests(house.clock.now()) {
             return Ok(stands);
         }
         let wait = match (&rest, row.due) {
@@ -168,6 +191,35 @@ fn named(label: &str, row: &RunRow) -> String {
     }
 }
 
+/// What is to be ticked, who may answer and until when, a line for each.
+pub(crate) fn asking(question: &Question) -> Vec<String> {
+    let things = question.tick.iter().enumerate();
+    let mut lines: Vec<String> = things
+        .map(|(n, thing)| format!("[{}] {thing}", n + 1))
+        .collect();
+    if !question.by.is_empty() {
+        lines.push(format!("For: {}", question.by.join(" or ")));
+    }
+    if question.not_by.is_some() {
+        lines.push("Not for who started it".into());
+    }
+    lines.extend(
+        question
+            .expires
+            .map(|until| format!("No answer by {} UTC counts as no", moment(until))),
+    );
+    lines
+}
+
+/// What a yes needs besides.
+pub(crate) fn tick_all(question: &Question) -> &'static str {
+    if question.tick.is_empty() {
+        ""
+    } else {
+        " --tick all"
+    }
+}
+
 /// Says how a run stands, with the command that goes on.
 pub(crate) fn say(voice: Voice, label: &str, stands: &Stands, environment: &Environment) {
     let row = &stands.row;
@@ -204,15 +256,21 @@ pub(crate) fn say(voice: Voice, label: &str, stands: &Stands, environment: &Envi
             ));
         }
         RunStatus::Pending | RunStatus::Running | RunStatus::Waiting => {
-            let question = stands
+            let asks = stands
                 .question()
                 .map(|q| format!(": {q}"))
                 .unwrap_or_default();
-            voice.say(format!("{} {label}{question}", voice.status(row.status)));
-            if stands.waits_for_person() {
+            voice.say(format!("{} {label}{asks}", voice.status(row.status)));
+            if let (Some(asked), true) = (stands.asked(), stands.waits_for_person()) {
+                for line in asking(&asked.question) {
+                    voice.say(format!("        {line}"));
+                }
+                let tick = tick_all(&asked.question);
                 voice.say(format!(
-                    "        Answer: oncely approve {id}   or: oncely reject {id}"
+                    "        Answer: oncely approve {id}{tick}   or: oncely reject {id}"
                 ));
+            } else if let Some(until) = stands.held_until() {
+                voice.say(format!("        Held until {} UTC", moment(until)));
             }
         }
         RunStatus::Cancelled | RunStatus::Skipped | RunStatus::Undone | RunStatus::Imported => {

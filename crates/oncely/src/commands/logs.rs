@@ -5,9 +5,10 @@ use crate::config::Flags;
 use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::{Voice, moment};
-use oncely_core::fact::{Fact, Outcome, Recorded, Settlement};
+use oncely_core::fact::{Fact, Outcome, Recorded, Request, Settlement};
 use oncely_core::ids::RunId;
 use oncely_core::ledger::{Change, Filter, RunRow};
+use oncely_core::question::{Answer, Identity};
 use oncely_engine::{Ask, Stop};
 use std::collections::BTreeMap;
 
@@ -108,17 +109,9 @@ pub(crate) fn sentence(fact: &Fact) -> String {
             step, held: true, ..
         } => format!("`{step}` holds"),
         Fact::Judged { step, message, .. } => format!("`{step}` does not hold: {message}"),
-        Fact::Asked { step, text, .. } => format!("`{step}` asks: {text}"),
-        Fact::Answered {
-            step,
-            approved,
-            by,
-            note,
-            ..
-        } => {
-            let verdict = if *approved { "approved" } else { "rejected" };
-            format!("`{step}` {verdict} by {by}{}", with_note(note))
-        }
+        Fact::Held { step, until } => format!("`{step}` held until {} UTC", moment(*until)),
+        Fact::Asked { step, question } => format!("`{step}` asks: {}", question.text),
+        Fact::Answered { step, answer } => answer_sentence(step, answer),
         Fact::Settled {
             step,
             settlement,
@@ -132,6 +125,11 @@ pub(crate) fn sentence(fact: &Fact) -> String {
             };
             format!("`{step}` settled by {by}: {became}{}", with_note(reason))
         }
+        Fact::Requested {
+            what: Request::Start,
+            by,
+            reason,
+        } => format!("started by {by}{}", with_note(reason)),
         Fact::Requested { what, by, reason } => {
             let what = format!("{what:?}").to_lowercase();
             format!("{what} asked for by {by}{}", with_note(reason))
@@ -151,6 +149,25 @@ pub(crate) fn sentence(fact: &Fact) -> String {
             )
         }
     }
+}
+
+fn answer_sentence(step: &oncely_core::ids::StepId, answer: &Answer) -> String {
+    let verdict = if answer.approved {
+        "approved"
+    } else {
+        "rejected"
+    };
+    let role = answer.entitled.as_ref().filter(|word| **word != answer.by);
+    let role = role.map_or_else(String::new, |role| format!(" as {role}"));
+    let how = match answer.identity {
+        Identity::Claimed => "",
+        Identity::Link => " with a link",
+    };
+    let by = &answer.by;
+    format!(
+        "`{step}` {verdict} by {by}{role}{how}{}",
+        with_note(&answer.note)
+    )
 }
 
 fn outcome_sentence(step: &oncely_core::ids::StepId, attempt: u32, outcome: &Outcome) -> String {

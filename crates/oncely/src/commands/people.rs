@@ -8,8 +8,10 @@ use crate::house::House;
 use crate::output::Voice;
 use crate::project;
 use oncely_core::fact::Request;
-use oncely_core::ids::{ContentHash, RunId};
-use oncely_engine::{Offer, Offered, People};
+use oncely_core::ids::RunId;
+use oncely_core::question::Identity;
+use oncely_core::run::Asked;
+use oncely_engine::{Offer, Offered, People, Reply, question};
 use std::sync::Arc;
 
 pub(crate) fn answer(
@@ -27,13 +29,17 @@ pub(crate) fn answer(
     house.block_on(async {
         let run = RunId(args.run);
         let stands = drive::Stands::read(&house, run).await?;
-        let shown = stands
-            .question()
-            .map(|text| ContentHash::of(text.as_bytes()));
-        let by = who(args.by);
-        people(&house)
-            .answer(run, approved, &by, &args.note, shown)
-            .await?;
+        let asked = question(&stands.state).map(|(_, asked)| asked);
+        let reply = Reply {
+            approved,
+            by: who(args.by),
+            identity: Identity::Claimed,
+            ticked: ticked(asked, &args.tick)?,
+            note: args.note,
+            shown: asked.map(|asked| asked.question.hash),
+            question: asked.map(|asked| asked.seq),
+        };
+        people(&house).answer(run, &reply).await?;
         voice.say(if approved {
             format!("Approved run {run}.")
         } else {
@@ -114,6 +120,7 @@ fn request(
             Request::Pause => "Asked to hold",
             Request::Cancel => "Asked to end",
             Request::Rerun => "Asked to do once more",
+            Request::Start => "Started",
             Request::Undo => "Asked to take back",
         };
         voice.say(format!("{asked} run {run}."));
@@ -122,7 +129,32 @@ fn request(
 }
 
 pub(super) fn people(house: &House) -> People {
-    People::new(house.shared_ledger(), house.shared_clock())
+    let roster = Arc::clone(&house.config.people.value);
+    People::new(house.shared_ledger(), house.shared_clock(), roster)
+}
+
+/// What `--tick` means of a question: things by their numbers, or all of them.
+fn ticked(asked: Option<&Asked>, marks: &[String]) -> Result<Vec<String>, Failure> {
+    let things = asked.map_or(&[][..], |asked| &asked.question.tick);
+    let mut ticked = Vec::new();
+    for mark in marks {
+        if mark == "all" {
+            return Ok(things.to_vec());
+        }
+        let place = mark.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
+        let thing = place.and_then(|place| things.get(place)).ok_or_else(|| {
+            let there = match things.len() {
+                0 => "Nothing is to be ticked.".to_owned(),
+                1 => "There is 1.".to_owned(),
+                many => format!("There are 1 to {many}."),
+            };
+            Failure::usage(format!(
+                "--tick {mark}: there is no such thing to be ticked. {there} Nothing was changed."
+            ))
+        })?;
+        ticked.push(thing.clone());
+    }
+    Ok(ticked)
 }
 
 /// With no server alive the command carries the run on itself.
@@ -157,7 +189,7 @@ pub(super) async fn go_on(
 }
 
 /// The user of this shell: claimed, not proved.
-pub(super) fn who(by: Option<String>) -> String {
+pub(crate) fn who(by: Option<String>) -> String {
     by.or_else(|| std::env::var("ONCELY_USER").ok())
         .or_else(|| std::env::var("USER").ok())
         .unwrap_or_else(|| "somebody".into())

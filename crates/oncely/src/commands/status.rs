@@ -1,6 +1,6 @@
 //! `oncely status`: each task, its last run, and what needs a person.
 
-use super::drive::Stands;
+use super::drive::{self, Stands};
 use super::run::{concerns, newest};
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
@@ -140,9 +140,22 @@ async fn people(voice: Voice, house: &House) -> Result<(), Failure> {
                 "\nRun {id} of {task}: nobody answered in time, which counts as no. The next \
                  `oncely run` or `oncely serve` ends it."
             ));
-        } else if let (Some(text), true) = (stands.question(), stands.waits_for_person()) {
+        } else if let (Some(asked), true) = (stands.asked(), stands.waits_for_person()) {
             voice.say(format!(
-                "\nRun {id} of {task} asks: {text}\n  oncely approve {id}   or: oncely reject {id}"
+                "\nRun {id} of {task} asks: {}",
+                asked.question.text
+            ));
+            for line in drive::asking(&asked.question) {
+                voice.say(format!("  {line}"));
+            }
+            let tick = drive::tick_all(&asked.question);
+            voice.say(format!(
+                "  oncely approve {id}{tick}   or: oncely reject {id}"
+            ));
+        } else if let Some(until) = stands.held_until() {
+            voice.say(format!(
+                "\nRun {id} of {task} is held until {} UTC",
+                moment(until)
             ));
         }
         if row.status == RunStatus::Unknown {

@@ -200,6 +200,7 @@ fn show_and_logs_tell_a_run_in_order() {
     key k1   environment development   admitted [time] UTC
     event {}
 
+      [time]  started by ann (oncely call)
       [time]  began with text d09dfdbaca63
       [time]  `act` about to act
       [time]  `act` done
@@ -208,6 +209,7 @@ fn show_and_logs_tell_a_run_in_order() {
     Outputs
       act: {"code":0,"stdout":"hello\n","stderr":"","millis":[millis]}
     $ oncely logs
+    [time]  run 1 greet  started by ann (oncely call)
     [time]  run 1 greet  began with text d09dfdbaca63
     [time]  run 1 greet  `act` about to act
     [time]  run 1 greet  `act` done
@@ -254,7 +256,7 @@ fn a_mistyped_key_in_the_configuration_is_shown_with_the_right_one() {
       |
     1 | enviroment = "production"
       | ^^^^^^^^^^
-    unknown field `enviroment`, expected one of `environment`, `ledger`, `tasks`, `spool`, `secrets`, `db`, `http`, `put`, `email`, `slack`, `limits`
+    unknown field `enviroment`, expected one of `environment`, `ledger`, `tasks`, `spool`, `secrets`, `db`, `http`, `put`, `email`, `slack`, `people`, `limits`
     Did you mean `environment`?
     Nothing was run.
     [exit 2]

@@ -32,6 +32,7 @@ fn approve_goes_on_and_remembers_who_and_why() {
     oncely: run 1 does not wait for a person. `oncely status` lists what does.
     [exit 1]
     $ oncely logs 1
+    [time]  run 1 send  started by ann (oncely call)
     [time]  run 1 send  began with text 8a04d11f1e2d
     [time]  run 1 send  `ok` asks: Send 3 mails?
     [time]  run 1 send  `ok` approved by ann (looks good)
@@ -194,4 +195,194 @@ fn acts_on_runs_that_are_not_there_are_wrong_command_lines() {
     ] {
         project.run(args).says(2, &["there is no run 9"]);
     }
+}
+
+/// A project with people, and a task that asks one of them.
+fn asking_lead(approve: &str) -> Project {
+    let project = Project::new();
+    let toml = project.text("oncely.toml");
+    project.write(
+        "oncely.toml",
+        format!(
+            "{toml}\n[people]\nanna = {{ email = \"anna@example.com\", roles = [\"lead\"] }}\nann = {{ roles = [\"lead\"] }}\nbob = {{}}\n"
+        ),
+    );
+    project.write(
+        "tasks/send.toml",
+        format!("[on.call]\n\n[[step]]\nid = \"ok\"\napprove = {{ text = \"Send?\", {approve} }}\n\n[[step]]\nid = \"act\"\ncommand = \"echo sent >> out\"\n"),
+    );
+    project
+}
+
+#[test]
+fn only_those_answer_who_may_and_never_the_starter() {
+    let project = asking_lead("by = \"lead\", not_by = \"starter\"");
+    let text = project.session(&[
+        &["call", "send", "--key", "k"],
+        &["approve", "1"],
+        &["approve", "1", "--by", "bob"],
+        &["reject", "1", "--by", "mallory"],
+        &["approve", "1", "--by", "anna"],
+        &["logs", "1"],
+    ]);
+    insta::assert_snapshot!(text, @r##"
+    $ oncely call send --key k
+    waiting send: Send?
+            For: lead
+            Not for who started it
+            Answer: oncely approve 1   or: oncely reject 1
+    $ oncely approve 1
+    oncely: run 1: ann started the run, and the task says that somebody else answers (not_by = "starter"). Nothing was changed.
+    [exit 1]
+    $ oncely approve 1 --by bob
+    oncely: run 1: bob may not answer: it is for lead. Nothing was changed.
+    [exit 1]
+    $ oncely reject 1 --by mallory
+    oncely: run 1: mallory may not answer: it is for lead. Nothing was changed.
+    [exit 1]
+    $ oncely approve 1 --by anna
+    Approved run 1.
+    done send  [span]
+    $ oncely logs 1
+    [time]  run 1 send  started by ann (oncely call)
+    [time]  run 1 send  began with text af1ffbc45e48
+    [time]  run 1 send  `ok` asks: Send?
+    [time]  run 1 send  `ok` approved by anna as lead
+    [time]  run 1 send  `act` about to act
+    [time]  run 1 send  `act` done
+    [time]  run 1 send  ended: done
+    "##);
+    assert_eq!(project.text("out"), "sent\n");
+}
+
+#[test]
+fn a_yes_needs_everything_ticked() {
+    let project = asking_lead("tick = [\"Backups are fresh\", \"Support knows\"]");
+    let text = project.session(&[
+        &["call", "send", "--key", "k"],
+        &["approve", "1"],
+        &["approve", "1", "--tick", "2"],
+        &["approve", "1", "--tick", "3"],
+        &["approve", "1", "--tick", "1", "--tick", "2"],
+    ]);
+    insta::assert_snapshot!(text, @r##"
+    $ oncely call send --key k
+    waiting send: Send?
+            [1] Backups are fresh
+            [2] Support knows
+            Answer: oncely approve 1 --tick all   or: oncely reject 1
+    $ oncely approve 1
+    oncely: run 1: a yes needs everything ticked, and this is not: Backups are fresh; Support knows. Nothing was changed.
+    [exit 1]
+    $ oncely approve 1 --tick 2
+    oncely: run 1: a yes needs everything ticked, and this is not: Backups are fresh. Nothing was changed.
+    [exit 1]
+    $ oncely approve 1 --tick 3
+    oncely: --tick 3: there is no such thing to be ticked. There are 1 to 2. Nothing was changed.
+    [exit 2]
+    $ oncely approve 1 --tick 1 --tick 2
+    Approved run 1.
+    done send  [span]
+    "##);
+    let facts = project.json(&["logs", "1"]);
+    let answer = facts
+        .iter()
+        .find(|fact| fact["fact"] == "answered")
+        .unwrap();
+    assert_eq!(answer["ticked"][1], "Support knows");
+    assert_eq!(project.text("out"), "sent\n");
+}
+
+#[test]
+fn check_says_whom_nobody_knows_and_nobody_reaches() {
+    let project = asking_lead("by = [\"leed\", \"bob\"], tell = \"email\"");
+    insta::assert_snapshot!(project.session(&[&["check"]]), @r##"
+    $ oncely check
+    error: `by` names nobody: there is no `leed` in [people]
+     --> tasks/send.toml:5:35
+      |
+    5 | approve = { text = "Send?", by = ["leed", "bob"], tell = "email" }
+      |                                   ^^^^^^ nobody could answer
+      |
+      = help: did you mean `lead`?
+
+    error: `tell` does not reach bob, who has no `email` in [people]
+     --> tasks/send.toml:5:43
+      |
+    5 | approve = { text = "Send?", by = ["leed", "bob"], tell = "email" }
+      |                                           ^^^^^ bob is meant here
+      |
+      = help: give bob an `email` in oncely.toml
+
+    2 errors in 1 task file.
+    [exit 2]
+    "##);
+}
+
+#[test]
+fn a_person_who_is_there_twice_is_refused() {
+    let project = Project::new();
+    let people = "[people]\nann = { user = \"asmith\" }\nasmith = {}\n";
+    project.write("oncely.toml", people);
+    project.run(&["status"]).says(
+        2,
+        &[
+            "`ann` and `asmith` are one person twice",
+            "Nothing was run.",
+        ],
+    );
+}
+
+#[test]
+fn later_tasks_wait_for_an_answer_unless_they_are_independent() {
+    let project = Project::new();
+    project.write(
+        "tasks/20260101000000_ask.toml",
+        "[[step]]\napprove = \"Go?\"\n\n[[step]]\nid = \"a\"\ncommand = \"echo asked >> out\"\n",
+    );
+    project.release_task(20260102000000, "next", "echo next >> out");
+    project.write(
+        "tasks/20260103000000_alone.toml",
+        "[on.release]\nindependent = true\n\n[[step]]\ncommand = \"echo alone >> out\"\n",
+    );
+    project.run(&["run", "--strict-exit"]).says(
+        3,
+        &[
+            "waiting 20260101000000_ask: Go?",
+            "done 20260103000000_alone",
+        ],
+    );
+    assert_eq!(project.text("out"), "alone\n");
+    project.run(&["approve", "1"]).says(0, &["done"]);
+    project.run(&["run"]).says(0, &["done 20260102000000_next"]);
+    assert_eq!(project.text("out"), "alone\nasked\nnext\n");
+}
+
+#[test]
+fn what_is_held_is_cancelled_by_an_older_release_and_held_anew_by_a_newer_one() {
+    let project = Project::new();
+    project.release_task(20260101000000, "first", "true");
+    project.run(&["run", "--release", "4"]).says(0, &["done"]);
+    project.write(
+        "tasks/20260102000000_drop.toml",
+        "[[step]]\nid = \"drop\"\nhold = \"24h\"\ncommand = \"echo dropped >> out\"\n",
+    );
+    project
+        .run(&["run", "--release", "5"])
+        .says(0, &["waiting 20260102000000_drop", "Held until"]);
+    project
+        .run(&["status"])
+        .says(0, &["Run 2 of 20260102000000_drop is held until"]);
+    let file = project.text("tasks/20260102000000_drop.toml");
+    std::fs::remove_file(project.path("tasks/20260102000000_drop.toml")).unwrap();
+    project.run(&["run", "--release", "4"]).says(
+        0,
+        &["cancelled 20260102000000: release 4 arrived, which is older than 5"],
+    );
+    project.write("tasks/20260102000000_drop.toml", file);
+    project
+        .run(&["run", "--release", "6"])
+        .says(0, &["waiting 20260102000000_drop", "Held until"]);
+    assert_eq!(project.json(&["runs", "--state", "waiting"])[0]["run"], 3);
+    assert_eq!(project.text("out"), "");
 }

@@ -35,7 +35,7 @@ fn undo_shows_asks_takes_back_and_the_next_release_goes_forward_again() {
         &["run", "--release", "v1"],
         &["logs", "1"],
     ]);
-    insta::assert_snapshot!(text, @r#"
+    insta::assert_snapshot!(text, @r##"
     $ oncely plan
     1_tell
       - act: command echo do-1 $ONCELY_KEY >> out  (undo: command echo undo-1 $ONCELY_KEY >> out)
@@ -74,13 +74,14 @@ fn undo_shows_asks_takes_back_and_the_next_release_goes_forward_again() {
     $ oncely run --release v1
     done 1_tell  [span]
     $ oncely logs 1
+    [time]  run 1 1_tell  started by ann (release v1)
     [time]  run 1 1_tell  began with text 6cd0fa6462ad
     [time]  run 1 1_tell  `act` about to act
     [time]  run 1 1_tell  `act` done
     [time]  run 1 1_tell  ended: done
     [time]  run 1 1_tell  undo asked for by ann (wrong list)
     [time]  run 1 1_tell  taken back by run 2
-    "#);
+    "##);
     project.run(&["undo", "3", "--yes"]).says(0, &["done"]);
     assert_eq!(words(&project), ["do-1", "undo-1", "do-1", "undo-1"]);
     let text = project.text("out");

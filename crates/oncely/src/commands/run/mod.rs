@@ -2,6 +2,7 @@
 
 mod marks;
 mod name;
+mod older;
 mod quiet;
 mod releases;
 mod releasing;

@@ -1,6 +1,7 @@
 //! Does what is pending, one task after another, and says how each stands.
 
 use super::marks;
+use super::older;
 use super::quiet;
 use super::releases;
 use super::turn::Turn;
@@ -18,7 +19,7 @@ use crate::output::{Voice, count};
 use crate::project::{self, Loaded};
 use oncely_core::ledger::RunRow;
 use oncely_core::run::RunStatus;
-use oncely_core::task::Phase;
+use oncely_core::task::{Phase, Task, Trigger};
 use oncely_engine::{Engine, Known, Offer, Offered};
 use oncely_sources::release::{self, Release};
 use std::sync::Arc;
@@ -62,7 +63,9 @@ struct Releasing<'a> {
 
 impl Releasing<'_> {
     async fn run(&self) -> Result<Exit, Failure> {
-        if self.args.chosen.is_all()
+        let older = older::Older::of(self.house, self.args.release.as_deref()).await?;
+        if older.is_none()
+            && self.args.chosen.is_all()
             && let Some(done) =
                 quiet::nothing_left(self.house, self.args.release.as_deref()).await?
         {
@@ -79,6 +82,9 @@ impl Releasing<'_> {
         };
         let outcome = match turn.take(&engine).await? {
             Some(named) => {
+                if let Some(older) = older {
+                    older.cancel_held(self.voice, self.house, &engine).await?;
+                }
                 let outcome = self.all(&engine, &loaded).await;
                 turn.give_back(named).await?;
                 marks::remember(self.house, loaded.marks).await?;
@@ -127,7 +133,11 @@ impl Releasing<'_> {
             self.skip_all(engine, &old, &release).await?;
         }
         let mut exit = Exit::Done;
+        let mut waiting = false;
         for (place, wanted) in pending.iter().enumerate() {
+            if waiting && !is_independent(&wanted.known.task) {
+                continue;
+            }
             let before = rows.get(&wanted.known.task.id);
             let stands = self.one(engine, wanted, before, &release).await?;
             drive::say(
@@ -141,9 +151,13 @@ impl Releasing<'_> {
             if engine.stopper().is_stopping() && (left > 0 || !stands.row.status.is_ended()) {
                 return Err(Failure::failed(told_to_stop(left)));
             }
-            if !is_behind(stands.row.status) && !self.goes_past(stands.row.status) {
+            if is_behind(stands.row.status) || self.goes_past(stands.row.status) {
+                continue;
+            }
+            if stands.row.status != RunStatus::Waiting {
                 return Ok(exit);
             }
+            waiting = true;
         }
         if pending.is_empty() && old.is_empty() {
             return Ok(self.nothing_to_do(behind.len()));
@@ -187,7 +201,12 @@ impl Releasing<'_> {
         release: &Release,
     ) -> Result<Stands, Failure> {
         let task = &wanted.known.task;
-        let undone = before.filter(|row| row.status == RunStatus::Undone);
+        let mut undone = before.filter(|row| row.status == RunStatus::Undone);
+        if let Some(row) = before
+            && older::was_cancelled(self.house, row, &release.id).await?
+        {
+            undone = Some(row);
+        }
         if let (Some(row), None) = (before, undone) {
             if row.status == RunStatus::Failed || row.status == RunStatus::Cancelled {
                 return Stands::read(self.house, row.id).await;
@@ -200,6 +219,9 @@ impl Releasing<'_> {
             Some(row) => first.after_undo(row.generation, &release.id),
             None => first,
         };
+        let by = crate::commands::people::who(None);
+        let starter = self.house.config.people.value.name_of(&by);
+        let offer = offer.started_by(starter, &format!("release {}", release.id));
         match self.house.intake(engine).offer(vec![offer]).await?.pop() {
             Some(Offered::Admitted(run) | Offered::Duplicate(run)) => {
                 drive::to_rest(self.house, engine, run).await
@@ -210,6 +232,11 @@ impl Releasing<'_> {
             )),
         }
     }
+}
+
+/// Whether a task does not wait for those before it that wait.
+fn is_independent(task: &Task) -> bool {
+    matches!(&task.on, Trigger::Release(release) if release.independent)
 }
 
 fn told_to_stop(left: usize) -> String {
