@@ -327,7 +327,7 @@ pub(super) const APPROVE: ActionDoc = ActionDoc {
             option(
                 "tell",
                 OptionKind::Choices(&Via::WORDS),
-                "How those of `by` are told of it, each with a link of their own.",
+                "How those of `by` are told of it, each by a message of their own.",
             ),
             option(
                 "remind",

@@ -205,3 +205,65 @@ fn a_wrong_mail_server_is_said_before_anything_runs() {
     insta::assert_snapshot!(said("user = \"shop\""), @r#"oncely: oncely.toml: email.user is given without email.server. Write it like server = "smtp://mail.example.com:587". Nothing was run."#);
     insta::assert_snapshot!(said("server = \"smtp://a:b@mail.example.com\""), @"oncely: oncely.toml, email.server: a server is named without user and password: give `user`, and the password as the secret EMAIL_PASSWORD. Nothing was run.");
 }
+
+/// A task whose question is told to two of three people.
+fn asking(post: &Post) -> Project {
+    let project = project(post);
+    let config = project.text("oncely.toml");
+    let people = "\n[people]\nanna = { email = \"anna@example.com\", roles = [\"lead\"] }\nann = { email = \"ann@example.com\", roles = [\"lead\"] }\nbob = { email = \"bob@example.com\", roles = [\"lead\"] }\n";
+    project.write("oncely.toml", format!("{config}{people}"));
+    project.write(
+        "tasks/send.toml",
+        "[on.call]\n\n[[step]]\nid = \"ok\"\n\n[step.approve]\ntext = \"Send it?\"\ntick = [\"Backups are fresh\"]\nby = \"lead\"\nnot_by = \"starter\"\ntell = \"email\"\n",
+    );
+    project
+}
+
+/// Starts it, and lets it be decided about once more.
+fn looked_at_twice(project: &Project) {
+    let waits = &["waiting send: Send it?"];
+    project.run(&["call", "send", "--key", "k"]).says(0, waits);
+    project.run(&["pause", "1", "--detach"]).says(0, &[]);
+    project.run(&["resume", "1"]).says(0, waits);
+}
+
+#[test]
+fn those_who_may_answer_are_told_once_each() {
+    let post = Post::start(true);
+    let project = asking(&post);
+    looked_at_twice(&project);
+    let taken = post.taken();
+    assert_eq!(taken.len(), 2, "{taken:?}");
+    for (mail, to) in taken.iter().zip(["anna@example.com", "bob@example.com"]) {
+        for line in [
+            &*format!("To: {to}"),
+            "Subject: Send it?",
+            "[1] Backups are fresh",
+            "Yes: oncely approve 1 --tick all",
+        ] {
+            assert!(mail.contains(line), "no {line:?} in {mail}");
+        }
+    }
+    project
+        .run(&["approve", "1", "--by", "anna", "--tick", "all"])
+        .says(0, &["Approved run 1.", "done send"]);
+    assert_eq!(post.taken().len(), 2);
+}
+
+#[test]
+fn a_message_of_which_nothing_is_known_is_not_sent_again_and_the_question_stands() {
+    let post = Post::start(false);
+    let project = asking(&post);
+    looked_at_twice(&project);
+    assert_eq!(post.taken().len(), 2);
+    project.run(&["logs", "1"]).says(
+        0,
+        &[
+            "settled by on_unknown",
+            "may have been sent is not sent again",
+        ],
+    );
+    project
+        .run(&["approve", "1", "--by", "bob", "--tick", "all"])
+        .says(0, &["done send"]);
+}
