@@ -209,6 +209,8 @@ fn taken_back(step: &Step, undoing: &Undoing) -> Option<Step> {
             when: None,
             until: None,
             undo: None,
+            // Who takes it back has decided already.
+            hold_ms: None,
             ..step.policy.clone()
         },
         work,

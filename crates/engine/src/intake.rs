@@ -91,12 +91,16 @@ impl Offer {
         })
     }
 
-    /// The same once more after it was taken back: a release goes forward again.
+    /// The same once more after it was taken back, or given up for an older release: a release goes
+    /// forward again.
     #[must_use]
-    pub fn after_undo(self, undone: Generation, release: &str) -> Self {
-        let reason = format!("it was taken back, and release {release} goes forward again");
+    pub fn forward_again(self, before: &RunRow, release: &str) -> Self {
+        let reason = format!(
+            "run {} is {}, and release {release} goes forward again",
+            before.id, before.status
+        );
         Self {
-            generation: Generation(undone.0.saturating_add(1)),
+            generation: Generation(before.generation.0.saturating_add(1)),
             rerun: Some(("oncely run".into(), reason)),
             ..self
         }

@@ -17,6 +17,8 @@ promises! {
     an_undo_that_dies_between_any_two_steps_goes_on_where_it_stopped,
     a_run_is_taken_back_as_the_text_that_it_began_with_says,
     a_called_task_is_taken_back_before_the_one_that_called_it,
+    what_was_held_before_it_was_done_is_taken_back_at_once,
+    a_run_that_moves_on_meanwhile_is_looked_at_again,
 }
 
 const THREE: &str = "
@@ -287,4 +289,52 @@ async fn a_called_task_is_taken_back_before_the_one_that_called_it(stage: Stage)
     undo(&process, run).await;
     assert_eq!(process.status(run).await, RunStatus::Undone);
     assert_eq!(kit.command.args(), ["a", "undo-a"]);
+}
+
+/// `hold` waits before an effect; whoever takes it back has decided already.
+async fn what_was_held_before_it_was_done_is_taken_back_at_once(stage: Stage) {
+    let kit = Kit::default();
+    let steps = "[[step]]\nid='a'\nhold='24h'\ncommand=['x','a']\nundo={command=['x','undo-a']}";
+    let process = stage.process(&[task(steps)], &kit);
+    let (run, _) = process.play("k").await;
+    let undo = process.people.undo(run, "ann", "", false).await.unwrap();
+    assert_eq!(process.drive(undo).await, Rest::Ended(RunStatus::Done));
+    assert_eq!(kit.command.args(), ["a", "undo-a"]);
+}
+
+/// Between the plan of an undo and its admission another process goes on with the run, which then
+/// does more: that is taken back too.
+async fn a_run_that_moves_on_meanwhile_is_looked_at_again(stage: Stage) {
+    let kit = Kit::default();
+    kit.command
+        .does(|call| match actions::argument(call).as_str() {
+            "c" => Behaviour::Permanent,
+            _ => Behaviour::Output(json!({ "json": { "n": 1 } })),
+        });
+    let process = stage.process(&[task(THREE)], &kit);
+    let other = std::sync::Arc::new(stage.process(&[task(THREE)], &kit));
+    let (run, rest) = process.play("k").await;
+    assert_eq!(rest, Rest::Ended(RunStatus::Failed));
+    numbered(&kit);
+    let mut first = true;
+    process.tap.fate(move |_| {
+        if std::mem::take(&mut first) {
+            goes_on(other.clone(), run);
+        }
+        Fate::Pass
+    });
+    let (_, rest) = undo(&process, run).await;
+    assert_eq!(rest, Rest::Ended(RunStatus::Done));
+    let undone = &kit.command.args()[4..];
+    assert_eq!(undone, ["undo-c", "undo-b", "undo-a"]);
+}
+
+/// Resumes a run to its end, on a thread of its own: whoever waits for it is not asynchronous.
+fn goes_on(process: std::sync::Arc<Process>, run: RunId) {
+    let work = async move {
+        let resumed = process.people.request(run, Request::Resume, "bob", "");
+        resumed.await.unwrap();
+        assert_eq!(process.drive_on(run).await, Rest::Ended(RunStatus::Done));
+    };
+    std::thread::spawn(|| stage::run(work)).join().unwrap();
 }

@@ -201,13 +201,13 @@ impl Releasing<'_> {
         release: &Release,
     ) -> Result<Stands, Failure> {
         let task = &wanted.known.task;
-        let mut undone = before.filter(|row| row.status == RunStatus::Undone);
+        let mut again = before.filter(|row| row.status == RunStatus::Undone);
         if let Some(row) = before
             && older::was_cancelled(self.house, row, &release.id).await?
         {
-            undone = Some(row);
+            again = Some(row);
         }
-        if let (Some(row), None) = (before, undone) {
+        if let (Some(row), None) = (before, again) {
             if row.status == RunStatus::Failed || row.status == RunStatus::Cancelled {
                 return Stands::read(self.house, row.id).await;
             }
@@ -215,8 +215,8 @@ impl Releasing<'_> {
         }
         let event = release::event(task, release, wanted.late);
         let first = Offer::new(task.id.clone(), release::key(task, release), event);
-        let offer = match undone {
-            Some(row) => first.after_undo(row.generation, &release.id),
+        let offer = match again {
+            Some(row) => first.forward_again(row, &release.id),
             None => first,
         };
         let by = crate::commands::people::who(None);
