@@ -121,7 +121,7 @@ fn the_census_task_of_the_design_is_read() {
 fn an_action_that_is_not_there_yet_says_which_there_are() {
     let text = NOTIFY.replace("email = {", "fax = {");
     insta::assert_snapshot!(wrong_at("tasks/20261122101500_notify_issue_111.toml", &text), @r#"
-tasks/20261122101500_notify_issue_111.toml:9:1: `fax` is no action and no other key of a step (actions: command, http, sql, put, email, slack, predict, require, approve, call; beside them: id, for_each, when, until, retry, timeout, on_unknown, undo)
+tasks/20261122101500_notify_issue_111.toml:9:1: `fax` is no action and no other key of a step (actions: command, http, sql, put, email, slack, predict, require, approve, call; beside them: id, for_each, when, until, retry, timeout, hold, on_unknown, undo)
 tasks/20261122101500_notify_issue_111.toml:10:11: `fax` is no action (actions: command, http, sql, put, email, slack, predict, require, approve, call)
 "#);
 }
@@ -603,8 +603,8 @@ tasks/t.toml:4:50: `call` cannot stand inside a `do` block (inside `do` there ma
 "#);
     insta::assert_snapshot!(wrong_step("for_each = \"event.a\"\ndo = []"), @"tasks/t.toml:4:6: the `do` block has no step");
     insta::assert_snapshot!(wrong_step("for_each = \"event.a\"\nuntil = \"true\"\ncommand = \"x\"\ndo = [{ command = \"x\" }]"), @r#"
-tasks/t.toml:4:1: unknown key `until` in a `for_each` step (known keys: `id`, `for_each`, `do`, `when`, `retry`, `timeout`, `on_unknown`, `undo`)
-tasks/t.toml:5:1: unknown key `command` in a `for_each` step (known keys: `id`, `for_each`, `do`, `when`, `retry`, `timeout`, `on_unknown`, `undo`)
+tasks/t.toml:4:1: unknown key `until` in a `for_each` step (known keys: `id`, `for_each`, `do`, `when`, `retry`, `timeout`, `hold`, `on_unknown`, `undo`)
+tasks/t.toml:5:1: unknown key `command` in a `for_each` step (known keys: `id`, `for_each`, `do`, `when`, `retry`, `timeout`, `hold`, `on_unknown`, `undo`)
 "#);
     insta::assert_snapshot!(wrong_step("do = [{ command = \"x\" }]"), @r#"tasks/t.toml:2:1: a step with `do` needs `for_each` (for_each = { read = "{{ event.url }}", as = "csv" })"#);
     insta::assert_snapshot!(wrong_step("for_each = [\"a\"]\ndo = [{ command = \"x\" }]"), @"tasks/t.toml:3:12: `for_each` takes an expression in quotes that gives a list, or a table with `read`");
