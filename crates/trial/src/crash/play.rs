@@ -106,6 +106,7 @@ pub fn run(crash: &Crash) -> Result<Report, Trouble> {
             dice: Dice::new(crash.seed.wrapping_add(1)),
             report: Report::default(),
             kills: Vec::new(),
+            aims: false,
         };
         play.kill_them().await?;
         play.finish().await?;
@@ -122,9 +123,17 @@ pub(super) struct Play<'c> {
     pub(super) report: Report,
     /// When each server was seen to be dead, in milliseconds since 1970.
     kills: Vec<i64>,
+    /// The next server is stopped between two ranges of a file, and not wherever it is.
+    aims: bool,
 }
 
 impl Play<'_> {
+    /// Whether this stop is aimed: every other one is.
+    pub(super) fn aims(&mut self) -> bool {
+        self.aims = !self.aims;
+        self.aims
+    }
+
     async fn kill_them(&mut self) -> Result<(), Trouble> {
         let begun = Instant::now();
         let mut round = 0;
@@ -187,7 +196,8 @@ impl Play<'_> {
         Ok(false)
     }
 
-    fn marks(&self) -> Result<Vec<(RunId, StepId, u64)>, Trouble> {
+    /// How far the newest marks have come, by run and step.
+    pub(super) fn marks(&self) -> Result<Vec<(RunId, StepId, u64)>, Trouble> {
         let database = evidence::look(&self.stage.results())?;
         let there = "select count(*) from sqlite_schema where name = 'oncely_marks'";
         if database.query_row(there, [], |row| row.get::<_, i64>(0))? == 0 {

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Records of the file that is being worked on.
 const RECORDS: u64 = 12_000;
+/// Records of a file that is to be stopped between two ranges: enough for many tries.
+const MANY_RECORDS: u64 = 60_000;
 /// Items of the batches that are.
 const ITEMS: u64 = 150;
 /// Longest wait for the first server to be in the middle.
@@ -30,7 +32,9 @@ pub(super) async fn round(play: &mut Play<'_>) -> Result<(), Trouble> {
     first.serving()?;
     // A server that sees a file arrive need not wait for it to settle.
     let odd = play.dice.between(0, 1);
-    play.feed.drop_file("slow", RECORDS + odd)?;
+    let aimed = play.aims();
+    let records = if aimed { MANY_RECORDS } else { RECORDS };
+    play.feed.drop_file("slow", records + odd)?;
     let file = play
         .feed
         .sent
@@ -40,8 +44,12 @@ pub(super) async fn round(play: &mut Play<'_>) -> Result<(), Trouble> {
     play.feed.offer_batch("batch", ITEMS).await?;
     play.feed.offer_batch("mails", ITEMS).await?;
     in_the_middle(play, &file)?;
-    let outside = halt_outside(play, &first)?;
-    let held = running(play).await?;
+    let aim = aimed.then_some(file.as_str());
+    let outside = halt_outside(play, &first, aim).await?;
+    let held = match aim {
+        Some(file) => of_file(play, file).await?.into_iter().collect(),
+        None => running(play).await?,
+    };
     let mut second = Server::start(&play.oncely)?;
     if outside {
         second.serving()?;
@@ -68,19 +76,56 @@ fn in_the_middle(play: &Play<'_>, file: &str) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Stops a server at a moment when it is inside no transaction; false when there was none.
-fn halt_outside(play: &mut Play<'_>, server: &Server) -> Result<bool, Trouble> {
+/// Stops a server at a moment when it is inside no transaction; false when there was none. Where it
+/// is aimed at a file, the next thing that the server does to it is to write a range: what was
+/// written and not told shows nothing of the mark's guard.
+async fn halt_outside(
+    play: &mut Play<'_>,
+    server: &Server,
+    aim: Option<&str>,
+) -> Result<bool, Trouble> {
     let (results, ledger) = (play.stage.results(), play.stage.ledger());
     for _ in 0..TRIES {
         server.halt();
         std::thread::sleep(Duration::from_millis(1));
-        if is_free(&results)? && is_free(&ledger)? {
+        let free = is_free(&results)? && is_free(&ledger)?;
+        let there = match aim {
+            Some(file) => free && is_between_ranges(play, file).await?,
+            None => free,
+        };
+        if there {
             return Ok(true);
         }
         server.wake();
         play.wait(1, 4);
     }
     Ok(false)
+}
+
+/// Whether the ledger knows of every range of a file that is written, and some are left.
+async fn is_between_ranges(play: &Play<'_>, file: &str) -> Result<bool, Trouble> {
+    let Some((run, _)) = of_file(play, file).await? else {
+        return Ok(false);
+    };
+    let marks = play.marks()?;
+    let Some((_, step, next)) = marks.into_iter().find(|(of, ..)| *of == run) else {
+        return Ok(false);
+    };
+    let told = play.feed.ask().progress(run, step).await?;
+    Ok(told.unwrap_or_default().next == next && next < MANY_RECORDS)
+}
+
+/// The run that works on a file, and its claim.
+async fn of_file(play: &Play<'_>, file: &str) -> Result<Option<(RunId, Fence)>, Trouble> {
+    let filter = Filter {
+        task: Some("slow".into()),
+        status: vec![RunStatus::Running],
+        ..Filter::default()
+    };
+    let name = format!("\"{file}\"");
+    let runs = play.feed.ask().runs(filter).await?;
+    let found = runs.into_iter().find(|run| run.event.contains(&name));
+    Ok(found.map(|run| (run.id, run.fence)))
 }
 
 /// Whether a transaction could be begun at once.
