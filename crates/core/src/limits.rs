@@ -72,3 +72,22 @@ pub const CLAIMS_WITHOUT_PROGRESS: u32 = 5;
 pub const GROUP_UNITS: usize = 1000;
 /// Depth of task calls: a task that calls a task that calls a task ….
 pub const CALL_DEPTH: u32 = 16;
+/// Connections that the gateway serves at the same time, unless the operator says another number.
+pub const GATEWAY_CONNECTIONS: usize = 256;
+/// Connections above that which are told so before they are closed; the others are just closed.
+pub const GATEWAY_TURNED_AWAY: usize = 64;
+/// Longest head of a request to the gateway, in bytes: its first line and its headers.
+pub const GATEWAY_HEAD_BYTES: usize = 32 * 1024;
+/// Most headers of a request to the gateway.
+pub const GATEWAY_HEADERS: usize = 100;
+/// Largest body of a request to the gateway, in bytes.
+pub const GATEWAY_BODY_BYTES: usize = EVENT_BYTES;
+/// Most bytes of a body that are read and let go of, so that its sender hears that it is too large.
+pub const GATEWAY_PASSED_OVER_BYTES: usize = 8 * EVENT_BYTES;
+/// Longest time for a head, and for a body, to arrive, in milliseconds, unless the operator says
+/// another.
+pub const GATEWAY_READ_MS: u64 = 10_000;
+/// Longest time for an answer to be made, in milliseconds.
+pub const GATEWAY_ANSWER_MS: u64 = 30_000;
+/// Longest wait for connections to end when the process is told to stop, in milliseconds.
+pub const GATEWAY_FAREWELL_MS: u64 = 5_000;

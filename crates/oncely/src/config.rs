@@ -1,6 +1,7 @@
 //! What the operator said: `oncely.toml`, over it environment variables, over them flags.
 
 use crate::failure::Failure;
+use crate::gateway::{GatewaySection, GatewaySettings};
 use crate::output::suggestion;
 use crate::place::{self, Place};
 use crate::services::{EmailSection, EmailSettings, SlackSection};
@@ -44,6 +45,7 @@ pub(crate) struct Config {
     pub(crate) email: EmailSettings,
     pub(crate) slack: Sourced<SlackApi>,
     pub(crate) people: Sourced<Arc<Roster>>,
+    pub(crate) gateway: Sourced<GatewaySettings>,
     pub(crate) acting: Sourced<usize>,
     pub(crate) acting_per_task: Sourced<usize>,
     pub(crate) grace: Sourced<Duration>,
@@ -77,6 +79,8 @@ struct File {
     #[serde(default)]
     slack: SlackSection,
     people: Option<BTreeMap<String, PersonSection>>,
+    #[serde(default)]
+    gateway: GatewaySection,
     #[serde(default)]
     limits: Limits,
 }
@@ -166,6 +170,7 @@ impl Config {
             email: file.email.settings(&root)?,
             slack: file.slack.api()?,
             people: people(file.people)?,
+            gateway: file.gateway.settings()?,
             acting: Sourced {
                 from: from_file(file.limits.acting.is_some()),
                 value: file.limits.acting.unwrap_or(64).clamp(1, 10_000),

@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod disk;
 mod failure;
+mod gateway;
 mod house;
 mod output;
 mod place;

@@ -115,6 +115,10 @@ impl Report {
         for (name, value, from) in rows {
             self.fine(name, &format!("{value}  ({from})"));
         }
+        let gateway = &config.gateway;
+        for (name, value) in gateway.value.rows() {
+            self.fine(name, &format!("{value}  ({})", gateway.from));
+        }
         for (name, path) in &config.databases {
             self.fine(&format!("db.{name}"), &path.display().to_string());
         }

@@ -1,5 +1,6 @@
 //! `oncely serve`: watches the sources and does what is due until told to stop.
 
+use super::front_door::FrontDoor;
 use super::watching::Watching;
 use crate::cli::Serve;
 use crate::config::Flags;
@@ -22,24 +23,35 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Serve) -> Result<Exit, Fai
     house.block_on(async {
         let engine = house.engine(loaded.tasks.clone())?;
         house.stop_on_signals(&engine.stopper());
+        let door = FrontDoor::bind(voice, &house).await?;
         let mut watching = Watching::new(voice, &house, &engine);
         watching.take(&loaded);
         let tasks = count(loaded.tasks.len(), "task");
         let sources = count(watching.sources(), "source");
         voice.record(&serde_json::json!({
             "serving": loaded.tasks.len(), "sources": watching.sources(), "pid": std::process::id(),
+            "listening": door.as_ref().and_then(FrontDoor::address),
         }));
         voice.say(format!(
             "Serving {tasks} in {}, watching {sources}. Stop with Ctrl-C.",
             house.config.environment.value
         ));
+        let bounds = house.config.gateway.value.bounds;
+        let router = oncely_gateway::router([], None, bounds);
+        let open = door.map(|door| door.open(router, engine.stopper()));
         if args.until_idle {
             tokio::spawn(stop_when_idle(Arc::clone(&engine)));
         }
-        tokio::select! {
-            served = engine.serve() => served?,
-            () = look_after(&house, watching) => {}
+        let served = tokio::select! {
+            served = engine.serve() => served,
+            () = look_after(&house, watching) => Ok(()),
+        };
+        engine.stopper().stop();
+        if let Some(open) = open {
+            // Everybody gets their answer, or a panic of the door's own code is passed over.
+            let _ = open.await;
         }
+        served?;
         voice.say("Stopped. What was not finished goes on at the next start.");
         Ok(Exit::Done)
     })

@@ -7,6 +7,7 @@ mod commands;
 mod demo;
 mod disk;
 mod first_minutes;
+mod gateway;
 mod mail;
 mod models;
 mod people;

@@ -1,0 +1,17 @@
+//! Front doors over HTTP: one listener, with the parts that are given to it.
+//!
+//! The gateway reads requests within its bounds and hands them on; it admits nothing by itself.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)
+)]
+
+mod answer;
+mod listen;
+mod router;
+mod turn_away;
+mod whole;
+
+pub use answer::Answer;
+pub use listen::{Bounds, Gateway};
+pub use router::{HEALTH, router};

@@ -1,0 +1,45 @@
+//! Puts the parts together: what is no part's is 404 or 405, and every request is read whole, within
+//! its bounds, before a part sees it.
+
+use crate::answer::Answer;
+use crate::listen::Bounds;
+use crate::whole::read_whole;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+
+/// Where the gateway says that it is up.
+pub const HEALTH: &str = "/healthz";
+
+/// The router of these parts. What none of them has goes to `rest`, where it is given.
+pub fn router(
+    parts: impl IntoIterator<Item = Router>,
+    rest: Option<Router>,
+    bounds: Bounds,
+) -> Router {
+    let own = Router::new().route(HEALTH, get(healthy));
+    let known = parts.into_iter().fold(own, Router::merge);
+    let known = match rest {
+        Some(rest) => known.fallback_service(rest),
+        None => known.fallback(nothing_here),
+    };
+    known
+        .method_not_allowed_fallback(not_so)
+        .layer(from_fn_with_state(bounds, read_whole))
+}
+
+async fn healthy() -> Answer {
+    Answer::new(StatusCode::OK, serde_json::json!({ "status": "ok" }))
+}
+
+async fn nothing_here() -> Answer {
+    Answer::error(StatusCode::NOT_FOUND, "there is nothing at this address")
+}
+
+async fn not_so() -> Answer {
+    Answer::error(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this address takes other methods",
+    )
+}
