@@ -149,6 +149,8 @@ pub enum End {
     Cancelled,
     /// It was never to be done: an object that was there before the task, or `require … else = "end"`.
     Skipped,
+    /// It was done before oncely came.
+    Imported,
 }
 
 /// One thing that happened in a run.

@@ -33,6 +33,8 @@ pub struct Offer {
     pub depth: u32,
     /// It is recorded and never run, for this reason.
     pub skip: Option<String>,
+    /// It was done before oncely came, for this reason to believe so. Its task need not be there.
+    pub imported: Option<String>,
     /// Who asked for a further time round, and why.
     pub rerun: Option<(String, String)>,
     /// Who started it, and how, where a person did.
@@ -52,6 +54,7 @@ impl Offer {
             parent: None,
             depth: 0,
             skip: None,
+            imported: None,
             rerun: None,
             started: None,
         }
@@ -256,6 +259,9 @@ impl Intake {
         at: Timestamp,
         open: Opener<'_>,
     ) -> Result<(Unit, Option<Opened>), String> {
+        if offer.imported.is_some() {
+            return Ok((self.imported(offer, at)?, None));
+        }
         let known = self
             .tasks
             .current_or_read(&offer.task)
@@ -293,13 +299,38 @@ impl Intake {
         ops.extend(
             asked_for(offer.started, offer.rerun).map(|(what, who)| requested(what, who, at)),
         );
-        ops.extend(offer.skip.map(|reason| skipped(reason, at)));
+        ops.extend(offer.skip.map(|reason| ended(End::Skipped, reason, at)));
         if let Some(opened) = &mut opened {
             let facts = std::mem::take(&mut opened.job.pending);
             self.begin(&mut ops, facts, &known, at);
         }
         let guards = Vec::new();
         Ok((Unit { guards, ops }, opened))
+    }
+
+    /// The unit that records what was done at a release before oncely came.
+    fn imported(&self, offer: Offer, at: Timestamp) -> Result<Unit, String> {
+        let json = checked_json(&offer.key, &offer.data).map_err(|e| e.to_string())?;
+        let admission = Admission {
+            environment: self.environment.clone(),
+            task: offer.task,
+            key: offer.key,
+            generation: offer.generation,
+            trigger: IMPORTED_BY,
+            event: json.into(),
+            lane: None,
+            depth: 0,
+            parent: None,
+            at,
+            claimed: false,
+            status: RunStatus::Imported,
+        };
+        let ended = offer
+            .imported
+            .map(|reason| ended(End::Imported, reason, at));
+        let ops = std::iter::once(Op::Admit(admission)).chain(ended).collect();
+        let guards = Vec::new();
+        Ok(Unit { guards, ops })
     }
 
     /// The operations of a run that begins as it is admitted.
@@ -343,9 +374,11 @@ fn requested(what: Request, (by, reason): (String, String), at: Timestamp) -> Op
     }
 }
 
-/// Why the run that is being admitted is never done.
-fn skipped(reason: String, at: Timestamp) -> Op {
-    let end = End::Skipped;
+/// What starts that which other tools have done: they know releases only.
+const IMPORTED_BY: &str = "release";
+
+/// How and why the run that is being admitted has ended.
+fn ended(end: End, reason: String, at: Timestamp) -> Op {
     Op::Facts {
         run: RunRef::New,
         at,

@@ -232,6 +232,7 @@ pub(crate) fn status_of(end: End) -> RunStatus {
         End::Failed => RunStatus::Failed,
         End::Cancelled => RunStatus::Cancelled,
         End::Skipped => RunStatus::Skipped,
+        End::Imported => RunStatus::Imported,
     }
 }
 

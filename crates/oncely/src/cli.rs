@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Mark release tasks as skipped in this environment: they were done before oncely came
     Baseline(Baseline),
+    /// Take over what after_party or data_migrate has recorded, without changing it
+    Import(Import),
     /// Call a task by hand, once for each key
     Call(Call),
     /// Show each task, its last run, and what needs a person
@@ -246,6 +248,35 @@ pub(crate) struct Baseline {
     #[arg(long)]
     pub(crate) by: Option<String>,
     /// Only say which
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tool {
+    /// The Ruby gem after_party: the table task_records, or task_record
+    #[value(name = "after_party", alias = "after-party")]
+    AfterParty,
+    /// The Ruby gem data_migrate: the table data_migrations
+    #[value(name = "data_migrate", alias = "data-migrate")]
+    DataMigrate,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// Who recorded it
+    #[arg(value_enum)]
+    pub(crate) tool: Tool,
+    /// The application's database: a URL without a password, an SQLite file, or env:NAME
+    #[arg(long, value_name = "URL", default_value = "env:DATABASE_URL")]
+    pub(crate) database: String,
+    /// The table, where it has another name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) table: Option<String>,
+    /// Who says so; default: ONCELY_USER or USER
+    #[arg(long)]
+    pub(crate) by: Option<String>,
+    /// Only say what would be imported
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

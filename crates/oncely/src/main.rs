@@ -77,6 +77,7 @@ fn dispatch(cli: Cli, voice: Voice) -> Result<Exit, Failure> {
         Command::Plan(args) => commands::plan::run(voice, &flags, &args),
         Command::Run(args) => commands::run::run(voice, &flags, &args),
         Command::Baseline(args) => commands::baseline::run(voice, &flags, args),
+        Command::Import(args) => commands::import::run(voice, &flags, args),
         Command::Call(args) => commands::call::run(voice, &flags, args),
         Command::Status => commands::status::run(voice, &flags),
         Command::Runs(args) => commands::runs::run(voice, &flags, &args),

@@ -38,6 +38,12 @@ pub fn key(task: &Task, release: &Release) -> EventKey {
     }
 }
 
+/// The key of what was done once, for ever.
+#[must_use]
+pub fn for_ever() -> EventKey {
+    EventKey::from(ONCE)
+}
+
 /// The key of a task that runs at every release.
 fn key_at(release: &str) -> EventKey {
     EventKey::from(format!("{ONCE}:{release}"))

@@ -12,6 +12,7 @@ pub(crate) mod doctor;
 pub(crate) mod drive;
 mod first_run;
 mod front_door;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod ledger;
 pub(crate) mod logs;

@@ -8,6 +8,7 @@ mod demo;
 mod disk;
 mod first_minutes;
 mod gateway;
+mod importing;
 mod mail;
 mod models;
 mod people;
