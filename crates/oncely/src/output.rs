@@ -6,6 +6,7 @@ use oncely_core::Value;
 use oncely_core::run::RunStatus;
 use oncely_core::time::Timestamp;
 use owo_colors::{OwoColorize, Style};
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 
 /// Where and how a command speaks.
@@ -31,7 +32,7 @@ impl Voice {
     /// A line for people; nothing when the command speaks JSON.
     pub(crate) fn say(self, line: impl AsRef<str>) {
         if !self.json {
-            print_line(line.as_ref());
+            print_line(&harmless(line.as_ref(), self.colour));
         }
     }
 
@@ -75,6 +76,45 @@ impl Voice {
         };
         self.paint(status, style)
     }
+}
+
+/// A text of somebody else's, without what would move the cursor, or hide or colour what stands beside
+/// it.
+pub(crate) fn plain(text: &str) -> String {
+    text.replace(
+        |c: char| c.is_control() && !matches!(c, '\n' | '\t'),
+        "\u{fffd}",
+    )
+}
+
+/// A line that may hold texts of somebody else's: colours are all that it can do to a terminal.
+fn harmless(line: &str, colour: bool) -> Cow<'_, str> {
+    if !line.contains(|c: char| c.is_control()) {
+        return line.into();
+    }
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(place) = rest.find('\u{1b}') {
+        out.push_str(&plain(&rest[..place]));
+        rest = &rest[place..];
+        let long = style(rest).filter(|_| colour).unwrap_or(0);
+        out.push_str(&rest[..long]);
+        if long == 0 {
+            out.push('\u{fffd}');
+        }
+        rest = &rest[long.max(1)..];
+    }
+    out.push_str(&plain(rest));
+    out.into()
+}
+
+/// How long the escape sequence is that begins a text, where it only sets a style.
+fn style(text: &str) -> Option<usize> {
+    let inner = text.strip_prefix("\u{1b}[")?;
+    let end = inner.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    inner[end..]
+        .starts_with('m')
+        .then_some("\u{1b}[".len() + end + 1)
 }
 
 /// A reader that went away (`oncely runs | head`) is no reason to complain.
@@ -207,6 +247,25 @@ pub(crate) fn complain(voice: Voice, failure: &Failure) {
         voice.record(&value);
     } else {
         let mut err = std::io::stderr().lock();
-        let _ = writeln!(err, "oncely: {}", failure.message);
+        let _ = writeln!(err, "oncely: {}", harmless(&failure.message, voice.colour));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_else_wrote_moves_no_cursor() {
+        let green = "\u{1b}[32mdone\u{1b}[0m";
+        assert_eq!(harmless(green, true), green);
+        assert_eq!(harmless("a\tb\nc", false), "a\tb\nc");
+        assert_eq!(harmless(green, false), "\u{fffd}[32mdone\u{fffd}[0m");
+        assert_eq!(harmless("\u{1b}[2Jx\u{1b}", true), "\u{fffd}[2Jx\u{fffd}");
+        assert_eq!(
+            harmless("a\rb\u{7}\u{9b}1A", true),
+            "a\u{fffd}b\u{fffd}\u{fffd}1A"
+        );
+        assert_eq!(plain(green), "\u{fffd}[32mdone\u{fffd}[0m");
     }
 }

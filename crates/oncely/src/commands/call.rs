@@ -1,6 +1,7 @@
 //! `oncely call TASK`: an event offered by hand.
 
 use super::drive;
+use super::terminal;
 use crate::cli::Call;
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
@@ -68,7 +69,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: Call) -> Result<Exit, Failu
         }
         let renewing = tokio::spawn(std::sync::Arc::clone(&engine).renew());
         house.stop_on_signals(&engine.stopper());
-        let stands = drive::to_rest(&house, &engine, run).await?;
+        let stands = terminal::to_rest(voice, &house, &engine, run).await?;
         renewing.abort();
         let environment = &house.config.environment.value;
         drive::say(voice, &project::label(&known.task), &stands, environment);

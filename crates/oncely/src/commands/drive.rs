@@ -2,7 +2,7 @@
 
 use crate::failure::{Exit, Failure};
 use crate::house::House;
-use crate::output::{Voice, moment, span};
+use crate::output::{Voice, moment, plain, span};
 use oncely_core::fact::Fact;
 use oncely_core::ids::{Environment, RunId};
 use oncely_core::ledger::{Change, RunRow};
@@ -195,7 +195,7 @@ fn named(label: &str, row: &RunRow) -> String {
 pub(crate) fn asking(question: &Question) -> Vec<String> {
     let things = question.tick.iter().enumerate();
     let mut lines: Vec<String> = things
-        .map(|(n, thing)| format!("[{}] {thing}", n + 1))
+        .map(|(n, thing)| format!("[{}] {}", n + 1, plain(thing)))
         .collect();
     if !question.by.is_empty() {
         lines.push(format!("For: {}", question.by.join(" or ")));
@@ -258,7 +258,7 @@ pub(crate) fn say(voice: Voice, label: &str, stands: &Stands, environment: &Envi
         RunStatus::Pending | RunStatus::Running | RunStatus::Waiting => {
             let asks = stands
                 .question()
-                .map(|q| format!(": {q}"))
+                .map(|q| format!(": {}", plain(q)))
                 .unwrap_or_default();
             voice.say(format!("{} {label}{asks}", voice.status(row.status)));
             if let (Some(asked), true) = (stands.asked(), stands.waits_for_person()) {

@@ -4,7 +4,7 @@ use crate::cli::Logs;
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
 use crate::house::House;
-use crate::output::{Voice, moment};
+use crate::output::{Voice, moment, plain};
 use oncely_core::fact::{Fact, Outcome, Recorded, Request, Settlement};
 use oncely_core::ids::RunId;
 use oncely_core::ledger::{Change, Filter, RunRow};
@@ -110,7 +110,7 @@ pub(crate) fn sentence(fact: &Fact) -> String {
         } => format!("`{step}` holds"),
         Fact::Judged { step, message, .. } => format!("`{step}` does not hold: {message}"),
         Fact::Held { step, until } => format!("`{step}` held until {} UTC", moment(*until)),
-        Fact::Asked { step, question } => format!("`{step}` asks: {}", question.text),
+        Fact::Asked { step, question } => format!("`{step}` asks: {}", plain(&question.text)),
         Fact::Answered { step, answer } => answer_sentence(step, answer),
         Fact::Settled {
             step,

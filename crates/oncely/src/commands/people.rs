@@ -1,6 +1,7 @@
 //! What people do to runs: approve, reject, settle, resume, pause, cancel.
 
 use super::drive;
+use super::terminal;
 use crate::cli::{Act, Answer, Became, Settle};
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
@@ -172,7 +173,7 @@ pub(super) async fn go_on(
     let engine = house.engine(loaded.tasks)?;
     let renewing = tokio::spawn(Arc::clone(&engine).renew());
     house.stop_on_signals(&engine.stopper());
-    let stands = drive::to_rest(house, &engine, run).await?;
+    let stands = terminal::to_rest(voice, house, &engine, run).await?;
     renewing.abort();
     drive::say(
         voice,

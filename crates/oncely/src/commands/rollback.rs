@@ -3,7 +3,7 @@
 
 use super::people::{people, who};
 use super::run::{Named, Turn, releases_seen};
-use super::{drive, undo};
+use super::{drive, terminal, undo};
 use crate::cli::{OnBusy, Rollback, Taking};
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
@@ -137,7 +137,7 @@ impl TakeBack<'_> {
         let by = who(self.how.by.clone());
         let people = people(self.house);
         let undo = people.undo(run, &by, &self.reason, self.how.partly).await?;
-        let stands = drive::to_rest(self.house, self.engine, undo).await?;
+        let stands = terminal::to_rest(self.voice, self.house, self.engine, undo).await?;
         let label = self.house.label(&stands.row.task);
         let environment = &self.house.config.environment.value;
         drive::say(self.voice, &label, &stands, environment);

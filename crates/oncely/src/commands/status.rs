@@ -5,7 +5,7 @@ use super::run::{concerns, newest};
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
 use crate::house::House;
-use crate::output::{Voice, moment, rfc3339, span, table};
+use crate::output::{Voice, moment, plain, rfc3339, span, table};
 use crate::project;
 use oncely_core::ids::TaskId;
 use oncely_core::ledger::{Filter, RunRow};
@@ -143,7 +143,7 @@ async fn people(voice: Voice, house: &House) -> Result<(), Failure> {
         } else if let (Some(asked), true) = (stands.asked(), stands.waits_for_person()) {
             voice.say(format!(
                 "\nRun {id} of {task} asks: {}",
-                asked.question.text
+                plain(&asked.question.text)
             ));
             for line in drive::asking(&asked.question) {
                 voice.say(format!("  {line}"));

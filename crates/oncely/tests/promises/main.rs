@@ -18,4 +18,5 @@ mod project;
 mod releases;
 mod serving;
 mod slack;
+mod terminal;
 mod undo;

@@ -11,7 +11,7 @@ use super::{in_order, is_done, named_release, release_id, standing};
 use crate::cli::{FirstRun, PhaseArg, Plan, Run};
 use crate::commands::chosen::Choice;
 use crate::commands::drive::{self, Stands};
-use crate::commands::{baseline, first_run};
+use crate::commands::{baseline, first_run, terminal};
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
 use crate::house::House;
@@ -211,7 +211,7 @@ impl Releasing<'_> {
             if row.status == RunStatus::Failed || row.status == RunStatus::Cancelled {
                 return Stands::read(self.house, row.id).await;
             }
-            return drive::to_rest(self.house, engine, row.id).await;
+            return terminal::to_rest(self.voice, self.house, engine, row.id).await;
         }
         let event = release::event(task, release, wanted.late);
         let first = Offer::new(task.id.clone(), release::key(task, release), event);
@@ -224,7 +224,7 @@ impl Releasing<'_> {
         let offer = offer.started_by(starter, &format!("release {}", release.id));
         match self.house.intake(engine).offer(vec![offer]).await?.pop() {
             Some(Offered::Admitted(run) | Offered::Duplicate(run)) => {
-                drive::to_rest(self.house, engine, run).await
+                terminal::to_rest(self.voice, self.house, engine, run).await
             }
             Some(Offered::Refused(why)) => Err(Failure::failed(why)),
             None => Err(Failure::failed(
