@@ -86,6 +86,8 @@ pub(crate) fn understand(line: &str, from: &str, root: &Path) -> Result<Sourced<
     let Some(name) = line.strip_prefix("env:") else {
         return sourced(line, false, from, root);
     };
+    // What follows a question mark is added to the URL, which the platform itself may write.
+    let (name, options) = name.split_once('?').unwrap_or((name, ""));
     let text = std::env::var(name).ok().filter(|text| !text.is_empty());
     let text = text.ok_or_else(|| {
         Failure::usage(format!(
@@ -93,7 +95,15 @@ pub(crate) fn understand(line: &str, from: &str, root: &Path) -> Result<Sourced<
              Nothing was run. Set it, or write the place itself, such as postgres://user@host:5432/database."
         ))
     })?;
-    sourced(&text, true, name, root)
+    sourced(&with_options(&text, options), true, name, root)
+}
+
+fn with_options(url: &str, options: &str) -> String {
+    match (options, url.contains('?')) {
+        ("", _) => url.to_owned(),
+        (_, false) => format!("{url}?{options}"),
+        (_, true) => format!("{url}&{options}"),
+    }
 }
 
 /// A scheme of another database is a mistake, and not the name of a file.
@@ -125,6 +135,16 @@ mod tests {
         assert_eq!(shown("postgresql://db/led"), "postgresql://db/led");
         let place = Place::parse("postgres://ann:s3cret@db/led", true, Path::new("/p"));
         assert!(!format!("{place:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn options_are_added_to_a_url_that_the_platform_writes() {
+        let option = "sslmode=no-verify";
+        assert_eq!(with_options("postgres://db/led", ""), "postgres://db/led");
+        let added = with_options("postgres://db/led", option);
+        assert_eq!(added, "postgres://db/led?sslmode=no-verify");
+        let added = with_options("postgres://db/led?a=b", option);
+        assert_eq!(added, "postgres://db/led?a=b&sslmode=no-verify");
     }
 
     #[test]

@@ -74,12 +74,23 @@ impl PostgresOptions {
     }
 }
 
-/// Reads a URL. A server's certificate is always verified where TLS is used, so that `verify-ca`
-/// and `verify-full` mean the same as `require`.
-pub(crate) fn config(url: &str, options: &PostgresOptions) -> Result<Config, LedgerError> {
+/// Where a server is, and whether its certificate must be one that this machine trusts.
+#[derive(Clone)]
+pub(crate) struct Address {
+    pub(crate) config: Config,
+    pub(crate) verified: bool,
+}
+
+/// What people write for a server whose certificate nobody vouches for.
+const UNVERIFIED: &str = "sslmode=no-verify";
+
+/// Reads a URL. A server's certificate is verified where TLS is used, so that `verify-ca` and
+/// `verify-full` mean the same as `require`, unless the URL says `no-verify`.
+pub(crate) fn address(url: &str, options: &PostgresOptions) -> Result<Address, LedgerError> {
     let plain = url
         .replace("sslmode=verify-full", "sslmode=require")
-        .replace("sslmode=verify-ca", "sslmode=require");
+        .replace("sslmode=verify-ca", "sslmode=require")
+        .replace(UNVERIFIED, "sslmode=require");
     // The words of the parser may repeat parts of the URL: they are not shown.
     let mut config: Config = plain.parse().map_err(|_| {
         LedgerError::Unusable(
@@ -96,7 +107,8 @@ pub(crate) fn config(url: &str, options: &PostgresOptions) -> Result<Config, Led
     }
     config.application_name(&options.role);
     config.connect_timeout(Duration::from_secs(5));
-    Ok(config)
+    let verified = !url.contains(UNVERIFIED);
+    Ok(Address { config, verified })
 }
 
 /// Where the ledger is, for people.

@@ -5,7 +5,7 @@
 
 use super::db::{Db, Stop};
 use super::holders::Me;
-use super::options::{self, PostgresOptions};
+use super::options::{self, Address, PostgresOptions};
 use super::slice::claims;
 use super::writer::{Writer, needs_lease};
 use super::{answers, connect, schema, whole, words};
@@ -21,7 +21,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
-use tokio_postgres::Config;
 
 /// How long the end of a process waits for its connections.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
@@ -113,7 +112,7 @@ enum Question {
 
 /// What the handle and its tasks share.
 pub(crate) struct Shared {
-    pub(crate) config: Config,
+    pub(crate) address: Address,
     pub(crate) place: String,
     pub(crate) holder: AtomicI64,
     pub(crate) abandoned: AtomicBool,
@@ -145,11 +144,11 @@ impl PostgresLedger {
     /// When the server cannot be reached, would acknowledge before it is durable, or only reads;
     /// when there is no ledger and none was to be made.
     pub fn open(url: &str, options: PostgresOptions) -> Result<Self, LedgerError> {
-        let config = options::config(url, &options)?;
+        let address = options::address(url, &options)?;
         let me = Me::new(options);
         let shared = Arc::new(Shared {
-            place: options::place(&config),
-            config,
+            place: options::place(&address.config),
+            address,
             holder: AtomicI64::new(me.id.0),
             abandoned: AtomicBool::new(false),
             watchers: AtomicUsize::new(0),
@@ -252,7 +251,7 @@ async fn work(
 }
 
 async fn open(shared: &Shared, create: bool) -> Result<(Db, String), Stop> {
-    let mut db = connect::connect(&shared.config).await?;
+    let mut db = connect::connect(&shared.address).await?;
     schema::check_server(&mut db, &shared.place).await?;
     let name = schema::open(&mut db, &shared.place, create).await?;
     Ok((db, name))
@@ -299,7 +298,7 @@ async fn read(shared: Arc<Shared>, mut questions: UnboundedReceiver<Question>, n
 async fn connected<'a>(shared: &Shared, db: &'a mut Option<Db>) -> Result<&'a mut Db, Stop> {
     let open = match db.take().filter(|db| !db.is_closed()) {
         Some(open) => open,
-        None => connect::connect(&shared.config).await?,
+        None => connect::connect(&shared.address).await?,
     };
     Ok(db.insert(open))
 }

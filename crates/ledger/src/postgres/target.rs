@@ -19,10 +19,10 @@ pub(crate) struct Target {
 impl Target {
     /// Opens a database, and makes the ledger's tables where there are none.
     pub(crate) async fn open(url: &str, options: PostgresOptions) -> Result<Self, LedgerError> {
-        let config = options::config(url, &options)?;
-        let place = options::place(&config);
+        let address = options::address(url, &options)?;
+        let place = options::place(&address.config);
         let said = |stop: Stop| words::gave_up(&place, stop, Duration::ZERO);
-        let mut db = match connect::connect(&config).await {
+        let mut db = match connect::connect(&address).await {
             Ok(db) => db,
             Err(Stop::Database(error) | Stop::Doubt(error)) => {
                 return Err(words::database(&place, &error));

@@ -45,11 +45,27 @@ pub(crate) fn own(error: &Error) -> String {
     )
 }
 
+/// How the words of rustls begin.
+const CERTIFICATE: &str = "invalid peer certificate";
+
+/// The server may be somebody else.
+fn untrusted(place: &str, words: &str) -> LedgerError {
+    LedgerError::Unusable(format!(
+        "the certificate of {place} is not one that this machine trusts: {words}. Nothing was sent. \
+         Name the file of its authority with SSL_CERT_FILE. Where the platform's network is trusted \
+         and nobody vouches for its servers, as with Heroku's: `sslmode=no-verify` in the URL, or \
+         ledger = \"env:DATABASE_URL?sslmode=no-verify\" in oncely.toml."
+    ))
+}
+
 /// An error that does not pass by itself.
 pub(crate) fn database(place: &str, error: &Error) -> LedgerError {
     let words = own(error);
     if error.code() == Some(&SqlState::DISK_FULL) {
         return LedgerError::Full(format!("{place}: {words}"));
+    }
+    if words.contains(CERTIFICATE) {
+        return untrusted(place, &words);
     }
     LedgerError::Unusable(format!(
         "the ledger in {place} cannot be used: {words}. What was recorded before is kept. Check \

@@ -219,7 +219,7 @@ impl Writer {
     async fn attempt(&mut self, work: Work<'_>) -> Result<Came, Stop> {
         let mut db = match self.db.take().filter(|db| !db.is_closed()) {
             Some(db) => db,
-            None => connect::connect(&self.shared.config).await?,
+            None => connect::connect(&self.shared.address).await?,
         };
         db.simple("begin").await?;
         let began = SystemClock.boot_millis();

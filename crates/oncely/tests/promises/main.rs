@@ -19,4 +19,5 @@ mod releases;
 mod serving;
 mod slack;
 mod terminal;
+mod tls;
 mod undo;
