@@ -49,6 +49,7 @@ fn main() -> ExitCode {
     {
         return oncely_actions::supervisor_main(std::env::args_os().skip(2));
     }
+    oncely_names::look_up_without_modules();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
