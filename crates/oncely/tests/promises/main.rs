@@ -4,13 +4,16 @@
 mod against;
 mod bad_input;
 mod commands;
+mod containers;
 mod demo;
+mod deploy;
 mod disk;
 mod first_minutes;
 mod gateway;
 mod importing;
 mod mail;
 mod models;
+mod packages;
 mod people;
 mod postgres;
 mod processes;

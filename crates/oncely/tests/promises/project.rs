@@ -96,9 +96,15 @@ impl Project {
 
     /// The program in this project, with nothing of the test's own surroundings.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(ONCELY);
+        let mut command = self.program(ONCELY);
+        command.args(args);
         command
-            .args(args)
+    }
+
+    /// Another program, with the same surroundings.
+    pub(crate) fn program(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(&self.root)
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
