@@ -7,7 +7,7 @@ namespace :oncely do
       on primary(fetch(:oncely_role, :app)) do
         within release_path do
           with oncely_env: fetch(:oncely_env, fetch(:stage)) do
-            execute fetch(:oncely_program, :oncely), "run", "--phase", phase, "--release",
+            execute :oncely, "run", "--phase", phase, "--release",
                     fetch(:oncely_release, fetch(:current_revision) || fetch(:release_timestamp))
           end
         end

@@ -187,7 +187,8 @@ fn capistrano(project: &Project) -> Project {
     );
     let text = format!(
         "set :application, \"shop\"\nset :repo_url, \"{}\"\nset :branch, \"main\"\n\
-         set :deploy_to, \"{}\"\nset :tmp_dir, \"{}\"\nset :sshkit_backend, SSHKit::Backend::Local\n",
+         set :deploy_to, \"{}\"\nset :tmp_dir, \"{}\"\nset :sshkit_backend, SSHKit::Backend::Local\n\
+         SSHKit.config.command_map.prefix[:oncely].push(\"bundle exec\")\n",
         project.root.display(),
         desk.path("www").display(),
         desk.root.display(),
@@ -232,6 +233,12 @@ fn capistrano_does_before_ahead_of_the_new_version_and_after_behind_it() {
     }
     committed(&project, "first");
     let desk = capistrano(&project);
+    // The way to it that the recipe shows for the gem.
+    let asked = format!(
+        "echo $* >> {}; shift; exec \"$@\"",
+        desk.path("asked").display()
+    );
+    stand_in(&desk, "bundle", &asked);
     let deploy = || {
         let mut cap = found(&desk, "cap");
         cap.args(["production", "deploy"]).env("NO_COLOR", "1");
@@ -262,6 +269,12 @@ fn capistrano_does_before_ahead_of_the_new_version_and_after_behind_it() {
     let current = std::fs::read_link(desk.path("www/current")).unwrap();
     let current = current.file_name().unwrap().to_str().unwrap();
     assert_eq!(desk.text("www/out"), format!("before\nafter {current}\n"));
+    let asked = desk.text("asked");
+    assert_eq!(
+        asked.matches("exec oncely run --phase").count(),
+        3,
+        "{asked}"
+    );
 }
 
 /// The unit with the program of this test, in a folder of its own.
