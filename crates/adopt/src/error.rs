@@ -60,7 +60,7 @@ impl fmt::Display for AdoptError {
             Self::NoTable { place, names } => write!(
                 f,
                 "the database {place} has no table {}. Is it the application's database, of this \
-                 environment? A table of another name: --table NAME.",
+                 environment? A table of another name: --table NAME, or `table` of [adopt.rake].",
                 names.join(" or ")
             ),
             Self::Shape {

@@ -42,6 +42,8 @@ pub const RANGE_BYTES: usize = 4 * 1024 * 1024;
 pub const SET_ASIDE_BYTES: usize = 4 * 1024;
 /// Most tries of one step, whatever a task file says.
 pub const ATTEMPTS: u32 = 1000;
+/// Longest time of a rake file, in milliseconds, where it does not say: after_party has no limit.
+pub const RAKE_MS: i64 = 24 * 3600 * 1000;
 /// Longest wait between two tries, in milliseconds (seven days), whatever a server asks for.
 pub const RETRY_WAIT_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Shortest time between two judgements of a condition, in milliseconds, whatever a task file says.

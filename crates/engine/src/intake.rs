@@ -1,6 +1,7 @@
 //! Takes events in: checks them, gives them their generation, and admits them once.
 
 use crate::begin::Opened;
+use crate::job::status_of;
 use crate::tasks::{Known, Tasks};
 use oncely_core::Value;
 use oncely_core::action::Called;
@@ -33,8 +34,8 @@ pub struct Offer {
     pub depth: u32,
     /// It is recorded and never run, for this reason.
     pub skip: Option<String>,
-    /// It was done before oncely came, for this reason to believe so. Its task need not be there.
-    pub imported: Option<String>,
+    /// It is over already, for this reason to believe so. Its task need not be there.
+    pub over: Option<(End, String)>,
     /// Who asked for a further time round, and why.
     pub rerun: Option<(String, String)>,
     /// Who started it, and how, where a person did.
@@ -54,7 +55,7 @@ impl Offer {
             parent: None,
             depth: 0,
             skip: None,
-            imported: None,
+            over: None,
             rerun: None,
             started: None,
         }
@@ -259,8 +260,8 @@ impl Intake {
         at: Timestamp,
         open: Opener<'_>,
     ) -> Result<(Unit, Option<Opened>), String> {
-        if offer.imported.is_some() {
-            return Ok((self.imported(offer, at)?, None));
+        if offer.over.is_some() {
+            return Ok((self.over(offer, at)?, None));
         }
         let known = self
             .tasks
@@ -308,27 +309,25 @@ impl Intake {
         Ok((Unit { guards, ops }, opened))
     }
 
-    /// The unit that records what was done at a release before oncely came.
-    fn imported(&self, offer: Offer, at: Timestamp) -> Result<Unit, String> {
+    /// The unit that records what was done at a release, by another tool or by another run.
+    fn over(&self, offer: Offer, at: Timestamp) -> Result<Unit, String> {
         let json = checked_json(&offer.key, &offer.data).map_err(|e| e.to_string())?;
+        let (end, reason) = offer.over.unwrap_or((End::Imported, String::new()));
         let admission = Admission {
             environment: self.environment.clone(),
             task: offer.task,
             key: offer.key,
             generation: offer.generation,
-            trigger: IMPORTED_BY,
+            trigger: AT_A_RELEASE,
             event: json.into(),
             lane: None,
             depth: 0,
             parent: None,
             at,
             claimed: false,
-            status: RunStatus::Imported,
+            status: status_of(end),
         };
-        let ended = offer
-            .imported
-            .map(|reason| ended(End::Imported, reason, at));
-        let ops = std::iter::once(Op::Admit(admission)).chain(ended).collect();
+        let ops = vec![Op::Admit(admission), ended(end, reason, at)];
         let guards = Vec::new();
         Ok(Unit { guards, ops })
     }
@@ -374,8 +373,8 @@ fn requested(what: Request, (by, reason): (String, String), at: Timestamp) -> Op
     }
 }
 
-/// What starts that which other tools have done: they know releases only.
-const IMPORTED_BY: &str = "release";
+/// What starts that which is over already: other tools know releases only.
+const AT_A_RELEASE: &str = "release";
 
 /// How and why the run that is being admitted has ended.
 fn ended(end: End, reason: String, at: Timestamp) -> Op {

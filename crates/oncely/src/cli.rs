@@ -54,7 +54,7 @@ pub(crate) enum Command {
     /// Call a task by hand, once for each key
     Call(Call),
     /// Show each task, its last run, and what needs a person
-    Status,
+    Status(Status),
     /// List runs, newest first
     Runs(Runs),
     /// Show one run: its facts, outputs and items set aside
@@ -252,6 +252,20 @@ pub(crate) struct Baseline {
     pub(crate) dry_run: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// As another tool prints it, for what reads that
+    #[arg(long, value_enum)]
+    pub(crate) style: Option<Style>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Style {
+    /// As `rake after_party:status` does: up is done for ever, down is not
+    #[value(name = "after_party", alias = "after-party")]
+    AfterParty,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Tool {
     /// The Ruby gem after_party: the table task_records, or task_record
@@ -267,9 +281,10 @@ pub(crate) struct Import {
     /// Who recorded it
     #[arg(value_enum)]
     pub(crate) tool: Tool,
-    /// The application's database: a URL without a password, an SQLite file, or env:NAME
-    #[arg(long, value_name = "URL", default_value = "env:DATABASE_URL")]
-    pub(crate) database: String,
+    /// The application's database: a URL without a password, an SQLite file, or env:NAME; default:
+    /// that of [adopt.rake], else env:DATABASE_URL
+    #[arg(long, value_name = "URL")]
+    pub(crate) database: Option<String>,
     /// The table, where it has another name
     #[arg(long, value_name = "NAME")]
     pub(crate) table: Option<String>,

@@ -1,5 +1,6 @@
 //! What the operator said: `oncely.toml`, over it environment variables, over them flags.
 
+use crate::adopt::{AdoptSection, Rake};
 use crate::failure::Failure;
 use crate::gateway::{GatewaySection, GatewaySettings};
 use crate::output::suggestion;
@@ -38,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) environment: Sourced<Environment>,
     pub(crate) ledger: Sourced<Place>,
     pub(crate) tasks: Sourced<PathBuf>,
+    /// Files of after_party that are tasks too.
+    pub(crate) rake: Option<Rake>,
     pub(crate) spool: Sourced<PathBuf>,
     pub(crate) databases: BTreeMap<String, PathBuf>,
     pub(crate) http_allow: Sourced<Vec<String>>,
@@ -68,6 +71,8 @@ struct File {
     tasks: Option<PathBuf>,
     spool: Option<PathBuf>,
     secrets: Option<PathBuf>,
+    #[serde(default)]
+    adopt: AdoptSection,
     #[serde(default)]
     db: BTreeMap<String, Database>,
     #[serde(default)]
@@ -148,6 +153,7 @@ impl Config {
                 from: from_file(file.tasks.is_some()),
                 value: file.tasks.unwrap_or_else(|| "tasks".into()),
             },
+            rake: file.adopt.rake()?,
             spool: Sourced {
                 from: from_file(file.spool.is_some()),
                 value: root.join(file.spool.unwrap_or_else(|| ".oncely/spool".into())),

@@ -1,5 +1,6 @@
 //! The oncely binary: configuration, the registry of actions and sources, and commands.
 
+mod adopt;
 mod cli;
 mod commands;
 mod config;
@@ -15,7 +16,7 @@ mod services;
 mod store;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, Style};
 use failure::{Exit, Failure};
 use output::Voice;
 use std::process::ExitCode;
@@ -80,7 +81,10 @@ fn dispatch(cli: Cli, voice: Voice) -> Result<Exit, Failure> {
         Command::Baseline(args) => commands::baseline::run(voice, &flags, args),
         Command::Import(args) => commands::import::run(voice, &flags, args),
         Command::Call(args) => commands::call::run(voice, &flags, args),
-        Command::Status => commands::status::run(voice, &flags),
+        Command::Status(args) => match args.style {
+            Some(Style::AfterParty) => commands::up_or_down::run(voice, &flags),
+            None => commands::status::run(voice, &flags),
+        },
         Command::Runs(args) => commands::runs::run(voice, &flags, &args),
         Command::Show(args) => commands::show::run(voice, &flags, &args),
         Command::Logs(args) => commands::logs::run(voice, &flags, &args),

@@ -1,5 +1,6 @@
 //! The task files of a project.
 
+use crate::adopt;
 use crate::config::Config;
 use crate::failure::Failure;
 use oncely_core::ids::TaskId;
@@ -74,6 +75,7 @@ pub(crate) fn files(config: &Config) -> Result<Vec<TaskFile>, Failure> {
     {
         file.undo = undos.remove(stem(&file.path)).unwrap_or_default();
     }
+    files.extend(adopt::files(config)?);
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
 }
@@ -99,7 +101,7 @@ fn listed(
 ) -> Option<TaskFile> {
     let file = match metadata {
         Ok(metadata) if !metadata.is_file() => return None,
-        Ok(metadata) => task_file(config, name, &metadata),
+        Ok(metadata) => task_file(path(config, name), &metadata),
         Err(_) => TaskFile {
             path: path(config, name),
             stat: (0, 0, 0),
@@ -124,9 +126,10 @@ fn stat(metadata: &fs::Metadata) -> (u64, i64, u64) {
     (metadata.len(), nanos, metadata.ino())
 }
 
-fn task_file(config: &Config, name: &str, metadata: &fs::Metadata) -> TaskFile {
+/// A file of this path, relative to the project's root.
+pub(crate) fn task_file(path: String, metadata: &fs::Metadata) -> TaskFile {
     TaskFile {
-        path: path(config, name),
+        path,
         stat: stat(metadata),
         executable: metadata.permissions().mode() & 0o111 != 0,
         undo: Vec::new(),

@@ -32,7 +32,7 @@ pub struct Due {
 /// The key of a release task: it runs once in each environment whatever the release, or once at each.
 #[must_use]
 pub fn key(task: &Task, release: &Release) -> EventKey {
-    match is_every(task) {
+    match is_repeated(task) {
         true => key_at(&release.id),
         false => EventKey::from(ONCE),
     }
@@ -66,6 +66,19 @@ pub fn answers(key: &EventKey, release: &str) -> bool {
 #[must_use]
 pub fn is_every(task: &Task) -> bool {
     matches!(&task.on, Trigger::Release(release) if release.every)
+}
+
+/// Whether a task runs at every release only as long as the table of the tool that it comes from
+/// does not have its version.
+#[must_use]
+pub fn is_until_recorded(task: &Task) -> bool {
+    matches!(&task.on, Trigger::Release(release) if release.until_recorded)
+}
+
+/// Whether a run of a task answers for one release only.
+#[must_use]
+pub fn is_repeated(task: &Task) -> bool {
+    is_every(task) || is_until_recorded(task)
 }
 
 /// The version of a release task.

@@ -4,6 +4,7 @@ use super::asks::Answerer;
 use super::diagnostic::{Diagnostic, Problem, suggest};
 use super::load::{Reading, read};
 use super::model::{Bundle, Task, Trigger};
+use super::rake;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was read of a folder of task files.
@@ -40,6 +41,7 @@ fn across(bundles: &[Bundle], readings: &[Reading]) -> Vec<Vec<Diagnostic>> {
     let mut found = vec![Vec::new(); bundles.len()];
     let ids = Ids::of(readings);
     let cycles = Cycles::of(readings);
+    let rakes = rake::Defined::by(bundles);
     for ((at, bundle), reading) in bundles.iter().enumerate().zip(readings) {
         let Some(problems) = found.get_mut(at) else {
             continue;
@@ -49,6 +51,9 @@ fn across(bundles: &[Bundle], readings: &[Reading]) -> Vec<Vec<Diagnostic>> {
         };
         if let Some(problem) = ids.same(bundles, at, reading) {
             report(reading.id_span.clone(), problem);
+        }
+        if let Some(problem) = rakes.twice(&bundle.path) {
+            report(0..0, problem);
         }
         for call in &reading.calls {
             if let Some(problem) = ids.unknown(&call.task) {

@@ -8,6 +8,7 @@ use super::model::{
 };
 use super::names::Scope;
 use super::policy::POLICY;
+use super::rake;
 use super::reader::{Reader, Span, Table};
 use super::script::{self, Header};
 use super::top::{FileName, TOP};
@@ -104,6 +105,8 @@ pub(super) fn read(bundle: &Bundle) -> Reading {
         reader.report(0..0, too_long(bundle.text.len()));
     } else if name.ending == "toml" {
         toml_file(&mut reader, bundle, &name, &mut reading);
+    } else if name.ending == rake::ENDING {
+        rake::rake_file(&mut reader, bundle, &name, &mut reading);
     } else {
         script_file(&mut reader, bundle, &name, &mut reading);
     }
@@ -115,7 +118,10 @@ pub(super) fn read(bundle: &Bundle) -> Reading {
 }
 
 /// Parses TOML whose places are places of the reader's source; none when it cannot be read whole.
-fn parsed<'i>(reader: &mut Reader<'_>, toml: &'i str) -> Option<toml::Spanned<DeTable<'i>>> {
+pub(super) fn parsed<'i>(
+    reader: &mut Reader<'_>,
+    toml: &'i str,
+) -> Option<toml::Spanned<DeTable<'i>>> {
     let (tree, errors) = DeTable::parse_recoverable(toml);
     for error in &errors {
         let problem = Problem::new(format!("this is not TOML: {}", error.message()));
@@ -153,17 +159,17 @@ fn toml_file(reader: &mut Reader<'_>, bundle: &Bundle, name: &FileName<'_>, read
 }
 
 /// What stands above the steps.
-struct Top {
+pub(super) struct Top {
     id: Option<String>,
-    title: Option<String>,
+    pub(super) title: Option<String>,
     environments: Vec<crate::ids::Environment>,
     tags: Vec<String>,
-    on: Option<Trigger>,
+    pub(super) on: Option<Trigger>,
     limits: Limits,
 }
 
 impl Top {
-    fn scope(&self) -> Scope {
+    pub(super) fn scope(&self) -> Scope {
         let event = self.on.as_ref().map_or(Shape::Open, event_of);
         let trigger = self.on.as_ref().map_or("call", Trigger::name);
         Scope {
@@ -172,7 +178,7 @@ impl Top {
         }
     }
 
-    fn task(self, bundle: &Bundle, steps: Vec<Step>) -> Option<Task> {
+    pub(super) fn task(self, bundle: &Bundle, steps: Vec<Step>) -> Option<Task> {
         Some(Task {
             id: TaskId::new(self.id?),
             path: bundle.path.clone(),
@@ -187,7 +193,7 @@ impl Top {
     }
 }
 
-fn top(
+pub(super) fn top(
     reader: &mut Reader<'_>,
     table: &Table<'_, '_>,
     name: &FileName<'_>,
@@ -275,7 +281,7 @@ fn script_file(
     reading.task = top.task(bundle, vec![step]);
 }
 
-fn check_header(reader: &mut Reader<'_>, header: &Header) {
+pub(super) fn check_header(reader: &mut Reader<'_>, header: &Header) {
     if let (Some(begin), false) = (&header.begin, header.closed) {
         let problem = Problem::new("the header has no end")
             .label("it begins here")

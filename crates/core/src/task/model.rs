@@ -115,6 +115,8 @@ pub struct ReleaseTrigger {
     pub every: bool,
     /// It does not wait for earlier tasks that wait for a person or are held.
     pub independent: bool,
+    /// It runs at every release only until after_party's table has its version.
+    pub until_recorded: bool,
 }
 
 /// What to do with things that were there before the task.

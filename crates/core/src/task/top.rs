@@ -212,6 +212,7 @@ impl Reader<'_> {
                 phase: Phase::default(),
                 every: false,
                 independent: false,
+                until_recorded: false,
             }));
         }
         let problem = Problem::new("nothing starts this task")
@@ -287,6 +288,7 @@ impl Reader<'_> {
             },
             every: every.unwrap_or(false),
             independent: independent.unwrap_or(false),
+            until_recorded: false,
         })
     }
 

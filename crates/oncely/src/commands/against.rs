@@ -1,6 +1,7 @@
 //! The task files of another branch, as git has them: what only they and these together get wrong is
 //! found before a merge.
 
+use crate::adopt::is_rake_file;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::project::version_of;
@@ -103,16 +104,23 @@ impl Git<'_> {
 
     /// Task files of a commit, and whether each is executable.
     fn task_files(&self, commit: &str) -> Result<BTreeMap<String, bool>, Failure> {
-        let folder = self.config.tasks.value.to_string_lossy();
-        let folder = format!("{}/", folder.trim_end_matches('/'));
-        let listed = self.text(&["ls-tree", "-z", commit, "--", &folder])?;
+        let tasks = self.config.tasks.value.to_string_lossy();
+        let tasks = format!("{}/", tasks.trim_end_matches('/'));
+        let mut args = vec!["ls-tree", "-z", commit, "--", &tasks];
+        let rake = self.config.rake.as_ref();
+        let rakes = rake.map(|rake| format!("{}/", rake.dir));
+        args.extend(rakes.as_deref());
+        let is_task = |path: &str, executable| match rake {
+            Some(rake) if !path.starts_with(&tasks) => is_rake_file(rake, path),
+            _ => is_task_file(path, executable),
+        };
+        let listed = self.text(&args)?;
         let entries = listed.split('\0').filter_map(|entry| {
             let (about, path) = entry.split_once('\t')?;
             let executable = about.starts_with("100755");
             let is_file = about.starts_with("100");
             let hidden = path.rsplit('/').next()?.starts_with('.');
-            (is_file && !hidden && is_task_file(path, executable))
-                .then(|| (path.to_owned(), executable))
+            (is_file && !hidden && is_task(path, executable)).then(|| (path.to_owned(), executable))
         });
         Ok(entries.take(limits::TASK_FILES).collect())
     }

@@ -8,6 +8,8 @@ use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::{Voice, count};
 use crate::project;
+use oncely_core::ids::EventKey;
+use oncely_core::task::Task;
 use oncely_engine::{Engine, Known, Offer, Offered};
 use oncely_sources::release::{self, Release};
 use std::sync::Arc;
@@ -65,6 +67,14 @@ fn is_before(known: &Known, before: Option<&str>) -> bool {
     before.is_none_or(|before| version < before)
 }
 
+/// The key of what is never to be done, not at later releases either.
+fn once_for_ever(task: &Task, release: &Release) -> EventKey {
+    match release::is_until_recorded(task) {
+        true => release::for_ever(),
+        false => release::key(task, release),
+    }
+}
+
 /// Records tasks as skipped. One that was begun meanwhile goes on.
 pub(super) async fn mark(
     house: &House,
@@ -77,7 +87,7 @@ pub(super) async fn mark(
         skip: Some(reason.to_owned()),
         ..Offer::new(
             known.task.id.clone(),
-            release::key(&known.task, release),
+            once_for_ever(&known.task, release),
             release::event(&known.task, release, false),
         )
     });

@@ -119,6 +119,14 @@ impl Report {
         for (name, value) in gateway.value.rows() {
             self.fine(name, &format!("{value}  ({})", gateway.from));
         }
+        if let Some(rake) = &config.rake {
+            let place = rake.place(&config.root);
+            let place = place.map_or_else(|_| rake.database.clone(), |place| place.to_string());
+            self.fine(
+                "adopt.rake",
+                &format!("{}, recorded in {place}  (oncely.toml)", rake.dir),
+            );
+        }
         for (name, path) in &config.databases {
             self.fine(&format!("db.{name}"), &path.display().to_string());
         }

@@ -30,6 +30,7 @@ pub(crate) mod status;
 mod terminal;
 mod tidy;
 pub(crate) mod undo;
+pub(crate) mod up_or_down;
 mod watching;
 pub(crate) mod why;
 pub(crate) mod workers;

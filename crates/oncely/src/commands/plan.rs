@@ -2,6 +2,7 @@
 
 use super::chosen::Choice;
 use super::run::{in_order, is_done, named_release, phase, release_id, standing};
+use crate::adopt;
 use crate::cli::Plan;
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
@@ -26,14 +27,20 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Plan) -> Result<Exit, Fail
         environment: environment.clone(),
         phase: phase(args.phase),
     };
-    let rows = house.block_on(standing(&house, &loaded.tasks, &release))?;
+    let (rows, recorded) = house.block_on(async {
+        let rows = standing(&house, &loaded.tasks, &release).await?;
+        let recorded = adopt::look(&house, &loaded.tasks, &rows).await;
+        let recorded = recorded.map_err(adopt::refused)?;
+        Ok::<_, Failure>((rows, recorded))
+    })?;
     let choice = Choice::of(&args.chosen, &loaded)?;
     let mut wanted = in_order(&loaded.tasks, &rows, &release);
     wanted.retain(|w| choice.has(&w.known.task));
     let all = wanted.len();
     wanted.retain(|w| {
-        rows.get(&w.known.task.id)
-            .is_none_or(|row| !is_done(&w.known.task, row.status))
+        let task = &w.known.task;
+        let row = rows.get(&task.id);
+        !recorded.tasks.contains(&task.id) && row.is_none_or(|row| !is_done(task, row.status))
     });
     let left = wanted;
     named_release(&left, &release)?;

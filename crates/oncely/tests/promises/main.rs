@@ -1,6 +1,7 @@
 //! What the binary promises, checked on the real program in projects of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod after_party;
 mod against;
 mod bad_input;
 mod commands;
@@ -18,6 +19,7 @@ mod people;
 mod postgres;
 mod processes;
 mod project;
+mod rails;
 mod releases;
 mod serving;
 mod slack;

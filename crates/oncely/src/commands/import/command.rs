@@ -1,6 +1,7 @@
 //! Reads the table, and records what is new of it.
 
 use super::sorted::{Fate, Sorted, Version};
+use crate::adopt;
 use crate::cli::{Import, Tool};
 use crate::commands::people::who;
 use crate::commands::run::newest;
@@ -11,6 +12,7 @@ use crate::output::{Voice, moment};
 use crate::project::{self, Loaded};
 use oncely_adopt::{AdoptError, Database, Found, Tables};
 use oncely_core::Value;
+use oncely_core::fact::End;
 use oncely_engine::{Offer, Offered};
 use oncely_sources::release;
 
@@ -47,24 +49,16 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: Import) -> Result<Exit, Fai
 }
 
 async fn read(house: &House, args: &Import) -> Result<(Database, Found), AdoptError> {
-    let root = &house.config.root;
-    let place = match args.database.strip_prefix("env:") {
-        None => Database::parse(&args.database, root, false)?,
-        Some(name) => {
-            let text = std::env::var(name).ok().filter(|text| !text.is_empty());
-            let text = text.ok_or_else(|| {
-                AdoptError::Url(format!(
-                    "the environment variable {name} is to say where the application's database is, \
-                     and it is not set. Set it, or name the database: --database URL."
-                ))
-            })?;
-            Database::parse(&text, root, true)?
-        }
-    };
-    let tables = match (&args.table, args.tool) {
-        (Some(name), _) => Tables::named(name)?,
-        (None, Tool::AfterParty) => Tables::after_party(),
-        (None, Tool::DataMigrate) => Tables::data_migrate(),
+    let rake = house.config.rake.as_ref();
+    let rake = rake.filter(|_| args.tool == Tool::AfterParty);
+    let usual = rake.map_or(adopt::USUAL, |rake| rake.database.as_str());
+    let database = args.database.as_deref().unwrap_or(usual);
+    let place = adopt::place(database, &house.config.root)?;
+    let tables = match (&args.table, args.tool, rake) {
+        (Some(name), ..) => Tables::named(name)?,
+        (None, Tool::AfterParty, Some(rake)) => rake.tables.clone(),
+        (None, Tool::AfterParty, None) => Tables::after_party(),
+        (None, Tool::DataMigrate, _) => Tables::data_migrate(),
     };
     let found = oncely_adopt::read(&place, &tables).await?;
     Ok((place, found))
@@ -112,7 +106,10 @@ impl Importing<'_> {
             "table": table, "database": place.to_string(), "recorded": version.at,
         });
         Offer {
-            imported: Some(format!("a row{written} in {table} of {place}, says {by}")),
+            over: Some((
+                End::Imported,
+                format!("a row{written} in {table} of {place}, says {by}"),
+            )),
             ..Offer::new(version.name.as_str().into(), release::for_ever(), data)
         }
     }

@@ -111,7 +111,12 @@ fn fate(name: &str, run: Option<&RunRow>, known: Option<&Known>) -> Fate {
     if known.is_some_and(|known| release::is_every(&known.task)) {
         return Fate::Every;
     }
-    match run.map(|row| row.status) {
+    // What was done at one release does not say that it is done for ever.
+    let counts = |row: &&RunRow| {
+        !known.is_some_and(|known| release::is_until_recorded(&known.task))
+            || release::is_once(&row.key)
+    };
+    match run.filter(counts).map(|row| row.status) {
         None => Fate::Imported,
         Some(RunStatus::Imported) => Fate::Before,
         Some(RunStatus::Done | RunStatus::Skipped | RunStatus::Undone) => Fate::DoneHere,

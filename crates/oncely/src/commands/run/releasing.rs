@@ -8,6 +8,7 @@ use super::turn::Turn;
 use super::wanted::Wanted;
 use super::wanted::is_behind;
 use super::{in_order, is_done, named_release, release_id, standing};
+use crate::adopt;
 use crate::cli::{FirstRun, PhaseArg, Plan, Run};
 use crate::commands::chosen::Choice;
 use crate::commands::drive::{self, Stands};
@@ -17,11 +18,13 @@ use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::{Voice, count};
 use crate::project::{self, Loaded};
+use oncely_core::ids::TaskId;
 use oncely_core::ledger::RunRow;
 use oncely_core::run::RunStatus;
 use oncely_core::task::{Phase, Task, Trigger};
 use oncely_engine::{Engine, Known, Offer, Offered};
 use oncely_sources::release::{self, Release};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(crate) fn run(voice: Voice, flags: &Flags, args: &Run) -> Result<Exit, Failure> {
@@ -113,7 +116,7 @@ impl Releasing<'_> {
             environment: environment.clone(),
             phase: phase(self.args.phase),
         };
-        let rows = standing(self.house, &loaded.tasks, &release).await?;
+        let rows = self.standing(engine, loaded, &release).await?;
         let choice = Choice::of(&self.args.chosen, loaded)?;
         let wanted = in_order(&loaded.tasks, &rows, &release);
         let (behind, mut pending): (Vec<_>, Vec<_>) = wanted
@@ -140,12 +143,9 @@ impl Releasing<'_> {
             }
             let before = rows.get(&wanted.known.task.id);
             let stands = self.one(engine, wanted, before, &release).await?;
-            drive::say(
-                self.voice,
-                &project::label(&wanted.known.task),
-                &stands,
-                environment,
-            );
+            let label = project::label(&wanted.known.task);
+            drive::say(self.voice, &label, &stands, environment);
+            self.look_up(engine, wanted.known, &stands.row).await?;
             exit = exit.worse(stands.exit(self.args.strict_exit));
             let left = pending.len() - place - 1;
             if engine.stopper().is_stopping() && (left > 0 || !stands.row.status.is_ended()) {
@@ -163,6 +163,52 @@ impl Releasing<'_> {
             return Ok(self.nothing_to_do(behind.len()));
         }
         Ok(exit)
+    }
+
+    /// The run of each task that counts at this release, with what another tool's table has.
+    async fn standing(
+        &self,
+        engine: &Engine,
+        loaded: &Loaded,
+        release: &Release,
+    ) -> Result<BTreeMap<TaskId, RunRow>, Failure> {
+        let rows = standing(self.house, &loaded.tasks, release).await?;
+        let recorded = adopt::look(self.house, &loaded.tasks, &rows).await;
+        let recorded = recorded.map_err(adopt::refused)?;
+        if recorded.tasks.is_empty() {
+            return Ok(rows);
+        }
+        adopt::keep(self.house, engine, &recorded, &rows).await?;
+        standing(self.house, &loaded.tasks, release).await
+    }
+
+    /// Whether a task that is done now is done for ever: the table of the tool that it comes from
+    /// says so.
+    async fn look_up(&self, engine: &Engine, known: &Known, row: &RunRow) -> Result<(), Failure> {
+        if row.status != RunStatus::Done || !release::is_until_recorded(&known.task) {
+            return Ok(());
+        }
+        let rows = BTreeMap::from([(row.task.clone(), row.clone())]);
+        let tasks = std::slice::from_ref(known);
+        let recorded = match adopt::look(self.house, tasks, &rows).await {
+            Ok(recorded) => recorded,
+            Err(error) => {
+                self.voice.say(format!(
+                    "     whether it wrote its row is not known: {error} The next release looks again"
+                ));
+                return Ok(());
+            }
+        };
+        let is_recorded = !recorded.tasks.is_empty();
+        let fact = serde_json::json!({ "task": row.task, "run": row.id, "recorded": is_recorded });
+        self.voice.record(&fact);
+        if is_recorded {
+            return adopt::keep(self.house, engine, &recorded, &rows).await;
+        }
+        self.voice.say(
+            "     it wrote no row into after_party's table, and runs at the next release again",
+        );
+        Ok(())
     }
 
     /// Whether the next task is done though this one did not end well.

@@ -3,7 +3,7 @@
 use super::name::UNKNOWN;
 use crate::failure::Failure;
 use crate::house::House;
-use oncely_core::ids::{Environment, TaskId};
+use oncely_core::ids::{Environment, EventKey, TaskId};
 use oncely_core::ledger::{Filter, RunRow};
 use oncely_core::run::RunStatus;
 use oncely_core::task::Task;
@@ -55,7 +55,7 @@ pub(crate) fn is_behind(status: RunStatus) -> bool {
 /// Whether a task that stands like this is done at this release. What runs at every release and was
 /// taken back runs again at the next.
 pub(crate) fn is_done(task: &Task, status: RunStatus) -> bool {
-    is_behind(status) || (status == RunStatus::Undone && release::is_every(task))
+    is_behind(status) || (status == RunStatus::Undone && release::is_repeated(task))
 }
 
 /// The newest run of each task of the environment. While a run is being taken back it is the run
@@ -77,34 +77,50 @@ pub(crate) async fn newest(
 }
 
 /// The run of each task that counts at this release: of a task that runs at every release that of
-/// this one, of the others the newest.
+/// this one, of the others the newest. What another tool's table has is done once for ever.
 pub(crate) async fn standing(
     house: &House,
     tasks: &[Known],
     release: &Release,
 ) -> Result<BTreeMap<TaskId, RunRow>, Failure> {
     let mut rows = newest(house, &release.environment).await?;
-    for known in tasks.iter().filter(|known| release::is_every(&known.task)) {
-        let id = &known.task.id;
-        if rows.remove(id).is_none() {
+    let repeated = |known: &&Known| release::is_repeated(&known.task);
+    for task in tasks.iter().filter(repeated).map(|known| &known.task) {
+        let Some(newest) = rows.remove(&task.id) else {
             continue;
-        }
-        let filter = Filter {
-            environment: Some(release.environment.clone()),
-            task: Some(id.clone()),
-            key: Some(release::key(&known.task, release)),
-            limit: 1,
-            ..Filter::default()
         };
-        let row = Ask(house.ledger()).runs(filter).await?.pop();
-        rows.extend(row.map(|row| (id.clone(), row)));
+        let row = if !release::is_until_recorded(task) {
+            run_of(house, &newest, release::key(task, release)).await?
+        } else if release::is_once(&newest.key) {
+            Some(newest)
+        } else {
+            match run_of(house, &newest, release::for_ever()).await? {
+                Some(row) => Some(row),
+                None => run_of(house, &newest, release::key(task, release)).await?,
+            }
+        };
+        rows.extend(row.map(|row| (task.id.clone(), row)));
     }
     Ok(rows)
 }
 
+/// The newest run of the same task with this key.
+async fn run_of(house: &House, row: &RunRow, key: EventKey) -> Result<Option<RunRow>, Failure> {
+    let filter = Filter {
+        environment: Some(row.environment.clone()),
+        task: Some(row.task.clone()),
+        key: Some(key),
+        limit: 1,
+        ..Filter::default()
+    };
+    Ok(Ask(house.ledger()).runs(filter).await?.pop())
+}
+
 /// What runs at every release needs to know which one this is.
 pub(crate) fn named_release(pending: &[Wanted<'_>], release: &Release) -> Result<(), Failure> {
-    let mut every = pending.iter().filter(|w| release::is_every(&w.known.task));
+    let mut every = pending
+        .iter()
+        .filter(|wanted| release::is_repeated(&wanted.known.task));
     match every.next() {
         Some(wanted) if release.id == UNKNOWN => Err(Failure::usage(format!(
             "{} runs at every release, and which one this is is not known. Nothing was run. Name \
