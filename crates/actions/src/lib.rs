@@ -33,4 +33,4 @@ pub use put::{Put, PutConfig};
 pub use secret::{NoSecrets, Secrets};
 pub use slack::{Slack, SlackApi, SlackConfig};
 pub use sql::{Database, MARKS, Sql, SqlConfig};
-pub use tell::Tell;
+pub use tell::{Links, Tell};

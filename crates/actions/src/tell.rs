@@ -3,6 +3,8 @@
 
 use oncely_core::action::{Action, Call, Done, Failure};
 use oncely_core::fact::Repeat;
+use oncely_core::ids::{ContentHash, StepId};
+use oncely_core::link::{Link, Place};
 use oncely_core::people::Roster;
 use oncely_core::question::Via;
 use oncely_core::time::Timestamp;
@@ -11,8 +13,16 @@ use serde::Deserialize;
 use std::fmt::Write;
 use std::sync::Arc;
 
+/// Makes the links of messages.
+pub trait Links: Send + Sync {
+    /// The URL at which this link answers; none where no page can be reached, or nothing signs it.
+    fn url(&self, link: &Link, place: Place<'_>) -> Option<String>;
+}
+
 /// What it takes to tell people.
 pub struct Tell {
+    /// Makes the link by which somebody may answer who is at no shell.
+    pub links: Arc<dyn Links>,
     /// Where they are reached.
     pub people: Arc<Roster>,
     /// Sends mails.
@@ -30,6 +40,10 @@ struct Message {
     text: String,
     tick: Vec<String>,
     expires: Option<Timestamp>,
+    step: StepId,
+    question: u64,
+    hash: ContentHash,
+    link_until: Timestamp,
 }
 
 impl Tell {
@@ -44,15 +58,32 @@ impl Tell {
                 message.via.name()
             ))
         })?;
+        let text = text(&message, call, self.link(&message, call));
         let (action, options) = match message.via {
-            Via::Email => (&self.email, mail(&message, call, address)),
-            Via::Slack => (&self.slack, note(&message, call, address)),
+            Via::Email => (&self.email, mail(&message, &text, address)),
+            Via::Slack => (&self.slack, note(&text, address)),
         };
         let call = Call {
             options,
             ..call.clone()
         };
         action.run(&call).await
+    }
+
+    fn link(&self, message: &Message, call: &Call) -> Option<String> {
+        let link = Link {
+            run: call.site.run,
+            question: message.question,
+            person: message.to.clone(),
+            expires: message.link_until,
+        };
+        let place = Place {
+            ledger: &call.site.ledger,
+            environment: &call.site.environment,
+            step: &message.step,
+            hash: &message.hash,
+        };
+        self.links.url(&link, place)
     }
 }
 
@@ -66,7 +97,7 @@ impl Action for Tell {
     }
 }
 
-fn mail(message: &Message, call: &Call, address: &str) -> Value {
+fn mail(message: &Message, text: &str, address: &str) -> Value {
     let first = message.text.lines().next().unwrap_or_default();
     let subject: String = first
         .chars()
@@ -77,12 +108,11 @@ fn mail(message: &Message, call: &Call, address: &str) -> Value {
     serde_json::json!({
         "to": address,
         "subject": format!("{again}{subject}"),
-        "text": text(message, call),
+        "text": text,
     })
 }
 
-fn note(message: &Message, call: &Call, address: &str) -> Value {
-    let text = text(message, call);
+fn note(text: &str, address: &str) -> Value {
     let text = text
         .replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -91,7 +121,7 @@ fn note(message: &Message, call: &Call, address: &str) -> Value {
 }
 
 /// The question, and how it is answered.
-fn text(message: &Message, call: &Call) -> String {
+fn text(message: &Message, call: &Call, link: Option<String>) -> String {
     let (site, run) = (&call.site, call.site.run);
     let mut text = format!("{}\n\n", message.text);
     for (place, thing) in message.tick.iter().enumerate() {
@@ -113,6 +143,13 @@ fn text(message: &Message, call: &Call) -> String {
     } else {
         " --tick all"
     };
+    if let Some(link) = link {
+        let until = moment(message.link_until).unwrap_or_default();
+        let _ = write!(
+            text,
+            "\nAnswer, in your name and until {until}: {link}\nAt a shell:"
+        );
+    }
     let _ = write!(
         text,
         "\nYes: oncely approve {run}{tick}\nNo:  oncely reject {run} --note \"why\"\n"

@@ -241,6 +241,19 @@ pub enum Fact {
         #[serde(flatten)]
         question: Question,
     },
+    /// Somebody made a link by which a person may answer.
+    Linked {
+        /// The step.
+        step: StepId,
+        /// The number of the fact by which it asks.
+        question: u64,
+        /// In whose name the link answers.
+        person: String,
+        /// Until when.
+        expires: Timestamp,
+        /// Who made it.
+        by: String,
+    },
     /// A person answered.
     Answered {
         /// The step.

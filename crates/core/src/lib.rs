@@ -18,6 +18,7 @@ pub mod ids;
 pub mod items;
 pub mod ledger;
 pub mod limits;
+pub mod link;
 pub mod people;
 pub mod question;
 pub mod records;

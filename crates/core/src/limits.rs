@@ -54,6 +54,8 @@ pub const RELEASES: usize = 1000;
 pub const REMIND_EVERY_MS: i64 = 60 * 1000;
 /// Most reminders of one question to one person.
 pub const REMINDERS: u32 = 20;
+/// Longest time that a link to a question lasts, in milliseconds (two weeks).
+pub const LINK_MS: i64 = 14 * 24 * 3600 * 1000;
 /// Most people who are told of one question.
 pub const TOLD: usize = 50;
 /// Most things to be ticked in one question.

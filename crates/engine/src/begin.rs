@@ -248,6 +248,7 @@ fn message(job: &Job, notice: &Notice) -> Result<Value, String> {
         "to": notice.told.person, "via": notice.told.via, "nth": notice.nth,
         "step": notice.step, "question": notice.question,
         "text": text, "tick": tick, "hash": hash, "expires": expires,
+        "link_until": asked.link_until(notice.nth),
     }))
 }
 

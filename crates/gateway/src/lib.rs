@@ -7,11 +7,13 @@
 )]
 
 mod answer;
+mod answers;
 mod listen;
 mod router;
 mod turn_away;
 mod whole;
 
 pub use answer::Answer;
+pub use answers::{ANSWER, Answers, answers};
 pub use listen::{Bounds, Gateway};
 pub use router::{HEALTH, router};

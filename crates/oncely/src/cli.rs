@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Approve(Answer),
     /// Say no to a run that waits for a person
     Reject(Answer),
+    /// Make a link by which a person answers a run's question on a page
+    Link(Link),
     /// Say what became of an attempt that nobody knows about
     Settle(Settle),
     /// Go on with a failed or paused run from where it stopped
@@ -367,6 +369,21 @@ pub(crate) struct Answer {
     /// Leave the rest to a running `oncely serve`
     #[arg(long)]
     pub(crate) detach: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Link {
+    /// The run's number
+    pub(crate) run: i64,
+    /// In whose name it answers: a person of `[people]`
+    #[arg(long = "for", value_name = "PERSON")]
+    pub(crate) person: String,
+    /// How long it lasts, such as `4h`, at most two weeks and not longer than the question
+    #[arg(long, default_value = "1d", value_name = "TIME")]
+    pub(crate) expires: String,
+    /// Who makes it; default: the user of this shell
+    #[arg(long)]
+    pub(crate) by: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -8,6 +8,7 @@ mod disk;
 mod failure;
 mod gateway;
 mod house;
+mod links;
 mod output;
 mod place;
 mod project;
@@ -91,6 +92,7 @@ fn dispatch(cli: Cli, voice: Voice) -> Result<Exit, Failure> {
         Command::Why(args) => commands::why::run(voice, &flags, &args),
         Command::Approve(args) => commands::people::answer(voice, &flags, args, true),
         Command::Reject(args) => commands::people::answer(voice, &flags, args, false),
+        Command::Link(args) => commands::link::run(voice, &flags, &args),
         Command::Settle(args) => commands::people::settle(voice, &flags, args),
         Command::Resume(args) => commands::people::resume(voice, &flags, args),
         Command::Rerun(args) => commands::people::rerun(voice, &flags, args),

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::house::House;
+use crate::links::MessageLinks;
 use oncely_actions::{
     Allowed, CallTask, Command, CommandConfig, Database, Email, EmailConfig, Http, HttpConfig,
     Predict, PredictConfig, Put, PutConfig, Secrets, Slack, SlackConfig, Sql, SqlConfig,
@@ -64,6 +65,7 @@ impl Registry {
         }));
         Ok(Self {
             tell: Arc::new(Tell {
+                links: Arc::new(MessageLinks::new(config.clone())),
                 people: Arc::clone(&config.people.value),
                 email: Arc::clone(&email),
                 slack: Arc::clone(&slack),

@@ -36,6 +36,14 @@ impl RunState {
         Ok(())
     }
 
+    /// A link is to the question that is asked now, and changes nothing about it.
+    pub(super) fn linked(&self, step: &StepId, question: u64) -> Folded {
+        match self.steps.get(step).map(|s| &s.stage) {
+            Some(Stage::Asked(asked)) if asked.seq == question => Ok(()),
+            _ => Err(format!("step `{step}` does not ask that")),
+        }
+    }
+
     /// Whether the answer counts is for the question to say, whatever way it came.
     pub(super) fn answer(&mut self, at: Timestamp, step: &StepId, answer: &Answer) -> Folded {
         let Some(Stage::Asked(asked)) = self.steps.get(step).map(|s| &s.stage) else {

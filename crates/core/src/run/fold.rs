@@ -149,6 +149,7 @@ impl RunState {
                 };
                 self.fresh(step, StepState::new(Stage::Asked(asked)))
             }
+            Fact::Linked { step, question, .. } => self.linked(step, *question),
             Fact::Answered { step, answer } => self.answer(at, step, answer),
             Fact::Settled {
                 step,

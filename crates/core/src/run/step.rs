@@ -4,6 +4,7 @@ use crate::Value;
 use crate::effect::EffectKey;
 use crate::fact::Repeat;
 use crate::ids::Fence;
+use crate::limits;
 use crate::question::Question;
 use crate::time::Timestamp;
 
@@ -69,6 +70,18 @@ pub struct Asked {
     pub seq: u64,
     /// When.
     pub at: Timestamp,
+}
+
+impl Asked {
+    /// Until when the link in a message about this lasts: two weeks from the moment at which it is due,
+    /// and not longer than the question.
+    #[must_use]
+    pub fn link_until(&self, nth: u32) -> Timestamp {
+        let every = self.question.remind.map_or(0, |remind| remind.every_ms);
+        let due = self.at.plus_millis(every.saturating_mul(nth.into()));
+        let until = due.plus_millis(limits::LINK_MS);
+        self.question.expires.map_or(until, |over| over.min(until))
+    }
 }
 
 /// A step that something has happened to.

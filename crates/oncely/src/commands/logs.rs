@@ -111,6 +111,16 @@ pub(crate) fn sentence(fact: &Fact) -> String {
         Fact::Judged { step, message, .. } => format!("`{step}` does not hold: {message}"),
         Fact::Held { step, until } => format!("`{step}` held until {} UTC", moment(*until)),
         Fact::Asked { step, question } => format!("`{step}` asks: {}", plain(&question.text)),
+        Fact::Linked {
+            step,
+            person,
+            expires,
+            by,
+            ..
+        } => format!(
+            "`{step}` link for {person} made by {by}, until {} UTC",
+            moment(*expires)
+        ),
         Fact::Answered { step, answer } => answer_sentence(step, answer),
         Fact::Settled {
             step,

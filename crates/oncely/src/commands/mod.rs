@@ -15,6 +15,7 @@ mod front_door;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod ledger;
+pub(crate) mod link;
 pub(crate) mod logs;
 pub(crate) mod model;
 pub(crate) mod new;

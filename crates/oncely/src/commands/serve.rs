@@ -1,14 +1,18 @@
 //! `oncely serve`: watches the sources and does what is due until told to stop.
 
 use super::front_door::FrontDoor;
+use super::people::people;
 use super::watching::Watching;
 use crate::cli::Serve;
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
 use crate::house::House;
+use crate::links;
 use crate::output::{Voice, count};
 use crate::project;
+use axum::Router;
 use oncely_engine::Engine;
+use oncely_gateway::{Answers, answers};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +41,8 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Serve) -> Result<Exit, Fai
             house.config.environment.value
         ));
         let bounds = house.config.gateway.value.bounds;
-        let router = oncely_gateway::router([], None, bounds);
+        let pages = door.as_ref().map(|_| pages(&house)).transpose()?.flatten();
+        let router = oncely_gateway::router(pages, None, bounds);
         let open = door.map(|door| door.open(router, engine.stopper()));
         if args.until_idle {
             tokio::spawn(stop_when_idle(Arc::clone(&engine)));
@@ -71,6 +76,13 @@ async fn look_after(house: &House, mut watching: Watching<'_>) {
             }
         }
     }
+}
+
+/// The pages behind links to questions, where something signs them.
+fn pages(house: &House) -> Result<Option<Router>, Failure> {
+    let key = links::key(&house.config)?;
+    let people = people(house);
+    Ok(key.map(|key| answers(Answers { people, key })))
 }
 
 /// For scripts: ends the server when nothing has been held or due for a while.

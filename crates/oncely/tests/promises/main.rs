@@ -12,6 +12,7 @@ mod disk;
 mod first_minutes;
 mod gateway;
 mod importing;
+mod links;
 mod mail;
 mod models;
 mod packages;
