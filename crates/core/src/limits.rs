@@ -93,5 +93,16 @@ pub const GATEWAY_PASSED_OVER_BYTES: usize = 8 * EVENT_BYTES;
 pub const GATEWAY_READ_MS: u64 = 10_000;
 /// Longest time for an answer to be made, in milliseconds.
 pub const GATEWAY_ANSWER_MS: u64 = 30_000;
+/// Requests to one webhook that wait for the ledger at the same time; others are to come again.
+pub const HOOK_WAITING: usize = 1024;
+/// Shortest time between two lines of the log about refused requests to one webhook, in
+/// milliseconds.
+pub const HOOK_COMPLAIN_EVERY_MS: i64 = 60 * 1000;
+/// Most secrets of a webhook, of which any will do.
+pub const HOOK_SECRETS: usize = 8;
+/// How far the time that a sender signed may be from now, in milliseconds, unless the task says.
+pub const HOOK_TOLERANCE_MS: i64 = 5 * 60 * 1000;
+/// The longest such time, in milliseconds.
+pub const HOOK_TOLERANCE_MOST_MS: i64 = 24 * 3600 * 1000;
 /// Longest wait for connections to end when the process is told to stop, in milliseconds.
 pub const GATEWAY_FAREWELL_MS: u64 = 5_000;

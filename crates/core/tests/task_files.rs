@@ -87,6 +87,53 @@ tasks/t.toml:3:24: the event of on.schedule has no `when` (there are: `time`, `a
 }
 
 #[test]
+fn a_webhook_says_where_it_waits_and_who_may_send() {
+    let file = |on: &str| {
+        wrong(&format!(
+            "on.webhook = {{ {on} }}\n[[step]]\ncommand = [\"echo\", \"{{{{ event.body.id }}}}\"]\n"
+        ))
+    };
+    let stripe = |more: &str| {
+        file(&format!(
+            "path = \"/hooks/a\", verify = {{ style = \"stripe\", {more} }}"
+        ))
+    };
+    let told = [
+        file("verify = \"none\", key = \"event.body.id\""),
+        file("path = \"/hooks/a\""),
+        file("path = \"/hooks/a\", verify = \"none\""),
+        file("path = \"/hooks/a\", verify = \"no\", key = \"event.body.id\""),
+        file("path = \"/a\", verify = \"none\", key = \"event.body.id\""),
+        file("path = \"/hooks/../a\", verify = \"none\", key = \"event.body.id\""),
+        file("path = \"/hooks/{{ event.body.id }}\", verify = \"none\", key = \"event.body.id\""),
+        file("path = \"/hooks/a\", verify = \"none\", key = \"event.id\""),
+        file("path = \"/hooks/a\", verify = \"none\", key = \"run.id\", whn = \"1\""),
+        stripe(""),
+        stripe("secret = \"whsec_1\""),
+        stripe("secret = []"),
+        stripe("secret = \"{{ secret.A }}\", prefix = \"v1=\""),
+        stripe("secret = \"{{ secret.A }}\", tolerance = \"2d\""),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @r##"
+tasks/t.toml:1:4: `on.webhook` needs `path` (path = "/hooks/orders")
+tasks/t.toml:1:4: `on.webhook` needs `verify` (verify = { style = "github", secret = "{{ secret.GITHUB_HOOK }}" })
+tasks/t.toml:1:4: `on.webhook` needs `key` (key = "event.body.id", or what else is the same when it is sent again)
+tasks/t.toml:1:44: `verify` takes a table or "none"
+tasks/t.toml:1:23: `/a` is no path of a webhook (letters, digits, `_`, `-` and `.` below /hooks/: "/hooks/orders")
+tasks/t.toml:1:23: `/hooks/../a` is no path of a webhook (letters, digits, `_`, `-` and `.` below /hooks/: "/hooks/orders")
+tasks/t.toml:1:23: `path` takes no `{{`: data never becomes code or address (letters, digits, `_`, `-` and `.` below /hooks/: "/hooks/orders")
+tasks/t.toml:1:59: the event of on.webhook has no `id` (there are: `body`, `headers`, `query`)
+tasks/t.toml:1:59: there is no run yet where this is evaluated
+tasks/t.toml:1:68: unknown key `whn` in `on.webhook` (did you mean `when`?)
+tasks/t.toml:1:44: `verify` needs `secret` (secret = "{{ secret.NAME }}")
+tasks/t.toml:1:73: `secret` takes a secret and nothing else (write secret = "{{ secret.NAME }}")
+tasks/t.toml:1:73: `secret` names 1 to 8 secrets (secret = "{{ secret.NAME }}")
+tasks/t.toml:1:91: `prefix` is not for the style stripe
+tasks/t.toml:1:103: `tolerance` is at most a day
+"##);
+}
+
+#[test]
 fn the_census_task_of_the_design_is_read() {
     let task = good("tasks/score_census.toml", SCORE);
     assert_eq!(task.id.as_str(), "score_census");
@@ -170,7 +217,7 @@ fn what_is_wrong_with_a_template_is_said_where_it_stands() {
     let errors = load(&whole).unwrap_err();
     insta::assert_snapshot!(words(&errors), @r#"
 mails/issue_111.txt:2:13: the event of on.release has no `relaese` (did you mean `event.release`?)
-mails/issue_111.txt:2:38: a secret cannot stand here (secrets stand in the `env` of a command, in the `headers` and `auth` of http, and in the `token` and `webhook` of slack)
+mails/issue_111.txt:2:38: a secret cannot stand here (secrets stand in the `env` of a command, in the `headers` and `auth` of http, in the `token` and `webhook` of slack, and in the `verify` of on.webhook)
 tasks/20261122101500_notify_issue_111.toml:10:91: there is no file mails/issue_111_wait.txt (paths start at the project's root)
 "#);
     let broken = notify(&[("mails/issue_111.txt", "Hello {{ event. }}")]);
@@ -275,7 +322,7 @@ fn a_message_has_one_place_and_its_secrets_stand_alone() {
     insta::assert_snapshot!(wrong_step(&step(r#"webhook = "https://hooks.slack.com/services/x""#)), @r#"tasks/t.toml:3:33: `webhook` takes a secret and nothing else (write webhook = "{{ secret.NAME }}")"#);
     insta::assert_snapshot!(wrong_step(&step(r#"webhook = "https://{{ secret.HOST }}/x""#)), @r#"tasks/t.toml:3:33: `webhook` takes a secret and nothing else (write webhook = "{{ secret.NAME }}")"#);
     insta::assert_snapshot!(wrong_step(&step(r##"channel = "#a", token = "xoxb-{{ event.token }}""##)), @r#"tasks/t.toml:3:47: `token` takes a secret and nothing else (write token = "{{ secret.NAME }}")"#);
-    insta::assert_snapshot!(wrong_step(&step(r##"channel = "{{ secret.X }}""##)), @"tasks/t.toml:3:37: a secret cannot stand here (secrets stand in the `env` of a command, in the `headers` and `auth` of http, and in the `token` and `webhook` of slack)");
+    insta::assert_snapshot!(wrong_step(&step(r##"channel = "{{ secret.X }}""##)), @"tasks/t.toml:3:37: a secret cannot stand here (secrets stand in the `env` of a command, in the `headers` and `auth` of http, in the `token` and `webhook` of slack, and in the `verify` of on.webhook)");
     insta::assert_snapshot!(wrong_step("slack = { channel = \"a\" }"), @"tasks/t.toml:3:9: `slack` needs one of `text`, `blocks`");
 }
 
@@ -357,12 +404,12 @@ tasks/t.toml:3:8: this is not TOML: unclosed array table, expected `]`
 
 #[test]
 fn a_file_without_trigger_says_what_to_add() {
-    insta::assert_snapshot!(wrong("[[step]]\ncommand = \"true\"\n"), @"tasks/t.toml:1:1: nothing starts this task (add [on.object], [on.schedule] or [on.call], or name the file YYYYMMDDHHMMSS_name for a task that runs once at a release)");
-    insta::assert_snapshot!(wrong("on.webhook = \"daily\"\n[[step]]\ncommand = \"true\"\n"), @r#"
-tasks/t.toml:1:1: `on` names no trigger (triggers: release, object, call, schedule)
-tasks/t.toml:1:4: unknown key `webhook` in `on` (known keys: `release`, `object`, `call`, `schedule`)
+    insta::assert_snapshot!(wrong("[[step]]\ncommand = \"true\"\n"), @"tasks/t.toml:1:1: nothing starts this task (add [on.object], [on.schedule], [on.webhook] or [on.call], or name the file YYYYMMDDHHMMSS_name for a task that runs once at a release)");
+    insta::assert_snapshot!(wrong("on.mail = \"daily\"\n[[step]]\ncommand = \"true\"\n"), @r#"
+tasks/t.toml:1:1: `on` names no trigger (triggers: release, object, call, schedule, webhook)
+tasks/t.toml:1:4: unknown key `mail` in `on` (known keys: `release`, `object`, `call`, `schedule`, `webhook`)
 "#);
-    insta::assert_snapshot!(wrong("on = {}\n[[step]]\ncommand = \"true\"\n"), @"tasks/t.toml:1:6: `on` names no trigger (triggers: release, object, call, schedule)");
+    insta::assert_snapshot!(wrong("on = {}\n[[step]]\ncommand = \"true\"\n"), @"tasks/t.toml:1:6: `on` names no trigger (triggers: release, object, call, schedule, webhook)");
     insta::assert_snapshot!(wrong_at("tasks/2026-fix.toml", "on.release = { phase = \"befor\" }\n[[step]]\ncommand = \"true\"\n"), @r#"
 tasks/2026-fix.toml:1:4: the name of a release task begins with its version (name the file YYYYMMDDHHMMSS_fix.toml, with the time at which it was written)
 tasks/2026-fix.toml:1:24: `phase` takes "before" or "after" (did you mean "before"?)
@@ -515,12 +562,12 @@ fn what_is_written_out_may_be_followed_by_data() {
 #[test]
 fn secrets_stand_only_where_the_other_side_is_told_who_asks() {
     insta::assert_snapshot!(wrong_step("http = { url = \"https://x.example/?k={{ secret.KEY }}\", json = { k = \"{{ secret.KEY }}\" } }"), @r#"
-tasks/t.toml:3:41: a secret cannot stand here (secrets stand in the `env` of a command, in the `headers` and `auth` of http, and in the `token` and `webhook` of slack)
-tasks/t.toml:3:74: a secret cannot stand here (secrets stand in the `env` of a command, in the `headers` and `auth` of http, and in the `token` and `webhook` of slack)
+tasks/t.toml:3:41: a secret cannot stand here (secrets stand in the `env` of a command, in the `headers` and `auth` of http, in the `token` and `webhook` of slack, and in the `verify` of on.webhook)
+tasks/t.toml:3:74: a secret cannot stand here (secrets stand in the `env` of a command, in the `headers` and `auth` of http, in the `token` and `webhook` of slack, and in the `verify` of on.webhook)
 "#);
     insta::assert_snapshot!(wrong_step("http = { url = \"https://x.example/\", auth = { bearer = \"{{ secret.KEY | upper }}\" } }"), @"tasks/t.toml:3:60: this expression cannot be read: a secret stands alone, as `{{ secret.NAME }}`: never in a filter, an expression or a block");
-    insta::assert_snapshot!(wrong_step("command = \"x\"\nwhen = \"secret.KEY == 'x'\""), @"tasks/t.toml:4:9: a secret cannot stand here (secrets stand in the `env` of a command, in the `headers` and `auth` of http, and in the `token` and `webhook` of slack)");
-    insta::assert_snapshot!(wrong_step("command = [\"x\", \"{{ secret.KEY }}\"]"), @"tasks/t.toml:3:21: a secret cannot stand here (secrets stand in the `env` of a command, in the `headers` and `auth` of http, and in the `token` and `webhook` of slack)");
+    insta::assert_snapshot!(wrong_step("command = \"x\"\nwhen = \"secret.KEY == 'x'\""), @"tasks/t.toml:4:9: a secret cannot stand here (secrets stand in the `env` of a command, in the `headers` and `auth` of http, in the `token` and `webhook` of slack, and in the `verify` of on.webhook)");
+    insta::assert_snapshot!(wrong_step("command = [\"x\", \"{{ secret.KEY }}\"]"), @"tasks/t.toml:3:21: a secret cannot stand here (secrets stand in the `env` of a command, in the `headers` and `auth` of http, in the `token` and `webhook` of slack, and in the `verify` of on.webhook)");
     let text = "on.call = {}\n[[step]]\ncommand = { args = [\"x\"], env = { K = \"a {{ secret.KEY }}\" } }\n";
     let task = good("tasks/t.toml", text);
     let (_, options) = action(&task.steps[0]);

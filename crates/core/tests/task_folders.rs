@@ -73,6 +73,34 @@ tasks/20261122101500_y.sh:1:1: two release tasks have the version 20261122101500
 }
 
 #[test]
+fn requests_to_one_path_go_to_one_task() {
+    let hook = |path: &str, top: &str, at: &str| {
+        let on =
+            format!("on.webhook = {{ path = {at:?}, verify = \"none\", key = \"event.body.id\" }}");
+        bundle(path, &format!("{top}{on}\n[[step]]\ncommand = \"x\"\n"))
+    };
+    let loaded = load_all(&[
+        hook("tasks/a.toml", "", "/hooks/x"),
+        hook(
+            "tasks/b.toml",
+            "environments = [\"production\"]\n",
+            "/hooks/x",
+        ),
+        hook(
+            "tasks/c.toml",
+            "environments = [\"production\"]\n",
+            "/hooks/y",
+        ),
+        hook("tasks/d.toml", "environments = [\"staging\"]\n", "/hooks/y"),
+    ]);
+    insta::assert_snapshot!(told(&loaded), @r#"
+tasks: c d
+tasks/a.toml:1:1: two tasks wait for requests at /hooks/x (give one another path, or let it `call` the other)
+tasks/b.toml:1:1: two tasks wait for requests at /hooks/x (give one another path, or let it `call` the other)
+"#);
+}
+
+#[test]
 fn a_cycle_of_calls_is_told_and_the_rest_goes_on() {
     let loaded = load_all(&[
         called("tasks/a.toml", "call = { task = \"b\" }"),

@@ -8,6 +8,7 @@
 
 mod answer;
 mod answers;
+mod hooks;
 mod listen;
 mod router;
 mod turn_away;
@@ -15,5 +16,6 @@ mod whole;
 
 pub use answer::Answer;
 pub use answers::{ANSWER, Answers, answers};
+pub use hooks::hooks;
 pub use listen::{Bounds, Gateway};
 pub use router::{HEALTH, router};

@@ -12,19 +12,12 @@ use axum::routing::get;
 /// Where the gateway says that it is up.
 pub const HEALTH: &str = "/healthz";
 
-/// The router of these parts. What none of them has goes to `rest`, where it is given.
-pub fn router(
-    parts: impl IntoIterator<Item = Router>,
-    rest: Option<Router>,
-    bounds: Bounds,
-) -> Router {
+/// The router of these parts, each with addresses of its own.
+pub fn router(parts: impl IntoIterator<Item = Router>, bounds: Bounds) -> Router {
     let own = Router::new().route(HEALTH, get(healthy));
     let known = parts.into_iter().fold(own, Router::merge);
-    let known = match rest {
-        Some(rest) => known.fallback_service(rest),
-        None => known.fallback(nothing_here),
-    };
     known
+        .fallback(nothing_here)
         .method_not_allowed_fallback(not_so)
         .layer(from_fn_with_state(bounds, read_whole))
 }

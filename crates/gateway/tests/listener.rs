@@ -37,7 +37,7 @@ impl Stage {
         let address = gateway.address();
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
-        let router = router([part], None, bounds);
+        let router = router([part], bounds);
         let serving = tokio::spawn(async move { gateway.serve(router, stopped.notified()).await });
         Self {
             address,

@@ -143,6 +143,7 @@ pub(crate) enum On {
     Release,
     Object,
     Schedule,
+    Webhook,
     Call,
 }
 

@@ -123,6 +123,13 @@ fn time(key: &str, text: Option<String>, usual: Duration) -> Result<Duration, Fa
 }
 
 impl GatewaySettings {
+    /// The URL of a path here; none where nothing listens.
+    pub(crate) fn reached_at(&self, path: &str) -> Option<String> {
+        let listen = self.listen?;
+        let base = self.url.clone();
+        Some(base.unwrap_or_else(|| format!("http://{listen}")) + path)
+    }
+
     /// What `oncely doctor` shows: names and values.
     pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
         let Some(listen) = self.listen else {

@@ -10,6 +10,7 @@ use oncely_core::ledger::Ledger;
 use oncely_core::time::Clock;
 use oncely_engine::{Engine, EngineConfig, Intake, Known, Stop, Tasks};
 use oncely_ledger::SystemClock;
+use oncely_sources::webhook::Doors;
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::{Arc, OnceLock};
@@ -21,6 +22,8 @@ pub(crate) struct House {
     ledger: Arc<dyn Ledger>,
     store: Store,
     labels: OnceLock<BTreeMap<TaskId, String>>,
+    /// Where requests to tasks come in.
+    pub(crate) doors: Arc<Doors>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -46,6 +49,7 @@ impl House {
             ledger,
             store,
             labels: OnceLock::new(),
+            doors: Arc::default(),
             runtime,
         })
     }

@@ -11,8 +11,11 @@ use oncely_actions::{
 };
 use oncely_core::action::Action;
 use oncely_core::source::Source;
-use oncely_core::task::{ActionKind, ObjectTrigger, ScheduleTrigger, Task, Trigger};
+use oncely_core::task::{
+    ActionKind, ObjectTrigger, ScheduleTrigger, Task, Trigger, WebhookTrigger,
+};
 use oncely_engine::Actions;
+use oncely_sources::webhook::HookConfig;
 use oncely_sources::{Folder, FolderConfig, Spool, Ticks};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -148,6 +151,7 @@ pub(crate) fn source(house: &House, task: &Task) -> Result<Option<Named>, Failur
     match &task.on {
         Trigger::Object(object) => folder(house, task, object).map(Some),
         Trigger::Schedule(trigger) => Ok(Some(ticks(house, task, trigger))),
+        Trigger::Webhook(trigger) => hook(house, task, trigger).map(Some),
         Trigger::Release(_) | Trigger::Call(_) => Ok(None),
     }
 }
@@ -157,6 +161,30 @@ fn ticks(house: &House, task: &Task, trigger: &ScheduleTrigger) -> Named {
     let name = format!("schedule:{}", trigger.schedule);
     let ticks = Ticks::new(trigger.clone(), house.shared_clock());
     (cursor_name(house, task, &name), Box::new(ticks))
+}
+
+/// The door of a task, where the configuration has a house that it belongs to.
+fn hook(house: &House, task: &Task, trigger: &WebhookTrigger) -> Result<Named, Failure> {
+    if house.config.gateway.value.listen.is_none() {
+        return Err(Failure::usage(no_listener(trigger)));
+    }
+    let secrets = secrets(&house.config);
+    let hook = house.doors.open(HookConfig {
+        trigger: trigger.clone(),
+        secret: Arc::new(move |name| secrets.get(name)),
+        clock: house.shared_clock(),
+    });
+    let name = cursor_name(house, task, &format!("webhook:{}", trigger.path));
+    Ok((name, Box::new(hook)))
+}
+
+/// What is wrong with a webhook where nothing listens.
+pub(crate) fn no_listener(trigger: &WebhookTrigger) -> String {
+    format!(
+        "it waits for requests at {}, and nothing listens: `[gateway] listen` of oncely.toml says \
+         where, such as \"127.0.0.1:8090\". Nothing can start it before",
+        trigger.path
+    )
 }
 
 fn cursor_name(house: &House, task: &Task, source: &str) -> String {

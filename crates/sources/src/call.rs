@@ -3,7 +3,6 @@
 use oncely_core::Value;
 use oncely_core::ids::EventKey;
 use oncely_core::task::CallTrigger;
-use oncely_core::template::{Context, Scope};
 use oncely_core::time::Timestamp;
 
 /// The key of a call: the one that it brings, else what the task's `key` says of the event.
@@ -26,23 +25,6 @@ pub fn key(
                 .into(),
         );
     };
-    let steps = serde_json::Map::new();
-    let run = Value::Null;
-    let scope = Scope {
-        event,
-        steps: &steps,
-        run: &run,
-        at,
-    };
-    let value = expr
-        .value(&Context::new(scope))
-        .map_err(|error| format!("the key of the call: {error}. Nothing was started."))?;
-    match value {
-        Value::String(text) => Ok(text.into()),
-        Value::Number(number) => Ok(number.to_string().into()),
-        other => Err(format!(
-            "the key of the call, `{}`, is {other}, not a text or number. Nothing was started.",
-            expr.source()
-        )),
-    }
+    crate::key::of(expr, event, at)
+        .map_err(|error| format!("the key of the call: {error}. Nothing was started."))
 }

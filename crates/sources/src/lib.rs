@@ -7,11 +7,13 @@
 )]
 
 pub mod call;
+mod key;
 pub mod object;
 pub mod release;
 mod releases;
 pub mod schedule;
 mod spool;
+pub mod webhook;
 
 pub use object::{Folder, FolderConfig, matches};
 pub use releases::{Releases, Seen};

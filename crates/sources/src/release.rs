@@ -86,7 +86,7 @@ pub fn is_repeated(task: &Task) -> bool {
 pub fn version(task: &Task) -> Option<&str> {
     match &task.on {
         Trigger::Release(release) => Some(&release.version),
-        Trigger::Object(_) | Trigger::Call(_) | Trigger::Schedule(_) => None,
+        Trigger::Object(_) | Trigger::Call(_) | Trigger::Schedule(_) | Trigger::Webhook(_) => None,
     }
 }
 
@@ -128,7 +128,9 @@ fn concerns(task: &Task, release: &Release) -> bool {
 pub fn event(task: &Task, release: &Release, late: bool) -> Value {
     let phase = match &task.on {
         Trigger::Release(trigger) => trigger.phase,
-        Trigger::Object(_) | Trigger::Call(_) | Trigger::Schedule(_) => Phase::After,
+        Trigger::Object(_) | Trigger::Call(_) | Trigger::Schedule(_) | Trigger::Webhook(_) => {
+            Phase::After
+        }
     };
     serde_json::json!({
         "release": release.id,

@@ -55,6 +55,9 @@ fn across(bundles: &[Bundle], readings: &[Reading]) -> Vec<Vec<Diagnostic>> {
         if let Some(problem) = rakes.twice(&bundle.path) {
             report(0..0, problem);
         }
+        if let Some(problem) = same_path(readings, at, reading) {
+            report(reading.id_span.clone(), problem);
+        }
         for call in &reading.calls {
             if let Some(problem) = ids.unknown(&call.task) {
                 report(call.span.clone(), problem);
@@ -67,6 +70,36 @@ fn across(bundles: &[Bundle], readings: &[Reading]) -> Vec<Vec<Diagnostic>> {
         }
     }
     found
+}
+
+/// A request goes to one task.
+fn same_path(readings: &[Reading], at: usize, reading: &Reading) -> Option<Problem> {
+    let (task, path) = (reading.task.as_ref()?, path(reading)?);
+    let mut others = readings
+        .iter()
+        .enumerate()
+        .filter(|(place, _)| *place != at);
+    let (_, other) = others.find(|(_, other)| {
+        let together = other.task.as_ref().is_some_and(|other| meet(task, other));
+        together && self::path(other) == Some(path)
+    })?;
+    let problem = Problem::new(format!("two tasks wait for requests at {path}"))
+        .label(format!("the other is {}", other.task.as_ref()?.path))
+        .help("give one another path, or let it `call` the other");
+    Some(problem)
+}
+
+fn path(reading: &Reading) -> Option<&str> {
+    match &reading.task.as_ref()?.on {
+        Trigger::Webhook(webhook) => Some(&webhook.path),
+        _ => None,
+    }
+}
+
+/// Whether there is an environment where both run.
+fn meet(one: &Task, other: &Task) -> bool {
+    let (one, other) = (&one.environments, &other.environments);
+    one.is_empty() || other.is_empty() || one.iter().any(|name| other.contains(name))
 }
 
 /// Every id, and the files that claim it.
@@ -114,7 +147,12 @@ impl<'r> Ids<'r> {
             );
         };
         match called.1.task.as_ref().map(|task| &task.on) {
-            Some(Trigger::Release(_) | Trigger::Object(_) | Trigger::Schedule(_)) => Some(
+            Some(
+                Trigger::Release(_)
+                | Trigger::Object(_)
+                | Trigger::Schedule(_)
+                | Trigger::Webhook(_),
+            ) => Some(
                 Problem::new(format!("task `{name}` cannot be called"))
                     .label("it has another trigger")
                     .help("give the called task [on.call]"),

@@ -78,6 +78,16 @@ pub const SCHEDULE: &[Field] = &[
     ),
 ];
 
+/// `event` of a task that another program's request starts.
+pub const WEBHOOK: &[Field] = &[
+    open("body", "The JSON that was sent."),
+    open(
+        "headers",
+        "The request's headers, names in lower case, without those that hold a secret or a signature.",
+    ),
+    open("query", "What stands behind `?` of the address, by name."),
+];
+
 /// `run`.
 pub const RUN: &[Field] = &[
     field("id", "The run's number."),
@@ -219,6 +229,7 @@ pub fn event_of(trigger: &Trigger) -> Shape {
         Trigger::Release(_) => Shape::Known(RELEASE),
         Trigger::Object(_) => Shape::Known(OBJECT),
         Trigger::Schedule(_) => Shape::Known(SCHEDULE),
+        Trigger::Webhook(_) => Shape::Known(WEBHOOK),
         Trigger::Call(_) => Shape::Open,
     }
 }

@@ -1,6 +1,7 @@
 //! What a task file says, once it has been read and checked.
 
 use super::schedule::Schedule;
+use super::webhook::WebhookTrigger;
 use crate::backoff::Retry;
 use crate::fact::OnUnknown;
 use crate::ids::{ContentHash, Environment, StepId, TaskId};
@@ -78,6 +79,8 @@ pub enum Trigger {
     Call(CallTrigger),
     /// `on.schedule`: once for each tick of the clock.
     Schedule(ScheduleTrigger),
+    /// `on.webhook`: once for each request with a new key.
+    Webhook(WebhookTrigger),
 }
 
 impl Trigger {
@@ -89,6 +92,7 @@ impl Trigger {
             Self::Object(_) => "object",
             Self::Call(_) => "call",
             Self::Schedule(_) => "schedule",
+            Self::Webhook(_) => "webhook",
         }
     }
 }

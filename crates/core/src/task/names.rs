@@ -157,7 +157,7 @@ fn secret_refused() -> Problem {
     Problem::new("a secret cannot stand here")
         .label("`secret.NAME` is for the places where the other side is told who asks")
         .help(
-            "secrets stand in the `env` of a command, in the `headers` and `auth` of http, and in \
-               the `token` and `webhook` of slack",
+            "secrets stand in the `env` of a command, in the `headers` and `auth` of http, in the \
+               `token` and `webhook` of slack, and in the `verify` of on.webhook",
         )
 }

@@ -274,6 +274,22 @@ impl Reader<'_> {
         Some(node)
     }
 
+    /// The name of a secret that stands for itself.
+    pub(super) fn secret_name(
+        &mut self,
+        value: &Val<'_>,
+        name: &str,
+        scope: &Scope,
+    ) -> Option<String> {
+        let Node::Text(template) = self.one_secret(value, name, scope)? else {
+            return None;
+        };
+        match template.parts()? {
+            [Part::Secret(secret)] => Some(secret.clone()),
+            _ => None,
+        }
+    }
+
     /// A text in a markup: what its expressions give is escaped.
     fn markup(
         &mut self,

@@ -1,10 +1,11 @@
 //! The reference of task files as Markdown, made from the same tables that the reader walks by.
 
 use super::actions::{ACTIONS, ActionDoc, OptionKind, OptionSpec, TableSpec, Take};
-use super::fields::{EACH, Field, LOOP, OBJECT, RELEASE, ROOTS, RUN, SCHEDULE, outputs};
+use super::fields::{EACH, Field, LOOP, OBJECT, RELEASE, ROOTS, RUN, SCHEDULE, WEBHOOK, outputs};
 use super::policy::{POLICY, RETRY};
 use super::steps::READ;
 use super::top::{KeyDoc, LIMITS, TOP, TRIGGERS};
+use super::webhook::{STYLES, VERIFY};
 use crate::template::Markup;
 use std::fmt::Write;
 
@@ -48,8 +49,20 @@ fn triggers(page: &mut String) {
             "release" => fields(page, RELEASE),
             "object" => fields(page, OBJECT),
             "schedule" => fields(page, SCHEDULE),
+            "webhook" => hook(page),
             _ => page.push_str(" the JSON object that the call brings, as it is.\n"),
         }
+    }
+}
+
+fn hook(page: &mut String) {
+    fields(page, WEBHOOK);
+    page.push_str("\n#### `verify`\n");
+    keys(page, VERIFY);
+    page.push_str("\n| Style | `key` unless given |\n| --- | --- |\n");
+    for (style, key) in STYLES {
+        let key = key.map_or_else(|| "none: it is needed".into(), |key| format!("`{key}`"));
+        let _ = writeln!(page, "| `{style}` | {key} |");
     }
 }
 

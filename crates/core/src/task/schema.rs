@@ -5,6 +5,7 @@ use super::actions::{ACTIONS, ActionDoc, Names, OptionKind, TableSpec, Take};
 use super::policy::{ON_UNKNOWN, POLICY, RETRY};
 use super::steps::{FORMATS, READ};
 use super::top::{KeyDoc, LIMITS, TOP, TRIGGERS};
+use super::webhook::{STYLES, VERIFY};
 use crate::{Value, limits};
 use serde_json::{Map, json};
 
@@ -51,6 +52,8 @@ pub fn json_schema() -> Value {
 
 /// What a name is.
 const NAME: &str = r"^[\p{L}\p{N}][\p{L}\p{N}_.-]*$";
+/// What a path of a webhook is.
+const HOOK: &str = r"^/hooks(/[A-Za-z0-9_.-]+)+$";
 /// What a duration is.
 const DURATION: &str = "^[0-9]+(ms|s|m|h|d)$";
 
@@ -79,11 +82,16 @@ fn on() -> Value {
             "missed" => json!({ "enum": ["all", "last", "none"] }),
             "every" if *trigger == "release" => json!({ "type": "boolean" }),
             "independent" => json!({ "type": "boolean" }),
+            "path" => json!({ "type": "string", "pattern": HOOK, "maxLength": limits::NAME_BYTES }),
+            "verify" => verify(),
             "every" => reference("duration"),
             _ => text(),
         });
         if *trigger == "object" {
             merge(&mut schema, json!({ "required": ["source"] }));
+        }
+        if *trigger == "webhook" {
+            merge(&mut schema, json!({ "required": ["path", "verify"] }));
         }
         if *trigger == "schedule" {
             let one = json!([{ "required": ["cron"] }, { "required": ["every"] }]);
@@ -99,6 +107,26 @@ fn on() -> Value {
         "minProperties": 1,
         "maxProperties": 1,
     })
+}
+
+/// How the sender of a request proves who it is.
+fn verify() -> Value {
+    let secret = kind(&OptionKind::OneSecret);
+    let styles: Vec<_> = STYLES.iter().map(|(name, _)| *name).collect();
+    let mut proof = table(VERIFY, |key| match key {
+        "style" => json!({ "enum": styles }),
+        "secret" => json!({ "anyOf": [
+            secret,
+            { "type": "array", "minItems": 1, "maxItems": limits::HOOK_SECRETS, "items": secret },
+        ] }),
+        "tolerance" => reference("duration"),
+        "header" => json!({ "type": "string", "pattern": names_pattern(Names::Header) }),
+        "digest" => json!({ "enum": ["sha256", "sha512"] }),
+        "encoding" => json!({ "enum": ["hex", "base64"] }),
+        _ => json!({ "type": "string" }),
+    });
+    merge(&mut proof, json!({ "required": ["style", "secret"] }));
+    json!({ "anyOf": [{ "const": "none" }, proof] })
 }
 
 /// A step: one action, or `for_each` with `do` where the step is not inside such a block itself.

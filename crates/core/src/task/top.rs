@@ -10,6 +10,7 @@ use super::model::{
 use super::names::Scope;
 use super::reader::{Reader, Span, Table, Val};
 use super::schedule::{Schedule, time_zone};
+use super::webhook;
 use crate::ids::Environment;
 use crate::limits;
 
@@ -91,6 +92,11 @@ pub const TRIGGERS: &[(&str, &str, &[KeyDoc])] = &[
                 "What happens with ticks that passed while no server was running: all, last or none; last unless given.",
             ),
         ],
+    ),
+    (
+        "webhook",
+        "Once for each request with a new key that another program sends.",
+        webhook::KEYS,
     ),
 ];
 
@@ -218,8 +224,8 @@ impl Reader<'_> {
         let problem = Problem::new("nothing starts this task")
             .label("there is no `on`")
             .help(
-                "add [on.object], [on.schedule] or [on.call], or name the file YYYYMMDDHHMMSS_name for a task \
-                 that runs once at a release",
+                "add [on.object], [on.schedule], [on.webhook] or [on.call], or name the file \
+                 YYYYMMDDHHMMSS_name for a task that runs once at a release",
             );
         self.report(0..0, problem);
         None
@@ -243,6 +249,7 @@ impl Reader<'_> {
             "release" => self.release(&table, span, name).map(Trigger::Release),
             "object" => self.object(&table, span).map(Trigger::Object),
             "schedule" => self.schedule(&table, span).map(Trigger::Schedule),
+            "webhook" => self.webhook(&table, span).map(Trigger::Webhook),
             _ => {
                 let scope = Scope::event_only(Shape::Open, "call");
                 let key = table

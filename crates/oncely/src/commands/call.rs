@@ -104,6 +104,11 @@ fn key(
              due. Nothing was started.",
             trigger.schedule
         ))),
+        Trigger::Webhook(trigger) => Err(Failure::usage(format!(
+            "`{name}` is started by requests to {}, not by calls. Send it one while `oncely serve` \
+             is running. Nothing was started.",
+            trigger.path
+        ))),
         Trigger::Object(_) => Err(Failure::usage(format!(
             "`{name}` is started by objects that land, not by calls. Put a file into its folder. \
              Nothing was started."

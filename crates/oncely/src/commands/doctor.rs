@@ -6,6 +6,7 @@ use crate::house::House;
 use crate::output::{Voice, count, moment, thousands};
 use crate::project;
 use crate::registry::{self, Registry};
+use oncely_core::task::Trigger;
 use oncely_core::time::Clock;
 use oncely_engine::Ask;
 use std::os::unix::fs::PermissionsExt;
@@ -141,13 +142,7 @@ impl Report {
         };
         match registry::secrets(config).get(name) {
             Some(_) => self.fine("email password", "given"),
-            None => self.wrong(
-                "email password",
-                &format!(
-                    "not given: set ONCELY_SECRET_{name}, or put a file named {name} into the \
-                     secrets folder"
-                ),
-            ),
+            None => self.wrong("email password", &not_given(name)),
         }
     }
 
@@ -156,6 +151,7 @@ impl Report {
             Err(failure) => self.wrong("task files", &failure.message),
             Ok(loaded) if loaded.problems.is_empty() => {
                 self.fine("task files", &count(loaded.tasks.len(), "task"));
+                self.hooks(config, &loaded);
             }
             Ok(loaded) => {
                 let errors = count(loaded.problems.len(), "error");
@@ -163,6 +159,30 @@ impl Report {
                     "task files",
                     &format!("{errors}; `oncely check` shows them"),
                 );
+            }
+        }
+    }
+
+    /// The addresses of webhooks, and what keeps requests from them.
+    fn hooks(&mut self, config: &Config, loaded: &project::Loaded) {
+        let here = &config.environment.value;
+        for known in &loaded.tasks {
+            let task = &known.task;
+            let Trigger::Webhook(trigger) = &task.on else {
+                continue;
+            };
+            if !super::run::concerns(task, here) {
+                continue;
+            }
+            let name = format!("webhook {}", project::label(task));
+            match config.gateway.value.reached_at(&trigger.path) {
+                None => self.wrong(&name, &registry::no_listener(trigger)),
+                Some(address) => self.fine(&name, &address),
+            }
+            let secrets = registry::secrets(config);
+            let named = trigger.verify.iter().flat_map(|verify| &verify.secrets);
+            for secret in named.filter(|secret| secrets.get(secret).is_none()) {
+                self.wrong(&name, &not_given(secret));
             }
         }
     }
@@ -243,4 +263,11 @@ impl Report {
         }
         Ok(())
     }
+}
+
+fn not_given(secret: &str) -> String {
+    format!(
+        "the secret {secret} is not given: set ONCELY_SECRET_{secret}, or put a file named {secret} into the \
+         secrets folder"
+    )
 }

@@ -14,7 +14,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &New) -> Result<Exit, Failu
     let name = checked(&args.name)?;
     if args.on != On::Release && !matches!(args.lang, Lang::Toml) {
         return Err(Failure::usage(
-            "a script is started by releases; --on object, schedule and call need --lang toml, whose \
+            "a script is started by releases; --on object, schedule, webhook and call need --lang toml, whose \
              steps may run a script. Nothing was written.",
         ));
     }
@@ -22,7 +22,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &New) -> Result<Exit, Failu
     fs::create_dir_all(&folder).map_err(io(&folder))?;
     let stem = match args.on {
         On::Release => format!("{}_{name}", version(&folder)?),
-        On::Object | On::Schedule | On::Call => name.clone(),
+        On::Object | On::Schedule | On::Webhook | On::Call => name.clone(),
     };
     let file = format!("{stem}.{}", ending(args.lang));
     let path = folder.join(&file);
@@ -30,7 +30,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &New) -> Result<Exit, Failu
         .description
         .clone()
         .unwrap_or_else(|| name.replace('_', " "));
-    let text = text(args, &title, config.root.join("bin/rails").is_file());
+    let text = text(args, &name, &title, config.root.join("bin/rails").is_file());
     write(&path, &text, args.lang)?;
     let shown = format!("{}/{file}", config.tasks.value.display());
     voice.record(&serde_json::json!({ "made": shown }));
@@ -38,6 +38,9 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &New) -> Result<Exit, Failu
     voice.say(match args.on {
         On::Release => "Next: oncely plan",
         On::Object | On::Schedule => "Next: oncely check, then oncely serve",
+        On::Webhook => {
+            "Next: oncely check, `[gateway] listen` in oncely.toml, the secret, then oncely serve"
+        }
         On::Call => "Next: oncely check, then oncely call",
     });
     Ok(Exit::Done)
@@ -107,12 +110,13 @@ fn write(path: &Path, text: &str, lang: Lang) -> Result<(), Failure> {
     Ok(())
 }
 
-fn text(args: &New, title: &str, rails: bool) -> String {
+fn text(args: &New, name: &str, title: &str, rails: bool) -> String {
     let quoted = toml_text(title);
     match (args.lang, args.on) {
         (Lang::Toml, On::Release) => release(&quoted),
         (Lang::Toml, On::Object) => object(&quoted),
         (Lang::Toml, On::Schedule) => schedule(&quoted),
+        (Lang::Toml, On::Webhook) => webhook(&quoted, &name.replace('_', "-")),
         (Lang::Toml, On::Call) => call(&quoted),
         (Lang::Sh, _) => script(
             "#!/bin/sh -e",
@@ -195,6 +199,26 @@ missed   = "last"                     # all | last | none: ticks while no server
 [[step]]
 id      = "hello"
 command = ["echo", "It is {{{{ event.time }}}}"]
+"#
+    )
+}
+
+fn webhook(title: &str, path: &str) -> String {
+    format!(
+        r#"title = {title}
+
+[on.webhook]
+path = "/hooks/{path}"
+key  = "event.body.id"                # the same when it is sent again
+
+  [on.webhook.verify]
+  style  = "hmac"                     # or github, stripe, slack, shopify, token
+  header = "X-Signature"
+  secret = "{{{{ secret.HOOK }}}}"        # a list while one is replaced by another
+
+[[step]]
+id      = "hello"
+command = ["echo", "Hello {{{{ event.body.id }}}}"]
 "#
     )
 }

@@ -41,8 +41,9 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Serve) -> Result<Exit, Fai
             house.config.environment.value
         ));
         let bounds = house.config.gateway.value.bounds;
+        let hooks = oncely_gateway::hooks(Arc::clone(&house.doors));
         let pages = door.as_ref().map(|_| pages(&house)).transpose()?.flatten();
-        let router = oncely_gateway::router(pages, None, bounds);
+        let router = oncely_gateway::router(pages.into_iter().chain([hooks]), bounds);
         let open = door.map(|door| door.open(router, engine.stopper()));
         if args.until_idle {
             tokio::spawn(stop_when_idle(Arc::clone(&engine)));

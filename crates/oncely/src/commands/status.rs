@@ -11,7 +11,7 @@ use oncely_core::ids::TaskId;
 use oncely_core::ledger::{Filter, RunRow};
 use oncely_core::run::RunStatus;
 use oncely_core::task::{Task, Trigger};
-use oncely_core::time::Clock;
+use oncely_core::time::{Clock, Timestamp};
 use oncely_engine::Ask;
 use std::collections::BTreeMap;
 
@@ -31,10 +31,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
         if lines.is_empty() {
             voice.say("There are no tasks yet. `oncely new NAME` writes one.");
         } else {
-            voice.say(table(
-                &["state", "version", "task", "last run (UTC)", "took"],
-                &lines,
-            ));
+            tell(voice, lines);
         }
         people(voice, &house).await?;
         Ok::<_, Failure>(())
@@ -47,6 +44,32 @@ pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
         return Ok(Exit::Usage);
     }
     Ok(Exit::Done)
+}
+
+/// The table of tasks. When something happens next stands there where something does.
+fn tell(voice: Voice, mut lines: Vec<Vec<String>>) {
+    let mut head = vec![
+        "state",
+        "version",
+        "task",
+        "last run (UTC)",
+        "took",
+        "next (UTC)",
+    ];
+    let none = |line: &Vec<String>| line.last().is_none_or(String::is_empty);
+    if lines.iter().all(none) {
+        head.pop();
+        lines.iter_mut().for_each(|line| drop(line.pop()));
+    }
+    voice.say(table(&head, &lines));
+}
+
+/// When the clock starts a task next, while a server is running.
+fn next_tick(house: &House, task: &Task) -> Option<Timestamp> {
+    match &task.on {
+        Trigger::Schedule(trigger) => trigger.schedule.next_after(house.clock.now()),
+        _ => None,
+    }
 }
 
 async fn line(
@@ -64,25 +87,31 @@ async fn line(
         .strip_prefix(&format!("{version}_"))
         .unwrap_or(&label)
         .to_owned();
+    let tick = next_tick(house, task);
+    let next = tick.map(moment).unwrap_or_default();
+    let tick = tick.map(rfc3339);
     let Some(row) = row else {
         let state = if matches!(task.on, Trigger::Release(_)) {
             "pending"
         } else {
             "ready"
         };
-        voice.record(&serde_json::json!({ "task": task.id, "file": task.path, "state": state }));
+        voice.record(&serde_json::json!({
+            "task": task.id, "file": task.path, "state": state, "next": tick,
+        }));
         return Ok(vec![
             voice.dim(state),
             version,
             name,
             String::new(),
             String::new(),
+            next,
         ]);
     };
     let stands = Stands::read(house, row.id).await?;
     voice.record(&serde_json::json!({
         "task": task.id, "file": task.path, "state": row.status, "run": row.id,
-        "last_run": rfc3339(row.changed), "millis": stands.took(),
+        "last_run": rfc3339(row.changed), "millis": stands.took(), "next": tick,
         "needs_person": (stands.waits_for_person()
             && !stands.question_is_over(house.clock.now()))
             || matches!(row.status, RunStatus::Unknown | RunStatus::Failed),
@@ -98,6 +127,7 @@ async fn line(
         name,
         moment(row.changed),
         took,
+        next,
     ])
 }
 
@@ -119,6 +149,7 @@ fn gone(
             row.task.to_string(),
             name,
             moment(row.changed),
+            String::new(),
             String::new(),
         ]
     })

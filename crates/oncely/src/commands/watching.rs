@@ -147,6 +147,7 @@ fn trigger(task: &Task) -> Option<String> {
     match &task.on {
         Trigger::Object(object) => Some(format!("{object:?}")),
         Trigger::Schedule(trigger) => Some(format!("{trigger:?}")),
+        Trigger::Webhook(trigger) => Some(format!("{trigger:?}")),
         Trigger::Release(_) | Trigger::Call(_) => None,
     }
 }

@@ -355,17 +355,17 @@ fn why_says_what_became_of_an_event() {
     Should it arrive again, nothing is started: a key starts a task once.
     $ oncely why notes.txt
     No event with the key notes.txt was admitted in development.
-      tasks/wrong.toml:1:1: nothing starts this task (add [on.object], [on.schedule] or [on.call], or name the file YYYYMMDDHHMMSS_name for a task that runs once at a release): that task starts nothing before it is mended.
+      tasks/wrong.toml:1:1: nothing starts this task (add [on.object], [on.schedule], [on.webhook] or [on.call], or name the file YYYYMMDDHHMMSS_name for a task that runs once at a release): that task starts nothing before it is mended.
       tasks/wrong.toml:1:9: `title` takes a text: that task starts nothing before it is mended.
       look: inbox/notes.txt is there, but does not match "*.csv"
     $ oncely why new.csv
     No event with the key new.csv was admitted in development.
-      tasks/wrong.toml:1:1: nothing starts this task (add [on.object], [on.schedule] or [on.call], or name the file YYYYMMDDHHMMSS_name for a task that runs once at a release): that task starts nothing before it is mended.
+      tasks/wrong.toml:1:1: nothing starts this task (add [on.object], [on.schedule], [on.webhook] or [on.call], or name the file YYYYMMDDHHMMSS_name for a task that runs once at a release): that task starts nothing before it is mended.
       tasks/wrong.toml:1:9: `title` takes a text: that task starts nothing before it is mended.
       look: inbox/new.csv is there and waits: is `oncely serve` running?
     $ oncely why never.csv
     No event with the key never.csv was admitted in development.
-      tasks/wrong.toml:1:1: nothing starts this task (add [on.object], [on.schedule] or [on.call], or name the file YYYYMMDDHHMMSS_name for a task that runs once at a release): that task starts nothing before it is mended.
+      tasks/wrong.toml:1:1: nothing starts this task (add [on.object], [on.schedule], [on.webhook] or [on.call], or name the file YYYYMMDDHHMMSS_name for a task that runs once at a release): that task starts nothing before it is mended.
       tasks/wrong.toml:1:9: `title` takes a text: that task starts nothing before it is mended.
       look: there is no inbox/never.csv
     $ oncely why greet

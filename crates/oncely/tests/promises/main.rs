@@ -27,3 +27,4 @@ mod slack;
 mod terminal;
 mod tls;
 mod undo;
+mod webhooks;

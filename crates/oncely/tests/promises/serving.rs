@@ -229,3 +229,22 @@ fn a_new_task_for_the_clock_works_as_it_is() {
         .says(0, &["Made tasks/remind.toml.", "oncely serve"]);
     project.run(&["check"]).says(0, &[]);
 }
+
+#[test]
+fn status_says_when_each_schedule_ticks_next() {
+    let project = Project::new();
+    let toml = "[[step]]\nid = \"a\"\ncommand = \"true\"\n";
+    project.call_task("greet", "true");
+    let without = project.run(&["status"]);
+    assert!(!without.all().contains("NEXT"), "{}", without.all());
+    let cron = "[on.schedule]\ncron = \"30 9 24 12 *\"\ntimezone = \"Europe/Berlin\"\n";
+    project.write("tasks/gifts.toml", format!("{cron}{toml}"));
+    project
+        .run(&["status"])
+        .says(0, &["NEXT (UTC)", "-12-24 08:30"]);
+    let rows = project.json(&["status"]);
+    let row = |task: &str| rows.iter().find(|row| row["task"] == task).unwrap();
+    let next = row("gifts")["next"].as_str().unwrap();
+    assert!(next.ends_with("-12-24T08:30:00Z"), "{next}");
+    assert_eq!(row("greet")["next"], Value::Null);
+}
