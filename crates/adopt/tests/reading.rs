@@ -157,6 +157,43 @@ fn mysql_is_read_by_each_way_to_log_in() {
     assert!(!words.contains("s3cret"), "{words}");
 }
 
+/// A table that writes when it is read: the database itself must refuse that.
+const TRAP: &str = "create table trapped (a integer);
+    create function trap() returns varchar(20) language plpgsql as
+    $$ begin insert into trapped values (1); return '7'; end $$;
+    create view task_records as select trap() as version;";
+
+#[test]
+fn postgresql_itself_refuses_whatever_would_write() {
+    let server = Server::start(&[]);
+    server.query("postgres", TRAP).unwrap();
+    let words = found(&server.url("postgres"), &Tables::after_party()).unwrap_err();
+    assert!(words.contains("in a read-only transaction"), "{words}");
+    let look = "do $$ begin if exists (select from trapped) then raise 'written'; end if; end $$";
+    server.query("postgres", look).unwrap();
+}
+
+#[test]
+fn mysql_itself_refuses_whatever_would_write() {
+    let server = MariaDb::start(&[]);
+    for text in [
+        "create user plain@'%' identified by 's3cret'",
+        "grant all on *.* to plain@'%'",
+        "create table shop.trapped (a integer)",
+        "delimiter //\ncreate function shop.trap() returns varchar(20) modifies sql data \
+         begin insert into shop.trapped values (1); return '7'; end//\n",
+        "create view shop.task_records as select shop.trap() as version",
+    ] {
+        assert!(server.sql(text), "{text}");
+    }
+    // Where nothing may be written, MariaDB does not even list the columns of such a view.
+    let read = found(&server.url("plain:s3cret", ""), &Tables::after_party());
+    assert!(read.is_err(), "{read:?}");
+    let look = "delimiter //\nbegin not atomic if exists (select 1 from shop.trapped) then \
+                signal sqlstate '45000'; end if; end//\n";
+    assert!(server.sql(look), "it was written");
+}
+
 #[test]
 fn a_server_that_is_not_there_is_named_without_its_password() {
     for url in [
