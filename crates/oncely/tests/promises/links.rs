@@ -40,7 +40,8 @@ fn link(project: &Project, more: &[&str]) -> String {
     url[place..].to_owned()
 }
 
-fn ask(address: &str, method: &str, path: &str, body: &str) -> String {
+/// What is answered to a request with this body.
+pub(crate) fn ask(address: &str, method: &str, path: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {}\r\n\

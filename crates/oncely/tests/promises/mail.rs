@@ -1,5 +1,7 @@
 //! Mails, from a release task with a template to a mail server on this machine.
 
+use crate::gateway::address;
+use crate::links::ask;
 use crate::project::{Ended, Project, wait};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -266,4 +268,41 @@ fn a_message_of_which_nothing_is_known_is_not_sent_again_and_the_question_stands
     project
         .run(&["approve", "1", "--by", "bob", "--tick", "all"])
         .says(0, &["done send"]);
+}
+
+#[test]
+fn a_mail_holds_a_link_that_answers_for_its_reader_and_that_the_ledger_does_not_know() {
+    let post = Post::start(true);
+    let project = asking(&post);
+    let config = project.text("oncely.toml");
+    let gateway =
+        "[gateway]\nlisten = \"127.0.0.1:0\"\nurl = \"https://answers.example.com/once\"\n";
+    project.write("oncely.toml", format!("{config}\n{gateway}"));
+    project
+        .run(&["call", "send", "--key", "k"])
+        .says(0, &["waiting send"]);
+    let mails = post.taken();
+    let to_anna = mails.iter().find(|mail| mail.contains("To: anna@"));
+    // Long lines of a mail are broken by `=`.
+    let mail = to_anna.unwrap().replace("=\n", "");
+    let (_, link) = mail
+        .split_once("https://answers.example.com/once/answer/")
+        .unwrap_or_else(|| panic!("no link in {mail}"));
+    let link = link.lines().next().unwrap();
+    for file in [".oncely/ledger.db", ".oncely/ledger.db-wal"] {
+        let bytes = std::fs::read(project.path(file)).unwrap_or_default();
+        let there = bytes
+            .windows(link.len())
+            .any(|part| part == link.as_bytes());
+        assert!(!there, "{file}");
+    }
+    let server = project.serve(&[]);
+    let path = format!("/answer/{link}");
+    let taken = ask(&address(&project), "POST", &path, "answer=yes&tick=1");
+    assert!(taken.starts_with("HTTP/1.1 303"), "{taken}");
+    project.wait_run("done");
+    project
+        .run(&["logs", "1"])
+        .says(0, &["approved by anna as lead with a link"]);
+    server.stop().says(0, &[]);
 }

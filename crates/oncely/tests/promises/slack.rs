@@ -130,3 +130,25 @@ fn doctor_shows_where_slack_is_and_a_wrong_place_is_said() {
     assert_eq!(said.code, 2);
     insta::assert_snapshot!(said.err, @r#"oncely: oncely.toml, slack.api: "http://slack.example.com/api" would show the token to the network: use https. Nothing was run."#);
 }
+
+#[test]
+fn those_who_may_answer_are_told_in_slack_once() {
+    let slack = Slack::start(r#"{"ok":true,"ts":"1.2","channel":"D1"}"#);
+    let project = project(&slack);
+    let config = project.text("oncely.toml");
+    let people = "[people]\nanna = { slack = \"U012AB3CD\" }\nbob = {}\n";
+    project.write("oncely.toml", format!("{config}\n{people}"));
+    project.write(
+        "tasks/send.toml",
+        "[on.call]\n\n[[step]]\nid = \"ok\"\napprove = { text = \"Send <all>?\", by = \"anna\", \
+         tell = \"slack\" }\n",
+    );
+    run(&project, &["call", "send", "--key", "k"]).says(0, &["waiting send"]);
+    run(&project, &["pause", "1", "--detach"]).says(0, &[]);
+    run(&project, &["resume", "1"]).says(0, &["waiting send"]);
+    let asked = slack.asked();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    for words in ["U012AB3CD", "Send &lt;all&gt;?", "oncely approve 1"] {
+        assert!(asked[0].contains(words), "no {words:?} in {}", asked[0]);
+    }
+}
