@@ -1,6 +1,6 @@
 //! Questions that are answered at the terminal, on a terminal of the test's own.
 
-use crate::project::{PATIENCE, Project};
+use crate::project::{PATIENCE, Project, wait};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -65,7 +65,12 @@ impl Terminal {
     }
 
     fn ends(&mut self) -> i32 {
-        self.child.wait().unwrap().code().unwrap()
+        let mut status = None;
+        wait("the command to end", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().code().unwrap()
     }
 }
 
