@@ -108,7 +108,7 @@ impl People {
         wanted: &Wanted<'_>,
     ) -> Result<(String, Timestamp), PeopleError> {
         let decide = |row: &RunRow, state: &RunState| self.linked(key, row, state, wanted);
-        self.act(run, &decide).await
+        self.note(run, &decide).await
     }
 
     fn linked(

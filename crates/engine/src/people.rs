@@ -142,7 +142,32 @@ impl People {
         self.clock.now()
     }
 
+    /// Records what somebody does to a run, which is due then.
     pub(crate) async fn act<T>(&self, run: RunId, decide: Decide<'_, T>) -> Result<T, PeopleError> {
+        let due = |at| Op::Run {
+            run: RunRef::Id(run),
+            status: RunStatus::Pending,
+            due: Some(at),
+            keep: false,
+        };
+        self.record(run, decide, &|at| Some(due(at))).await
+    }
+
+    /// Records what somebody did about a run, which stands as before.
+    pub(crate) async fn note<T>(
+        &self,
+        run: RunId,
+        decide: Decide<'_, T>,
+    ) -> Result<T, PeopleError> {
+        self.record(run, decide, &|_| None).await
+    }
+
+    async fn record<T>(
+        &self,
+        run: RunId,
+        decide: Decide<'_, T>,
+        then: &(dyn Fn(Timestamp) -> Option<Op> + Sync),
+    ) -> Result<T, PeopleError> {
         for _ in 0..TRIES {
             let ask = Ask(&*self.ledger);
             let row = ask.run(run).await?.ok_or(PeopleError::NoRun(run))?;
@@ -154,21 +179,14 @@ impl People {
             state
                 .apply(at, &fact)
                 .map_err(|e| PeopleError::Cannot(format!("run {run}: {}", e.why)))?;
+            let said = Op::Facts {
+                run: RunRef::Id(run),
+                at,
+                facts: vec![fact],
+            };
             let unit = Unit {
                 guards: vec![Guard::RunSeq(run, facts.len() as u64)],
-                ops: vec![
-                    Op::Facts {
-                        run: RunRef::Id(run),
-                        at,
-                        facts: vec![fact],
-                    },
-                    Op::Run {
-                        run: RunRef::Id(run),
-                        status: RunStatus::Pending,
-                        due: Some(at),
-                        keep: false,
-                    },
-                ],
+                ops: std::iter::once(said).chain(then(at)).collect(),
             };
             match self.ledger.commit(vec![unit]).await?.first() {
                 Some(UnitResult::Applied(_)) => return Ok(answer),

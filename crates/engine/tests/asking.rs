@@ -139,6 +139,7 @@ async fn a_link_answers_its_question_once_in_the_name_of_its_person(stage: Stage
         link(&process, run, "anna").await,
         link(&process, run, "bea").await,
     );
+    assert_eq!(process.status(run).await, RunStatus::Waiting);
     let people = &process.people;
     let opened = people.open(&key(), &first).await.unwrap();
     assert_eq!(opened.became, Became::Open);
