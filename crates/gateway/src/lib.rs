@@ -15,7 +15,7 @@ mod turn_away;
 mod whole;
 
 pub use answer::Answer;
-pub use answers::{ANSWER, Answers, answers};
+pub use answers::{ANSWER, Answers, Label, answers};
 pub use hooks::hooks;
 pub use listen::{Bounds, Gateway};
 pub use router::{HEALTH, router};

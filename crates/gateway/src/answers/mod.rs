@@ -12,9 +12,10 @@ use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use form::Form;
+use oncely_core::ids::TaskId;
 use oncely_core::link::LinkKey;
 use oncely_engine::{Became, LinkError, Opened, People, PeopleError};
-use page::Page;
+use page::{About, Page};
 use std::sync::Arc;
 
 /// Where the pages are; a link's text follows.
@@ -26,7 +27,12 @@ pub struct Answers {
     pub people: People,
     /// Tells our links from others.
     pub key: LinkKey,
+    /// How people know a task.
+    pub label: Label,
 }
+
+/// How people know a task.
+pub type Label = Box<dyn Fn(&TaskId) -> String + Send + Sync>;
 
 /// The pages, as a part of the gateway.
 pub fn answers(answers: Answers) -> Router {
@@ -37,16 +43,8 @@ pub fn answers(answers: Answers) -> Router {
 
 async fn show(State(answers): State<Arc<Answers>>, Path(link): Path<String>) -> Response {
     match answers.people.open(&answers.key, &link).await {
-        Ok(opened) => shown(&opened),
+        Ok(opened) => answers.shown(&opened),
         Err(error) => refused(&error),
-    }
-}
-
-fn shown(opened: &Opened) -> Response {
-    match &opened.became {
-        Became::Open => Page::ask(opened, None).with(StatusCode::OK),
-        Became::Answered(answer, at) => Page::answered(opened, answer, *at).with(StatusCode::OK),
-        Became::Closed => Page::closed(opened).with(StatusCode::GONE),
     }
 }
 
@@ -62,17 +60,34 @@ async fn take(
     match &opened.became {
         Became::Open => answers.answer(&link, &opened, &body).await,
         Became::Answered(answer, at) => {
-            Page::answered(&opened, answer, *at).with(StatusCode::CONFLICT)
+            let about = answers.about(&opened);
+            Page::answered(about, answer, *at).with(StatusCode::CONFLICT)
         }
-        Became::Closed => Page::closed(&opened).with(StatusCode::GONE),
+        Became::Closed => Page::closed(answers.about(&opened)).with(StatusCode::GONE),
     }
 }
 
 impl Answers {
+    fn about<'o>(&self, opened: &'o Opened) -> About<'o> {
+        let label = (self.label)(&opened.run.task);
+        About { opened, label }
+    }
+
+    fn shown(&self, opened: &Opened) -> Response {
+        let about = self.about(opened);
+        match &opened.became {
+            Became::Open => Page::ask(about, None).with(StatusCode::OK),
+            Became::Answered(answer, at) => Page::answered(about, answer, *at).with(StatusCode::OK),
+            Became::Closed => Page::closed(about).with(StatusCode::GONE),
+        }
+    }
+
     async fn answer(&self, link: &str, opened: &Opened, body: &[u8]) -> Response {
         let form = match Form::read(body, &opened.question.tick) {
             Ok(form) => form,
-            Err(why) => return Page::ask(opened, Some(why)).with(StatusCode::BAD_REQUEST),
+            Err(why) => {
+                return Page::ask(self.about(opened), Some(why)).with(StatusCode::BAD_REQUEST);
+            }
         };
         let Form {
             approved,
@@ -94,10 +109,11 @@ impl Answers {
         }
         match self.people.open(&self.key, link).await {
             Ok(now) if now.became == Became::Open => {
-                Page::ask(opened, Some(error.to_string())).with(StatusCode::UNPROCESSABLE_ENTITY)
+                let page = Page::ask(self.about(opened), Some(error.to_string()));
+                page.with(StatusCode::UNPROCESSABLE_ENTITY)
             }
             Ok(now) => {
-                let mut response = shown(&now);
+                let mut response = self.shown(&now);
                 *response.status_mut() = StatusCode::CONFLICT;
                 response
             }

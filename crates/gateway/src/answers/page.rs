@@ -34,30 +34,38 @@ const HEADERS: [(HeaderName, &str); 5] = [
     ),
 ];
 
+/// What a page is about.
+pub(super) struct About<'o> {
+    pub(super) opened: &'o Opened,
+    /// How people know the task.
+    pub(super) label: String,
+}
+
 /// A page, not yet sent.
 pub(super) struct Page(Value);
 
 impl Page {
     /// The question, with the form that answers it.
-    pub(super) fn ask(opened: &Opened, problem: Option<String>) -> Self {
+    pub(super) fn ask(about: About<'_>, problem: Option<String>) -> Self {
+        let opened = about.opened;
         let until = opened.question.expires.map(moment);
         Self(context! {
             asks => true, problem, until, person => &opened.person,
-            tick => &opened.question.tick, ..about(opened)
+            tick => &opened.question.tick, ..about.values()
         })
     }
 
     /// What was answered, and by whom.
-    pub(super) fn answered(opened: &Opened, answer: &Answer, at: Timestamp) -> Self {
+    pub(super) fn answered(about: About<'_>, answer: &Answer, at: Timestamp) -> Self {
         let word = if answer.approved { "yes" } else { "no" };
         let outcome = format!("{} said {word} on {}.", answer.by, moment(at));
-        Self(context! { outcome, ..about(opened) })
+        Self(context! { outcome, ..about.values() })
     }
 
     /// A question that is asked no more.
-    pub(super) fn closed(opened: &Opened) -> Self {
+    pub(super) fn closed(about: About<'_>) -> Self {
         let outcome = "This is asked no more. Nothing was changed.";
-        Self(context! { outcome, ..about(opened) })
+        Self(context! { outcome, ..about.values() })
     }
 
     /// Nothing but words.
@@ -78,11 +86,13 @@ impl Page {
     }
 }
 
-fn about(opened: &Opened) -> Value {
-    let run = &opened.run;
-    context! {
-        run => run.id.0, task => run.task.as_str(), environment => run.environment.to_string(),
-        text => &opened.question.text,
+impl About<'_> {
+    fn values(&self) -> Value {
+        let run = &self.opened.run;
+        context! {
+            run => run.id.0, task => &self.label, environment => run.environment.to_string(),
+            text => &self.opened.question.text,
+        }
     }
 }
 

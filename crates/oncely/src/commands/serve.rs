@@ -12,7 +12,7 @@ use crate::output::{Voice, count};
 use crate::project;
 use axum::Router;
 use oncely_engine::Engine;
-use oncely_gateway::{Answers, answers};
+use oncely_gateway::{Answers, Label, answers};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,7 +83,13 @@ async fn look_after(house: &House, mut watching: Watching<'_>) {
 fn pages(house: &House) -> Result<Option<Router>, Failure> {
     let key = links::key(&house.config)?;
     let people = people(house);
-    Ok(key.map(|key| answers(Answers { people, key })))
+    let config = house.config.clone();
+    // Looked up for each page, since files come and go while a server runs.
+    let label: Label = Box::new(move |task| {
+        let label = project::labels(&config).remove(task);
+        label.unwrap_or_else(|| task.to_string())
+    });
+    Ok(key.map(|key| answers(Answers { people, key, label })))
 }
 
 /// For scripts: ends the server when nothing has been held or due for a while.

@@ -204,3 +204,27 @@ fn a_key_that_could_be_guessed_is_refused() {
         ],
     );
 }
+
+#[test]
+fn a_page_names_the_task_as_people_know_it() {
+    let project = asking("");
+    project.write(
+        "tasks/20260101000000_open_beta.toml",
+        "[[step]]\nid = \"ok\"\napprove = { text = \"Open it?\", by = \"lead\" }\n",
+    );
+    project.run(&["run"]).says(0, &["waiting"]);
+    let server = project.serve(&[]);
+    let at = address(&project);
+    let toml = project.text("oncely.toml");
+    project.write("oncely.toml", toml.replace("127.0.0.1:0", &at));
+    let page = ask(&at, "GET", &link(&project, &[]), "");
+    says(
+        &page,
+        "200",
+        &["Run 1 of 20260101000000_open_beta in development asks"],
+    );
+    project
+        .run(&["status"])
+        .says(0, &["waiting", "asks: Open it?"]);
+    server.stop().says(0, &[]);
+}
