@@ -128,9 +128,11 @@ pub(super) struct Play<'c> {
 }
 
 impl Play<'_> {
-    /// Whether this stop is aimed: every other one is.
+    /// Whether this stop is aimed: every other one is, and each where the mark's guard is what is
+    /// switched off, since a stop anywhere else shows nothing of it.
     pub(super) fn aims(&mut self) -> bool {
-        self.aims = !self.aims;
+        let unguarded = self.crash.sabotage.as_deref() == Some("mark");
+        self.aims = unguarded || !self.aims;
         self.aims
     }
 
