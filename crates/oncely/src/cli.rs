@@ -244,9 +244,9 @@ pub(crate) struct Baseline {
     /// Only tasks whose version is lower than this one; as texts, as they are ordered
     #[arg(long, value_name = "VERSION")]
     pub(crate) before: Option<String>,
-    /// Why, for those who ask later
-    #[arg(long, default_value = "done before oncely came")]
-    pub(crate) reason: String,
+    /// Why, for those who ask later; default: done before oncely came. A protected environment needs it
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
     /// Who says so; default: ONCELY_USER or USER
     #[arg(long)]
     pub(crate) by: Option<String>,
@@ -417,7 +417,7 @@ pub(crate) struct Settle {
 pub(crate) struct Act {
     /// The run's number
     pub(crate) run: i64,
-    /// Why
+    /// Why; a protected environment needs it
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
     /// Who asks; default: the user of this shell
@@ -460,7 +460,7 @@ pub(crate) struct Taking {
     /// Only say what would be taken back
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Why
+    /// Why; a protected environment needs it
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
     /// Who asks; default: the user of this shell

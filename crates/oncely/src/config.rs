@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::gateway::{GatewaySection, GatewaySettings};
 use crate::output::suggestion;
 use crate::place::{self, Place};
+use crate::protected::{EnvSection, Protected};
 use crate::services::{EmailSection, EmailSettings, SlackSection};
 use oncely_actions::SlackApi;
 use oncely_core::ids::Environment;
@@ -37,6 +38,7 @@ pub(crate) struct Sourced<T> {
 pub(crate) struct Config {
     pub(crate) root: PathBuf,
     pub(crate) environment: Sourced<Environment>,
+    pub(crate) protected: Protected,
     pub(crate) ledger: Sourced<Place>,
     pub(crate) tasks: Sourced<PathBuf>,
     /// Files of after_party that are tasks too.
@@ -63,6 +65,14 @@ pub(crate) struct Flags {
     pub(crate) environment: Option<String>,
 }
 
+impl Flags {
+    /// The flag by which the environment was named, as it is typed.
+    pub(crate) fn env(&self) -> String {
+        let named = self.environment.as_ref();
+        named.map_or_else(String::new, |name| format!("--env {name} "))
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -71,6 +81,8 @@ struct File {
     tasks: Option<PathBuf>,
     spool: Option<PathBuf>,
     secrets: Option<PathBuf>,
+    #[serde(default)]
+    env: BTreeMap<String, EnvSection>,
     #[serde(default)]
     adopt: AdoptSection,
     #[serde(default)]
@@ -148,6 +160,7 @@ impl Config {
         let lease = duration("lease", file.limits.lease.as_deref(), LEASE)?;
         Ok(Self {
             environment,
+            protected: Protected::read(file.env, &root)?,
             ledger,
             tasks: Sourced {
                 from: from_file(file.tasks.is_some()),
@@ -247,17 +260,25 @@ fn environment(flags: &Flags, file: Option<&str>) -> Result<Sourced<Environment>
         (None, None, Some(file)) => (file, FILE),
         (None, None, None) => ("development", "default"),
     };
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if value.is_empty() || value.len() > 64 || !value.chars().all(plain) {
+    if !is_environment(value) {
         return Err(Failure::usage(format!(
-            "{value:?} ({from}) is no name for an environment: letters, digits, -, _ and . only, \
-             at most 64. Nothing was run."
+            "{value:?} ({from}) {NO_ENVIRONMENT} Nothing was run."
         )));
     }
     Ok(Sourced {
         value: value.into(),
         from: from.into(),
     })
+}
+
+/// What is wrong with a name that is none.
+pub(crate) const NO_ENVIRONMENT: &str =
+    "is no name for an environment: letters, digits, -, _ and . only, at most 64.";
+
+/// Whether an environment may be called so.
+pub(crate) fn is_environment(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && name.len() <= 64 && name.chars().all(plain)
 }
 
 fn duration(name: &str, text: Option<&str>, usual: Duration) -> Result<Duration, Failure> {

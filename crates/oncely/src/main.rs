@@ -12,6 +12,7 @@ mod links;
 mod output;
 mod place;
 mod project;
+mod protected;
 mod registry;
 mod services;
 mod store;

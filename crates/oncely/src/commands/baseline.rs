@@ -14,10 +14,21 @@ use oncely_engine::{Engine, Known, Offer, Offered};
 use oncely_sources::release::{self, Release};
 use std::sync::Arc;
 
+/// Why, where nobody says.
+const BEFORE_ONCELY: &str = "done before oncely came";
+
 pub(crate) fn run(voice: Voice, flags: &Flags, args: Baseline) -> Result<Exit, Failure> {
     let house = House::open(flags, "oncely baseline", !args.dry_run)?;
     let loaded = project::load_clean(&house.config, voice.colour)?;
     let environment = house.config.environment.value.clone();
+    if !args.dry_run {
+        let reason = args.reason.as_deref().unwrap_or_default();
+        let before = args.before.as_ref();
+        let before = before.map_or_else(String::new, |v| format!(" --before {v}"));
+        let command = format!("{}baseline{before}", flags.env());
+        let protected = &house.config.protected;
+        protected.reason(&environment, reason, &command)?;
+    }
     house.block_on(async {
         let rows = newest(&house, &environment).await?;
         let release = Release {
@@ -52,7 +63,9 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: Baseline) -> Result<Exit, F
             ));
             return Ok(Exit::Done);
         }
-        let reason = format!("{}, says {}", args.reason, who(args.by));
+        let said = args.reason.filter(|reason| !reason.trim().is_empty());
+        let reason = said.as_deref().unwrap_or(BEFORE_ONCELY);
+        let reason = format!("{reason}, says {}", who(args.by));
         let engine = house.engine(loaded.tasks.clone())?;
         mark(&house, &engine, &old, &release, &reason).await?;
         voice.say(format!(

@@ -1,6 +1,6 @@
 //! `oncely doctor`: configuration and where it came from, ledger, disk, clock and permissions.
 
-use crate::config::{Config, Flags};
+use crate::config::{Config, FILE, Flags};
 use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::{Voice, count, moment, thousands};
@@ -72,12 +72,14 @@ impl Report {
         };
         let grace = format!("{} s", config.grace.value.as_secs());
         let lease = format!("{} s", config.lease.value.as_secs());
+        let protected = FILE.to_owned();
         let rows = [
             (
                 "environment",
                 config.environment.value.to_string(),
                 &config.environment.from,
             ),
+            ("protected", config.protected.names(), &protected),
             (
                 "ledger",
                 config.ledger.value.to_string(),

@@ -12,7 +12,7 @@ use oncely_core::fact::Request;
 use oncely_core::ids::RunId;
 use oncely_core::question::Identity;
 use oncely_core::run::Asked;
-use oncely_engine::{Offer, Offered, People, Reply, question};
+use oncely_engine::{Ask, Offer, Offered, People, Reply, question};
 use std::sync::Arc;
 
 pub(crate) fn answer(
@@ -54,6 +54,11 @@ pub(crate) fn settle(voice: Voice, flags: &Flags, args: Settle) -> Result<Exit, 
     let house = House::open(flags, "oncely settle", false)?;
     house.block_on(async {
         let run = RunId(args.run);
+        let words = match args.became {
+            Became::Done => "done",
+            Became::NotDone => "not-done",
+        };
+        say_why(&house, run, &args.reason, &format!("settle {run} {words}")).await?;
         let happened = (args.became == Became::Done).then_some(serde_json::Value::Null);
         let step = people(&house)
             .settle(run, happened, &who(args.by), &args.reason)
@@ -70,9 +75,11 @@ pub(crate) fn resume(voice: Voice, flags: &Flags, args: Act) -> Result<Exit, Fai
 pub(crate) fn rerun(voice: Voice, flags: &Flags, args: Act) -> Result<Exit, Failure> {
     let house = House::open(flags, "oncely rerun", false)?;
     if args.reason.trim().is_empty() {
-        return Err(Failure::usage(
-            "a rerun does again what was done before: say why with --reason. Nothing was changed.",
-        ));
+        return Err(Failure::usage(format!(
+            "a rerun does again what was done before: say why with --reason. Nothing was \
+                 changed.\n        oncely rerun {} --reason \"…\"",
+            args.run
+        )));
     }
     house.block_on(async {
         let id = RunId(args.run);
@@ -113,6 +120,8 @@ fn request(
     let house = House::open(flags, role, false)?;
     house.block_on(async {
         let run = RunId(args.run);
+        let word = role.trim_start_matches("oncely ");
+        say_why(&house, run, &args.reason, &format!("{word} {run}")).await?;
         people(&house)
             .request(run, what, &who(args.by), &args.reason)
             .await?;
@@ -126,6 +135,15 @@ fn request(
         };
         voice.say(format!("{asked} run {run}."));
         go_on(voice, &house, run, args.detach).await
+    })
+}
+
+/// Refuses what is done without a reason to a run of a protected environment.
+async fn say_why(house: &House, run: RunId, reason: &str, command: &str) -> Result<(), Failure> {
+    let row = Ask(house.ledger()).run(run).await?;
+    let protected = &house.config.protected;
+    row.map_or(Ok(()), |row| {
+        protected.reason(&row.environment, reason, command)
     })
 }
 

@@ -21,6 +21,12 @@ use std::sync::Arc;
 
 pub(crate) fn run(voice: Voice, flags: &Flags, args: Rollback) -> Result<Exit, Failure> {
     let house = House::open(flags, "oncely rollback", false)?;
+    if !args.how.dry_run {
+        let here = &house.config.environment.value;
+        let command = format!("{}rollback --to {}", flags.env(), args.to);
+        let protected = &house.config.protected;
+        protected.reason(here, &args.how.reason, &command)?;
+    }
     house.block_on(async {
         let loaded = project::load(&house.config)?;
         let engine = house.engine(loaded.tasks)?;

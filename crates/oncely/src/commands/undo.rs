@@ -19,6 +19,12 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: Args) -> Result<Exit, Failu
     house.block_on(async {
         let run = RunId(args.run);
         let undo = people(&house).undo_plan(run).await?;
+        if !args.how.dry_run {
+            let command = format!("undo {run}");
+            let here = &undo.row.environment;
+            let protected = &house.config.protected;
+            protected.reason(here, &args.how.reason, &command)?;
+        }
         show(voice, &house, &undo);
         undo.check(args.how.partly || args.how.dry_run)?;
         if args.how.dry_run {

@@ -20,6 +20,7 @@ mod people;
 mod postgres;
 mod processes;
 mod project;
+mod protected;
 mod rails;
 mod releases;
 mod serving;
