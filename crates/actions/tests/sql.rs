@@ -329,6 +329,7 @@ fn commit(sink: &mut dyn RowSink, from: u64, to: u64, fence: i64) -> Result<(), 
         rows: &rows(from.cast_signed()..to.cast_signed()),
         set_aside: &[],
         fence: Fence(fence),
+        key: None,
     })
 }
 
@@ -430,6 +431,7 @@ fn refused_rows_are_named_all_at_once_and_nothing_is_written() {
         rows: &rows(0..7),
         set_aside: &set_aside,
         fence: Fence(3),
+        key: None,
     })
     .unwrap();
     let marked = room.sink().open(Fence(4)).unwrap();
@@ -521,6 +523,7 @@ fn several_statements_take_their_columns_by_name() {
         rows: &rows,
         set_aside: &[],
         fence: Fence(1),
+        key: None,
     };
     sink.commit(&range).unwrap();
     let all = "select group_concat(b) from t";
@@ -578,6 +581,7 @@ fn rows_are_written_nearly_as_fast_as_by_hand() {
                 rows: &batch,
                 set_aside: &[],
                 fence: Fence(1),
+                key: None,
             })
             .unwrap();
         }

@@ -4,6 +4,7 @@ use crate::effect::EffectKey;
 use crate::fact::Repeat;
 use crate::ids::{Environment, EventKey, Fence, Generation, RunId, StepId, TaskId};
 use crate::items::RowSink;
+use crate::rows::RowSource;
 use crate::time::Timestamp;
 use crate::{Fut, Value};
 use std::sync::Arc;
@@ -197,6 +198,21 @@ pub trait Action: Send + Sync {
     /// # Errors
     /// When the options name no place to write to.
     fn rows(&self, _call: &Call) -> Option<Result<Box<dyn RowSink>, Failure>> {
+        None
+    }
+
+    /// For `for_each = { rows = … }`: the select whose rows are items, each page asked for within
+    /// this time.
+    ///
+    /// None when this kind of step reads no rows.
+    ///
+    /// # Errors
+    /// When the options name no database, or no select that can be paged.
+    fn items(
+        &self,
+        _options: &Value,
+        _page_within: Duration,
+    ) -> Option<Result<Box<dyn RowSource>, Failure>> {
         None
     }
 

@@ -2,6 +2,7 @@
 
 use crate::action::Failure;
 use crate::ids::Fence;
+use crate::rows::RowKey;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -171,6 +172,8 @@ pub struct Range<'a> {
     pub set_aside: &'a [SetAside],
     /// The claim under which it is written.
     pub fence: Fence,
+    /// The key of its last item, where the items are rows of a table.
+    pub key: Option<&'a RowKey>,
 }
 
 /// What a mark in a database says.
@@ -180,6 +183,8 @@ pub struct Marked {
     pub progress: Progress,
     /// The items set aside by the last range, which the ledger may not have yet.
     pub last_set_aside: Vec<SetAside>,
+    /// The key of the last item, where the items are rows of a table.
+    pub key: Option<RowKey>,
 }
 
 /// Where the rows of a `do` block go, in another database than the ledger's.

@@ -22,6 +22,7 @@ pub mod link;
 pub mod people;
 pub mod question;
 pub mod records;
+pub mod rows;
 pub mod run;
 pub mod source;
 pub mod task;

@@ -654,7 +654,7 @@ tasks/t.toml:4:1: unknown key `until` in a `for_each` step (known keys: `id`, `f
 tasks/t.toml:5:1: unknown key `command` in a `for_each` step (known keys: `id`, `for_each`, `do`, `when`, `retry`, `timeout`, `hold`, `on_unknown`, `undo`)
 "#);
     insta::assert_snapshot!(wrong_step("do = [{ command = \"x\" }]"), @r#"tasks/t.toml:2:1: a step with `do` needs `for_each` (for_each = { read = "{{ event.url }}", as = "csv" })"#);
-    insta::assert_snapshot!(wrong_step("for_each = [\"a\"]\ndo = [{ command = \"x\" }]"), @"tasks/t.toml:3:12: `for_each` takes an expression in quotes that gives a list, or a table with `read`");
+    insta::assert_snapshot!(wrong_step("for_each = [\"a\"]\ndo = [{ command = \"x\" }]"), @"tasks/t.toml:3:12: `for_each` takes an expression in quotes that gives a list, or a table with `read` or `rows`");
     insta::assert_snapshot!(wrong_step("for_each = { read = \"in/x\", as = \"xml\", columns = [\"a\", \"a\"], header = true }\ndo = [{ command = \"x\" }]"), @r#"
 tasks/t.toml:3:34: `as` takes "csv" or "jsonl" or "lines"
 tasks/t.toml:3:57: two columns are called `a`

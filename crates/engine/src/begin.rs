@@ -171,6 +171,7 @@ impl Runner {
                 let from = from.render(&context).map_err(|e| e.to_string())?;
                 Ok(serde_json::json!({ "read": from, "as": format, "columns": columns }))
             }
+            Items::Rows(options) => options.render(&context).map_err(|e| e.to_string()),
         }
     }
 

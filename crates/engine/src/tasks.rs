@@ -66,6 +66,7 @@ fn reads_run_id(task: &Task) -> bool {
         Work::Each(each) => match &each.items {
             Items::List(expr) => expr.names().iter().any(|n| reads(n)),
             Items::Read { from, .. } => from.names().iter().any(|n| reads(n)),
+            Items::Rows(node) => node.names().iter().any(|n| reads(n)),
         },
     };
     in_condition || in_work

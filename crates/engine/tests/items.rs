@@ -388,7 +388,7 @@ async fn what_cannot_be_read_is_said(stage: Stage) {
     assert_eq!(rest, Rest::Ended(RunStatus::Failed));
     let reason = process.reason(run).await;
     assert!(
-        reason.contains("the file has no column `a`. It has: b, c."),
+        reason.contains("the items have no column `a`. They have: b, c."),
         "{reason}"
     );
     stage.file("in.csv", "a,a\n1,2\n");

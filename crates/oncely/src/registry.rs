@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::house::House;
 use crate::links::MessageLinks;
+use crate::place::Place;
 use oncely_actions::{
     Allowed, CallTask, Command, CommandConfig, Database, Email, EmailConfig, Http, HttpConfig,
     Predict, PredictConfig, Put, PutConfig, Secrets, Slack, SlackConfig, Sql, SqlConfig,
@@ -85,10 +86,13 @@ impl Registry {
                 secrets: Arc::clone(&secrets),
             })),
             http: Arc::new(Http::new(HttpConfig { allowed, secrets })),
-            sql: Arc::new(Sql::new(SqlConfig {
-                databases: databases(config),
-                sabotage_mark: sabotaged("mark"),
-            })),
+            sql: Arc::new(
+                Sql::new(SqlConfig {
+                    databases: databases(config),
+                    sabotage_mark: sabotaged("mark"),
+                })
+                .with_ledger(ledger_file(config)),
+            ),
             put: Arc::new(Put::new(PutConfig {
                 root: config.root.clone(),
                 allowed: config.put_allow.clone(),
@@ -140,6 +144,13 @@ fn databases(config: &Config) -> BTreeMap<String, Database> {
     let named = named.map(|(name, path)| (name.clone(), Database::Sqlite(path.clone())));
     let own = ("ledger".to_owned(), Database::Ledger);
     named.chain(std::iter::once(own)).collect()
+}
+
+fn ledger_file(config: &Config) -> Option<PathBuf> {
+    match &config.ledger.value {
+        Place::File(path) => Some(path.clone()),
+        Place::Postgres(_) => None,
+    }
 }
 
 /// A source and the name of its cursor.

@@ -13,6 +13,9 @@ const KEPT: usize = 4;
 /// How long a writer waits for another one.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
 
+/// Instructions of SQLite between two looks at the clock.
+pub(crate) const LOOK_EVERY: i32 = 10_000;
+
 /// The connections of one database.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -33,6 +36,11 @@ impl Pool {
             path,
             idle: Mutex::default(),
         }
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.path
     }
 
     /// A connection: one that was kept, or a new one.

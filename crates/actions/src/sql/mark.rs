@@ -5,6 +5,8 @@ use oncely_core::action::Call;
 use oncely_core::effect::EffectKey;
 use oncely_core::ids::Fence;
 use oncely_core::items::{Marked, Progress, Range, SetAside};
+use oncely_core::rows::RowKey;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 /// The table of marks in a database that tasks write to.
@@ -23,7 +25,8 @@ const CREATE: &str = "create table if not exists main.oncely_marks (
     done integer not null default 0,
     set_aside integer not null default 0,
     unseen integer not null default 0,
-    last_set_aside text not null default '[]'
+    last_set_aside text not null default '[]',
+    cursor text
 ) strict, without rowid";
 
 const OUTPUT: &str = "select output from main.oncely_marks where key = :key and output is not null";
@@ -34,7 +37,7 @@ const DONE: &str = "insert into main.oncely_marks (key, ledger, run, step, fence
 const BEGUN: &str = "insert into main.oncely_marks (key, ledger, run, step, fence)
     values (:key, :ledger, :run, :step, :fence) on conflict do nothing";
 
-const READ: &str = "select next, offset, line, done, set_aside, unseen, last_set_aside
+const READ: &str = "select next, offset, line, done, set_aside, unseen, last_set_aside, cursor
     from main.oncely_marks where key = :key";
 
 // A mark of another ledger is taken over: its fences say nothing about ours.
@@ -44,14 +47,19 @@ const TAKE: &str = "update main.oncely_marks
 
 const MOVE: &str = "update main.oncely_marks
     set ledger = :ledger, fence = :fence, next = :next, offset = :offset, line = :line,
-        done = :done, set_aside = :set_aside, unseen = :unseen, last_set_aside = :last_set_aside
+        done = :done, set_aside = :set_aside, unseen = :unseen, last_set_aside = :last_set_aside,
+        cursor = :cursor
     where key = :key and next = :from and (ledger <> :ledger or fence <= :fence)";
 
 // Only for the test that proves that it can fail.
 const MOVE_UNGUARDED: &str = "update main.oncely_marks
     set ledger = :ledger, fence = :fence, next = :next, offset = :offset, line = :line,
-        done = :done, set_aside = :set_aside, unseen = :unseen, last_set_aside = :last_set_aside
+        done = :done, set_aside = :set_aside, unseen = :unseen, last_set_aside = :last_set_aside,
+        cursor = :cursor
     where key = :key and :from = :from";
+
+const HAS_CURSOR: &str =
+    "select count(*) from pragma_table_info('oncely_marks', 'main') where name = 'cursor'";
 
 /// Whose mark it is.
 #[derive(Debug, Clone)]
@@ -128,7 +136,7 @@ impl Mark {
             ":key": self.key.0, ":ledger": self.ledger, ":fence": range.fence.0,
             ":from": int(range.from.next), ":next": int(to.next), ":offset": int(to.offset),
             ":line": int(to.line), ":done": int(to.done), ":set_aside": int(to.set_aside),
-            ":unseen": int(to.unseen), ":last_set_aside": set_aside(range.set_aside),
+            ":unseen": int(to.unseen), ":last_set_aside": set_aside(range.set_aside), ":cursor": cursor(range.key),
         })?;
         Ok(changed == 1)
     }
@@ -140,8 +148,23 @@ pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Gives a table that an earlier version made the column of keys, for streams.
+pub(crate) fn with_cursor(connection: &Connection) -> rusqlite::Result<()> {
+    let known: i64 = connection
+        .prepare_cached(HAS_CURSOR)?
+        .query_row([], |row| row.get(0))?;
+    if known == 0 {
+        connection.execute("alter table main.oncely_marks add column cursor text", [])?;
+    }
+    Ok(())
+}
+
 fn int(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn cursor(key: Option<&RowKey>) -> Option<String> {
+    key.and_then(|key| serde_json::to_string(key).ok())
 }
 
 fn set_aside(items: &[SetAside]) -> String {
@@ -160,6 +183,10 @@ fn marked(row: &Row<'_>) -> rusqlite::Result<Marked> {
             unseen: count(5)?,
         },
         last_set_aside: json(row, 6)?,
+        key: match row.get_ref(7)? {
+            ValueRef::Null => None,
+            _ => Some(json(row, 7)?),
+        },
     })
 }
 

@@ -11,6 +11,7 @@ mod guard;
 mod mark;
 mod read;
 mod rows;
+mod source;
 mod step;
 
 pub use mark::TABLE as MARKS;
@@ -19,11 +20,13 @@ use database::Pool;
 use oncely_core::action::{Action, Call, Done, Failure, Statement};
 use oncely_core::fact::Repeat;
 use oncely_core::items::RowSink;
+use oncely_core::rows::RowSource;
 use oncely_core::{Fut, Value};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A database that tasks may name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub struct SqlConfig {
 /// The `sql` action.
 pub struct Sql {
     databases: BTreeMap<String, Connected>,
+    /// Where rows of the ledger's own database are read, where it is a file.
+    ledger: Option<PathBuf>,
     sabotage_mark: bool,
 }
 
@@ -73,8 +78,17 @@ impl Sql {
         let databases = config.databases.into_iter();
         Self {
             databases: databases.map(|(name, db)| (name, connect(db))).collect(),
+            ledger: None,
             sabotage_mark: config.sabotage_mark,
         }
+    }
+
+    /// The same, where the ledger is this SQLite file: rows of the project's own tables in it can be
+    /// items.
+    #[must_use]
+    pub fn with_ledger(mut self, path: Option<PathBuf>) -> Self {
+        self.ledger = path;
+        self
     }
 
     fn database(&self, name: &str) -> Result<&Connected, Failure> {
@@ -104,6 +118,21 @@ impl Sql {
             Ok(result) => result.map(Done::Output),
             Err(_) => Err(Failure::retry("the statement was given up by oncely")),
         }
+    }
+
+    fn source(&self, options: &Value, within: Duration) -> Result<source::Source, Failure> {
+        let wanted: source::Wanted = crate::options::read(options)?;
+        let path = match self.database(&wanted.db)? {
+            Connected::Sqlite(pool) => Some(pool.path()),
+            Connected::Ledger => self.ledger.as_deref(),
+        };
+        let path = path.ok_or_else(|| {
+            Failure::permanent(
+                "the ledger is a PostgreSQL database, whose rows cannot be items: name a database of \
+                 oncely.toml with `db`, or write them to a file and `read` it",
+            )
+        })?;
+        source::Source::open(path, wanted, within)
     }
 
     fn sink(&self, call: &Call) -> Option<Result<Box<dyn RowSink>, Failure>> {
@@ -146,5 +175,14 @@ impl Action for Sql {
 
     fn rows(&self, call: &Call) -> Option<Result<Box<dyn RowSink>, Failure>> {
         self.sink(call)
+    }
+
+    fn items(
+        &self,
+        options: &Value,
+        page_within: Duration,
+    ) -> Option<Result<Box<dyn RowSource>, Failure>> {
+        let source = self.source(options, page_within);
+        Some(source.map(|source| Box::new(source) as Box<dyn RowSource>))
     }
 }

@@ -189,6 +189,7 @@ impl RowSink for Sink {
         let failed = |error| error::failure(&error);
         let transaction = self.begin()?;
         mark::create(&transaction).map_err(failed)?;
+        mark::with_cursor(&transaction).map_err(failed)?;
         let marked = self.mark.open(&transaction).map_err(failed)?;
         let marked = marked.ok_or_else(|| {
             Failure::retry("a later claim writes these rows: this one has lost the run")

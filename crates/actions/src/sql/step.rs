@@ -1,7 +1,7 @@
 //! A plain `sql` step: its statements and its mark in one transaction.
 
 use super::bind::{self, Names};
-use super::database::{BUSY, Pool, Session};
+use super::database::{BUSY, LOOK_EVERY, Pool, Session};
 use super::error;
 use super::mark::{self, Mark};
 use super::read::{self, Read};
@@ -11,9 +11,6 @@ use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::{Batch, Connection, TransactionBehavior};
 use serde_json::{Map, json};
 use std::time::{Duration, Instant};
-
-/// Instructions of SQLite between two looks at the clock.
-const LOOK_EVERY: i32 = 10_000;
 
 /// A step that is ready to be done.
 pub(crate) struct Step {

@@ -21,6 +21,7 @@ mod policy;
 mod rake;
 mod reader;
 mod reference;
+mod rows;
 mod schedule;
 mod schema;
 mod script;

@@ -352,6 +352,8 @@ pub enum Items {
         /// Names of the columns of a file that has no header.
         columns: Option<Vec<String>>,
     },
+    /// Rows of a table, paged by a key: `rows`, `key`, `db` and `bind`.
+    Rows(Node),
 }
 
 /// How a file is cut into items.

@@ -84,7 +84,7 @@ impl Reader<'_> {
         }
     }
 
-    fn node(
+    pub(super) fn node(
         &mut self,
         kind: &OptionKind,
         value: &Val<'_>,

@@ -3,6 +3,7 @@
 use super::actions::{ACTIONS, ActionDoc, OptionKind, OptionSpec, TableSpec, Take};
 use super::fields::{EACH, Field, LOOP, OBJECT, RELEASE, ROOTS, RUN, SCHEDULE, WEBHOOK, outputs};
 use super::policy::{POLICY, RETRY};
+use super::rows::ROWS;
 use super::steps::READ;
 use super::top::{KeyDoc, LIMITS, TOP, TRIGGERS};
 use super::webhook::{STYLES, VERIFY};
@@ -31,6 +32,9 @@ pub fn reference() -> String {
     keys(&mut page, RETRY);
     page.push_str("\n### `for_each`\n\nAn expression that gives a list, or a table:\n");
     keys(&mut page, READ);
+    page.push_str("\nor the rows of a select, in the order of a key:\n");
+    page.push_str("\n| Key | Takes | Meaning |\n| --- | --- | --- |\n");
+    options(&mut page, "", &ROWS);
     page.push_str("\n## Actions\n");
     for doc in ACTIONS {
         action(&mut page, doc);

@@ -3,6 +3,7 @@
 
 use super::actions::{ACTIONS, ActionDoc, Names, OptionKind, TableSpec, Take};
 use super::policy::{ON_UNKNOWN, POLICY, RETRY};
+use super::rows::ROWS;
 use super::steps::{FORMATS, READ};
 use super::top::{KeyDoc, LIMITS, TOP, TRIGGERS};
 use super::webhook::{STYLES, VERIFY};
@@ -174,8 +175,9 @@ fn for_each() -> Value {
         _ => text(),
     });
     merge(&mut read, json!({ "required": ["read", "as"] }));
-    let doc = "The items: an expression that gives a list, or a file that is read as a stream.";
-    json!({ "anyOf": [text(), read], "description": doc })
+    let doc = "The items: an expression that gives a list, a file that is read as a stream, or the \
+               rows of a select.";
+    json!({ "anyOf": [text(), read, spec(&ROWS)], "description": doc })
 }
 
 fn policy(key: &str) -> Value {

@@ -233,9 +233,11 @@ impl Reader<'_> {
     fn items(&mut self, value: &Val<'_>, scope: &Scope) -> Option<Items> {
         match value.get_ref() {
             DeValue::String(_) => self.expr(value, "for_each", scope).map(Items::List),
+            DeValue::Table(table) if table.contains_key("rows") => self.rows(value, scope),
             DeValue::Table(_) => self.read(value, scope),
             _ => {
-                let expected = "an expression in quotes that gives a list, or a table with `read`";
+                let expected =
+                    "an expression in quotes that gives a list, or a table with `read` or `rows`";
                 self.wrong(value, "for_each", expected);
                 None
             }

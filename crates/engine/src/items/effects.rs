@@ -2,6 +2,7 @@
 
 use super::attempts::{Attempts, SubEnd};
 use super::input::{Entry, Input, Origin, aside};
+use super::point::Point;
 use super::run::{Over, Told, Work};
 use crate::ask::Ask;
 use crate::begin::{effect_key, with_pin};
@@ -10,8 +11,10 @@ use oncely_core::Value;
 use oncely_core::action::{Action, Call, Done, Failure};
 use oncely_core::fact::Outcome;
 use oncely_core::ids::{Fence, StepId};
-use oncely_core::items::{Progress, SetAside};
-use oncely_core::ledger::{ItemEvent, ItemFact, LedgerError};
+use oncely_core::items::SetAside;
+use oncely_core::ledger::{Guard, ItemEvent, ItemFact, LedgerError, Unit, UnitResult};
+use oncely_core::limits;
+use oncely_core::rows::{RowKey, RowsAt, Taken};
 use oncely_core::task::{ActionKind, Step, Work as StepWork};
 use oncely_core::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,12 +27,17 @@ const WAVE: usize = 32;
 /// Items whose facts are read at once when those in doubt are looked for.
 const LOOK_BACK: u64 = 1000;
 
+/// Items set aside that are read at once.
+const SET_ASIDE_PAGE: usize = 1000;
+
 /// An item to be worked.
 pub(super) struct Item {
     pub(super) index: u64,
     pub(super) line: Option<u64>,
     pub(super) raw: String,
     pub(super) value: Value,
+    /// The key of a row.
+    key: Option<RowKey>,
 }
 
 /// How an item ended.
@@ -44,7 +52,7 @@ pub(super) enum ItemEnd {
 pub(super) async fn run(
     work: &Work<'_>,
     origin: Origin,
-    begun: Progress,
+    begun: Point,
 ) -> Result<Over, LedgerError> {
     let redo = work
         .job
@@ -63,7 +71,7 @@ pub(super) async fn run(
     let mut effects = Effects {
         work,
         steps,
-        progress: begun,
+        point: begun,
         redo_from: None,
     };
     if redo && let Some(over) = effects.again(origin).await? {
@@ -75,12 +83,14 @@ pub(super) async fn run(
 struct Wave {
     items: Vec<Item>,
     bad: Vec<SetAside>,
+    /// The keys of those that are rows.
+    bad_keys: Vec<RowKey>,
     last: bool,
 }
 
 /// Opens the input on a thread that may wait for the disk.
-async fn open(origin: Origin, from: Progress) -> Result<Input, Failure> {
-    tokio::task::spawn_blocking(move || Input::open(origin, &from))
+async fn open(origin: Origin, from: Point) -> Result<Input, Failure> {
+    tokio::task::spawn_blocking(move || Input::open(origin, &from, WAVE))
         .await
         .unwrap_or_else(|panic| Err(unread(&panic)))
 }
@@ -107,6 +117,7 @@ fn read(input: &mut Input, only: Option<&BTreeSet<u64>>) -> Result<Wave, Failure
     let mut wave = Wave {
         items: Vec::with_capacity(WAVE),
         bad: Vec::new(),
+        bad_keys: Vec::new(),
         last: false,
     };
     while wave.items.len() + wave.bad.len() < WAVE {
@@ -115,7 +126,10 @@ fn read(input: &mut Input, only: Option<&BTreeSet<u64>>) -> Result<Wave, Failure
                 wave.last = true;
                 break;
             }
-            Some(Entry::Bad(bad)) if only.is_none() => wave.bad.push(bad),
+            Some(Entry::Bad(bad)) if only.is_none() => {
+                wave.bad.push(bad);
+                wave.bad_keys.extend(input.last_key().cloned());
+            }
             Some(Entry::Bad(_)) => {}
             Some(Entry::Good(record)) if only.is_none_or(|o| o.contains(&record.index)) => {
                 wave.items.push(Item {
@@ -123,12 +137,74 @@ fn read(input: &mut Input, only: Option<&BTreeSet<u64>>) -> Result<Wave, Failure
                     line: Some(record.line).filter(|line| *line > 0),
                     raw: record.raw.to_owned(),
                     value: record.value(),
+                    key: record.table_row().map(|row| row.key.clone()),
                 });
             }
             Some(Entry::Good(_)) => {}
         }
     }
     Ok(wave)
+}
+
+/// Where items that were in doubt are read once more.
+enum Doubted {
+    /// Where they were read before.
+    Again(Input),
+    /// Rows, which may have changed since: what was kept of them when they were set aside.
+    Kept(Vec<Item>),
+}
+
+impl Doubted {
+    async fn open(
+        origin: Origin,
+        effects: &Effects<'_, '_>,
+    ) -> Result<Result<Self, Failure>, LedgerError> {
+        if origin.is_rows() {
+            return Ok(effects.kept().await?.map(Self::Kept));
+        }
+        Ok(open(origin, Point::default()).await.map(Self::Again))
+    }
+
+    async fn next(self, only: &Arc<BTreeSet<u64>>) -> Result<(Self, Wave), Failure> {
+        match self {
+            Self::Again(input) => {
+                let (input, wave) = next(input, Some(Arc::clone(only))).await?;
+                Ok((Self::Again(input), wave))
+            }
+            Self::Kept(mut items) => {
+                let rest = items.split_off(items.len().min(WAVE));
+                let wave = Wave {
+                    last: rest.is_empty(),
+                    items: items
+                        .into_iter()
+                        .filter(|i| only.contains(&i.index))
+                        .collect(),
+                    bad: Vec::new(),
+                    bad_keys: Vec::new(),
+                };
+                Ok((Self::Kept(rest), wave))
+            }
+        }
+    }
+}
+
+/// A row as it was set aside.
+fn kept(item: SetAside) -> Result<Item, Failure> {
+    let value = serde_json::from_str(&item.input).map_err(|_| {
+        Failure::permanent(format!(
+            "item {} is longer than what is kept of it ({} bytes), so that it cannot be done again by \
+             itself. Do it by hand, and settle the step as happened",
+            item.item,
+            limits::SET_ASIDE_BYTES
+        ))
+    })?;
+    Ok(Item {
+        index: item.item,
+        line: None,
+        raw: item.input,
+        value,
+        key: None,
+    })
 }
 
 /// A sub-step and the code that performs it.
@@ -168,7 +244,7 @@ fn prepared<'a>(work: &Work<'a>) -> Result<Vec<Sub<'a>>, Failure> {
 pub(super) struct Effects<'a, 'w> {
     pub(super) work: &'w Work<'a>,
     pub(super) steps: Vec<Sub<'a>>,
-    pub(super) progress: Progress,
+    pub(super) point: Point,
     /// A person settled the step as not done: items in doubt from claims before this one are done
     /// again.
     pub(super) redo_from: Option<Fence>,
@@ -189,7 +265,12 @@ impl Effects<'_, '_> {
                 Err(failure) => return Ok(Over::Ended(Err(failure), Vec::new())),
             };
             let last = wave.last;
-            match self.work_wave(wave, &input).await? {
+            let mut to = self.point.clone();
+            input.place(&mut to);
+            if !self.take(&wave, &to).await? {
+                return Ok(Over::Lost);
+            }
+            match self.work_wave(wave, to).await? {
                 Some(over) => return Ok(over),
                 None if last => return self.finish().await,
                 None => {}
@@ -197,19 +278,69 @@ impl Effects<'_, '_> {
         }
     }
 
+    /// Writes down which rows are going to be worked: after a crash they are gone on with as they
+    /// were, each under its own number, whatever has become of them in their table. False when
+    /// another claim has the run.
+    async fn take(&self, wave: &Wave, to: &Point) -> Result<bool, LedgerError> {
+        let Some(to) = &to.rows else {
+            return Ok(true);
+        };
+        let taken = |item: &Item| {
+            let row = Some(item.value.clone());
+            item.key.clone().map(|key| {
+                (
+                    item.index,
+                    Taken {
+                        key,
+                        row,
+                        bad: None,
+                    },
+                )
+            })
+        };
+        let mut taken: Vec<_> = wave.items.iter().filter_map(taken).collect();
+        let bad = wave.bad.iter().zip(&wave.bad_keys);
+        taken.extend(bad.map(|(bad, key)| {
+            let (key, bad_one) = (key.clone(), Some(bad.reason.clone()));
+            let row = None;
+            (
+                bad.item,
+                Taken {
+                    key,
+                    row,
+                    bad: bad_one,
+                },
+            )
+        }));
+        taken.sort_by_key(|(index, _)| *index);
+        let at = RowsAt {
+            key: self.point.key().cloned(),
+            total: to.total,
+            taken: taken.into_iter().map(|(_, taken)| taken).collect(),
+        };
+        let unit = Unit {
+            guards: vec![Guard::Fence(self.work.job.row.id, self.work.job.fence)],
+            ops: vec![self.work.rows_op(&at)],
+        };
+        Ok(matches!(
+            self.work.commit(unit).await?,
+            UnitResult::Applied(_)
+        ))
+    }
+
     /// Works the items that were in doubt once more.
     async fn again(&mut self, origin: Origin) -> Result<Option<Over>, LedgerError> {
         let doubts = Arc::new(self.doubts().await?.into_iter().collect::<BTreeSet<u64>>());
-        let mut input = match open(origin, Progress::default()).await {
-            Ok(input) => input,
+        let mut source = match Doubted::open(origin, self).await? {
+            Ok(source) => source,
             Err(failure) => return Ok(Some(Over::Ended(Err(failure), Vec::new()))),
         };
         let state = self.work.job.state.steps.get(&self.work.step.id);
         self.redo_from = state.and_then(|s| s.redo_from);
         loop {
-            let wave = match next(input, Some(Arc::clone(&doubts))).await {
+            let wave = match source.next(&doubts).await {
                 Ok((back, wave)) => {
-                    input = back;
+                    source = back;
                     wave
                 }
                 Err(failure) => return Ok(Some(Over::Ended(Err(failure), Vec::new()))),
@@ -217,8 +348,9 @@ impl Effects<'_, '_> {
             for end in self.all(&wave.items).await? {
                 match end {
                     ItemEnd::Done => {
-                        self.progress.done += 1;
-                        self.progress.set_aside = self.progress.set_aside.saturating_sub(1);
+                        self.point.progress.done += 1;
+                        self.point.progress.set_aside =
+                            self.point.progress.set_aside.saturating_sub(1);
                     }
                     ItemEnd::SetAside(_) | ItemEnd::Unknown(_) => {}
                     ItemEnd::Lost => return Ok(Some(Over::Lost)),
@@ -233,14 +365,16 @@ impl Effects<'_, '_> {
     }
 
     /// Works the items of a wave and moves the cursor past them.
-    async fn work_wave(&mut self, wave: Wave, input: &Input) -> Result<Option<Over>, LedgerError> {
+    async fn work_wave(
+        &mut self,
+        wave: Wave,
+        mut next: Point,
+    ) -> Result<Option<Over>, LedgerError> {
         let ends = self.all(&wave.items).await?;
-        let mut next = self.progress.clone();
-        input.place(&mut next);
         let mut set_aside = wave.bad;
         for (item, end) in wave.items.iter().zip(ends) {
             match end {
-                ItemEnd::Done => next.done += 1,
+                ItemEnd::Done => next.progress.done += 1,
                 ItemEnd::SetAside(why) | ItemEnd::Unknown(why) => {
                     set_aside.push(aside(item.index, item.line, &item.raw, why));
                 }
@@ -248,16 +382,16 @@ impl Effects<'_, '_> {
                 ItemEnd::Stopped => return Ok(Some(Over::Released)),
             }
         }
-        next.set_aside += set_aside.len() as u64;
-        self.progress = next;
+        next.progress.set_aside += set_aside.len() as u64;
+        self.point = next;
         match self
             .work
-            .tell(vec![self.work.items_op(&self.progress, set_aside)])
+            .tell(self.work.items_ops(&self.point, set_aside))
             .await?
         {
             Told::Recorded => Ok(None),
             Told::Lost => Ok(Some(Over::Lost)),
-            Told::Asked => Ok(Some(self.work.held(&self.progress))),
+            Told::Asked => Ok(Some(self.work.held(&self.point))),
         }
     }
 
@@ -372,7 +506,7 @@ impl Effects<'_, '_> {
     async fn finish(&self) -> Result<Over, LedgerError> {
         let doubts = self.doubts().await?;
         if doubts.is_empty() {
-            return Ok(self.work.done(&self.progress));
+            return Ok(self.work.done(&self.point));
         }
         let named: Vec<String> = doubts.iter().take(10).map(u64::to_string).collect();
         let error = format!(
@@ -388,11 +522,35 @@ impl Effects<'_, '_> {
         Ok(Over::Ended(Err(Failure::unknown(error)), Vec::new()))
     }
 
+    /// Rows that are in doubt, as they were when they were worked.
+    async fn kept(&self) -> Result<Result<Vec<Item>, Failure>, LedgerError> {
+        let doubts: BTreeSet<u64> = self.doubts().await?.into_iter().collect();
+        let ask = Ask(&*self.work.runner.ledger);
+        let (mut items, mut from) = (Vec::new(), 0);
+        loop {
+            let run = self.work.job.row.id;
+            let page = ask.set_aside(run, from, SET_ASIDE_PAGE).await?;
+            from += page.len() as u64;
+            let whole = page.len() < SET_ASIDE_PAGE;
+            for (step, aside) in page {
+                if step == self.work.step.id && doubts.contains(&aside.item) {
+                    match kept(aside) {
+                        Ok(item) => items.push(item),
+                        Err(failure) => return Ok(Err(failure)),
+                    }
+                }
+            }
+            if whole {
+                return Ok(Ok(items));
+            }
+        }
+    }
+
     async fn doubts(&self) -> Result<Vec<u64>, LedgerError> {
         let mut doubts = Vec::new();
         let ask = Ask(&*self.work.runner.ledger);
         let mut from = 0;
-        while from < self.progress.next {
+        while from < self.point.progress.next {
             let range = from..from + LOOK_BACK;
             let step = self.work.step.id.clone();
             let facts = ask.item_facts(self.work.job.row.id, step, range).await?;

@@ -1,17 +1,21 @@
-//! Where items come from: a file, or a list in the call.
+//! Where items come from: a file, a list in the call, or the rows of a select.
 
+use super::point::Point;
+use super::rows::{RowInput, RowItem, Select};
+use crate::runner::Runner;
 use oncely_core::Value;
-use oncely_core::action::Failure;
-use oncely_core::items::{Progress, SetAside};
+use oncely_core::action::{Call, Failure};
+use oncely_core::items::SetAside;
 use oncely_core::limits;
 use oncely_core::records::{Item, Position, Record, RecordError, Records};
-use oncely_core::task::Format;
+use oncely_core::rows::RowKey;
+use oncely_core::task::{ActionKind, Format};
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 /// What the items are read from.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Origin {
     /// A list.
     List(Vec<Value>),
@@ -21,14 +25,26 @@ pub(crate) enum Origin {
         format: Format,
         columns: Option<Vec<String>>,
     },
+    /// Rows of a table.
+    Rows(Select),
 }
 
 impl Origin {
     /// Reads the call of a `for_each` step.
     ///
     /// # Errors
-    /// When it names no file below the project's root.
-    pub(crate) fn of(call: &Value, root: &Path) -> Result<Self, Failure> {
+    /// When it names no file below the project's root, or nobody reads rows.
+    pub(crate) fn of(runner: &Runner, call: &Call) -> Result<Self, Failure> {
+        let (root, within, call) = (&runner.root, call.timeout, &call.options);
+        if call.get("rows").is_some() {
+            let action = runner.action(ActionKind::Sql).map_err(Failure::permanent)?;
+            let options = call.clone();
+            return Ok(Self::Rows(Select {
+                action,
+                options,
+                within,
+            }));
+        }
         if let Some(list) = call.get("list").and_then(Value::as_array) {
             return Ok(Self::List(list.clone()));
         }
@@ -57,8 +73,14 @@ impl Origin {
                 format: Format::Csv,
                 ..
             } => Ok(Some(self.begin()?.columns().to_vec())),
+            Self::Rows(select) => Ok(Some(select.open()?.columns().to_vec())),
             Self::File { .. } | Self::List(_) => Ok(None),
         }
+    }
+
+    /// Whether the items are rows of a table.
+    pub(crate) fn is_rows(&self) -> bool {
+        matches!(self, Self::Rows(_))
     }
 
     fn begin(&self) -> Result<Records<File>, Failure> {
@@ -121,6 +143,7 @@ pub(crate) enum Input {
         path: PathBuf,
         records: Records<File>,
     },
+    Rows(RowInput),
 }
 
 /// What comes next.
@@ -143,14 +166,26 @@ pub(crate) struct Got<'a> {
 enum Kind<'a> {
     Record(Record<'a>),
     Value(&'a Value),
+    Row(RowItem<'a>),
 }
 
 impl<'a> Got<'a> {
+    /// A row of a table.
+    pub(crate) fn row(index: u64, raw: &'a str, row: RowItem<'a>) -> Self {
+        Self {
+            index,
+            line: 0,
+            raw,
+            kind: Kind::Row(row),
+        }
+    }
+
     /// What templates read under `item`.
     pub(crate) fn value(&self) -> Value {
         match &self.kind {
             Kind::Record(record) => record.value(),
             Kind::Value(value) => (*value).clone(),
+            Kind::Row(row) => row.value(),
         }
     }
 
@@ -158,7 +193,15 @@ impl<'a> Got<'a> {
     pub(crate) fn record(&self) -> Option<Record<'a>> {
         match &self.kind {
             Kind::Record(record) => Some(*record),
-            Kind::Value(_) => None,
+            Kind::Value(_) | Kind::Row(_) => None,
+        }
+    }
+
+    /// The row of a table.
+    pub(crate) fn table_row(&self) -> Option<RowItem<'a>> {
+        match &self.kind {
+            Kind::Row(row) => Some(*row),
+            Kind::Record(_) | Kind::Value(_) => None,
         }
     }
 }
@@ -168,7 +211,11 @@ impl Input {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub(crate) fn open(origin: Origin, from: &Progress) -> Result<Self, Failure> {
+    pub(crate) fn open(origin: Origin, point: &Point, page: usize) -> Result<Self, Failure> {
+        if let Origin::Rows(select) = &origin {
+            return RowInput::open(select, point, page).map(Self::Rows);
+        }
+        let from = &point.progress;
         if let Origin::List(list) = origin {
             let next = usize::try_from(from.next).unwrap_or(usize::MAX);
             return Ok(Self::List {
@@ -222,12 +269,23 @@ impl Input {
                 let item = records.next().map_err(|error| broken(path, &error))?;
                 Ok(item.map(entry))
             }
+            Self::Rows(rows) => rows.next(),
+        }
+    }
+
+    /// The key of the last row, where the items are rows.
+    pub(crate) fn last_key(&self) -> Option<&RowKey> {
+        match self {
+            Self::Rows(rows) => rows.last_key(),
+            Self::List { .. } | Self::File { .. } => None,
         }
     }
 
     /// Writes down where the next item begins.
-    pub(crate) fn place(&self, progress: &mut Progress) {
+    pub(crate) fn place(&self, point: &mut Point) {
+        let progress = &mut point.progress;
         match self {
+            Self::Rows(rows) => rows.place(point),
             Self::List { list, next, .. } => progress.next = (*next).min(list.len()) as u64,
             Self::File { records, .. } => {
                 let at = records.position();

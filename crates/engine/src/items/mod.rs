@@ -7,7 +7,9 @@
 mod attempts;
 mod effects;
 mod input;
+mod point;
 mod program;
+mod rows;
 mod run;
 mod stream;
 

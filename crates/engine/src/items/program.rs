@@ -220,7 +220,7 @@ impl Block {
             .position(|column| column == name)
             .ok_or_else(|| {
                 Failure::permanent(format!(
-                    "the file has no column `{name}`. It has: {}.",
+                    "the items have no column `{name}`. They have: {}.",
                     self.columns.join(", ")
                 ))
             })
@@ -258,7 +258,7 @@ impl Block {
     /// Why the item is set aside.
     pub(crate) fn row(
         &mut self,
-        cells: &[&str],
+        cells: Fields<'_>,
         index: u64,
         mut push: impl FnMut(Cell<'_>),
     ) -> Result<(), String> {
@@ -276,7 +276,7 @@ impl Block {
         self.transforms.iter().map(|t| t.transform.unseen()).sum()
     }
 
-    fn transform(&mut self, place: usize, cells: &[&str], index: u64) -> Result<(), String> {
+    fn transform(&mut self, place: usize, cells: Fields<'_>, index: u64) -> Result<(), String> {
         let own: Vec<String> = match self.transforms.get(place).map(|t| &t.feed) {
             Some(Feed::Slots(slots)) => self.texts(slots, cells, index)?,
             _ => Vec::new(),
@@ -286,7 +286,7 @@ impl Block {
         };
         pure.outputs.clear();
         match pure.feed {
-            Feed::Item => pure.transform.apply(cells, &mut pure.outputs),
+            Feed::Item => pure.transform.apply(cells.texts, &mut pure.outputs),
             Feed::Slots(_) => {
                 let own: Vec<&str> = own.iter().map(String::as_str).collect();
                 pure.transform.apply(&own, &mut pure.outputs)
@@ -294,7 +294,7 @@ impl Block {
         }
     }
 
-    fn texts(&self, slots: &[Slot], cells: &[&str], index: u64) -> Result<Vec<String>, String> {
+    fn texts(&self, slots: &[Slot], cells: Fields<'_>, index: u64) -> Result<Vec<String>, String> {
         let mut texts = Vec::with_capacity(slots.len());
         for slot in slots {
             self.with_cell(slot, cells, index, &mut |cell| texts.push(cell_text(cell)))?;
@@ -305,12 +305,12 @@ impl Block {
     fn with_cell(
         &self,
         slot: &Slot,
-        cells: &[&str],
+        cells: Fields<'_>,
         index: u64,
         push: &mut impl FnMut(Cell<'_>),
     ) -> Result<(), String> {
         match slot {
-            Slot::Column(place) => push(Cell::Text(cells.get(*place).copied().unwrap_or_default())),
+            Slot::Column(place) => push(cells.cell(*place)),
             Slot::Output { transform, place } => {
                 let outputs = self.transforms.get(*transform).map(|t| &t.outputs);
                 push(outputs.and_then(|o| o.get(*place)).unwrap_or(Cell::Null));
@@ -329,8 +329,8 @@ impl Block {
         Ok(())
     }
 
-    fn evaluate(&self, node: &Node, cells: &[&str], index: u64) -> Result<Value, String> {
-        let item = record(&self.columns, cells);
+    fn evaluate(&self, node: &Node, cells: Fields<'_>, index: u64) -> Result<Value, String> {
+        let item = cells.value(&self.columns);
         let mut steps = self.outer.steps.clone();
         for pure in &self.transforms {
             let outputs = pure
@@ -360,14 +360,26 @@ impl Outer {
     }
 }
 
-/// A record as a value.
-pub(crate) fn record(columns: &[String], cells: &[&str]) -> Value {
-    let fields = columns.iter().zip(cells);
-    Value::Object(
-        fields
-            .map(|(name, cell)| (name.clone(), (*cell).into()))
-            .collect(),
-    )
+/// The cells of an item: as texts, and typed where they come from a database.
+#[derive(Clone, Copy)]
+pub(crate) struct Fields<'a> {
+    pub(crate) texts: &'a [&'a str],
+    pub(crate) typed: Option<&'a [OwnedCell]>,
+}
+
+impl<'a> Fields<'a> {
+    fn cell(&self, place: usize) -> Cell<'a> {
+        match self.typed {
+            None => Cell::Text(self.texts.get(place).copied().unwrap_or_default()),
+            Some(typed) => typed.get(place).map_or(Cell::Null, borrowed),
+        }
+    }
+
+    fn value(&self, columns: &[String]) -> Value {
+        let fields = columns.iter().enumerate();
+        let fields = fields.map(|(place, name)| (name.clone(), cell_value(self.cell(place))));
+        Value::Object(fields.collect())
+    }
 }
 
 fn owned_cell(value: Value) -> OwnedCell {

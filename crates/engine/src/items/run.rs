@@ -1,14 +1,13 @@
 //! Which way the items of a step are worked, and what the ledger is told on the way.
 
 use super::input::Origin;
+use super::point::Point;
 use super::program::Program;
 use super::{effects, stream};
-use crate::ask::Ask;
 use crate::job::Job;
 use crate::runner::Runner;
 use oncely_core::action::{Call, Done, Failure};
 use oncely_core::ids::StepId;
-use oncely_core::items::{Progress, SetAside};
 use oncely_core::ledger::{Guard, LedgerError, Op, Unit, UnitResult};
 use oncely_core::task::{Each, Step};
 
@@ -30,15 +29,11 @@ pub(crate) async fn run(
     each: &Each,
     call: &Call,
 ) -> Result<Over, LedgerError> {
-    let begun = Ask(&*runner.ledger)
-        .progress(job.row.id, step.id.clone())
-        .await?;
-    let begun = begun.unwrap_or_default();
-    let origin = match Origin::of(&call.options, &runner.root) {
+    let origin = match Origin::of(runner, call) {
         Ok(origin) => origin,
         Err(failure) => return Ok(Over::Ended(Err(failure), Vec::new())),
     };
-    let columns = match origin.columns() {
+    let columns = match columns(&origin).await {
         Ok(columns) => columns,
         Err(failure) => return Ok(Over::Ended(Err(failure), Vec::new())),
     };
@@ -48,11 +43,23 @@ pub(crate) async fn run(
         step,
         each,
     };
+    let begun = work.point(origin.is_rows()).await?;
     match Program::compile(&work, columns.as_deref()) {
         Err(failure) => Ok(Over::Ended(Err(failure), Vec::new())),
         Ok(Some(program)) => stream::run(&work, origin, program, begun).await,
         Ok(None) => effects::run(&work, origin, begun).await,
     }
+}
+
+/// The names of the columns; a database is asked on a thread that may wait for it.
+async fn columns(origin: &Origin) -> Result<Option<Vec<String>>, Failure> {
+    if !origin.is_rows() {
+        return origin.columns();
+    }
+    let origin = origin.clone();
+    tokio::task::spawn_blocking(move || origin.columns())
+        .await
+        .unwrap_or_else(|panic| Err(Failure::retry(format!("the select broke: {panic}"))))
 }
 
 /// The step whose items are worked.
@@ -78,16 +85,6 @@ impl Work<'_> {
     /// The name of a sub-step: `step/sub`.
     pub(crate) fn sub_id(&self, sub: &Step) -> StepId {
         StepId::from(format!("{}/{}", self.step.id, sub.id))
-    }
-
-    /// What moves the cursor in the ledger.
-    pub(crate) fn items_op(&self, progress: &Progress, set_aside: Vec<SetAside>) -> Op {
-        Op::Items {
-            run: self.job.row.id,
-            step: self.step.id.clone(),
-            progress: progress.clone(),
-            set_aside,
-        }
     }
 
     /// Commits operations under the claim; people's requests do not keep them from being recorded.
@@ -125,25 +122,20 @@ impl Work<'_> {
     }
 
     /// The end of an attempt whose items are all dealt with.
-    pub(crate) fn done(&self, progress: &Progress) -> Over {
+    pub(crate) fn done(&self, point: &Point) -> Over {
+        let progress = &point.progress;
         let output = serde_json::json!({
             "done": progress.done,
             "set_aside": progress.set_aside,
             "total": progress.next,
             "unseen": progress.unseen,
         });
-        Over::Ended(
-            Ok(Done::Output(output)),
-            vec![self.items_op(progress, Vec::new())],
-        )
+        Over::Ended(Ok(Done::Output(output)), self.items_ops(point, Vec::new()))
     }
 
     /// The end of an attempt that somebody asked to hold or end; it goes on at the cursor.
-    pub(crate) fn held(&self, progress: &Progress) -> Over {
-        let why = format!("held at item {}", progress.next);
-        Over::Ended(
-            Err(Failure::retry(why)),
-            vec![self.items_op(progress, Vec::new())],
-        )
+    pub(crate) fn held(&self, point: &Point) -> Over {
+        let why = format!("held at item {}", point.progress.next);
+        Over::Ended(Err(Failure::retry(why)), self.items_ops(point, Vec::new()))
     }
 }

@@ -1,13 +1,15 @@
 //! Items that become rows: one thread reads and computes, one writes ranges.
 
 use super::input::{Entry, Input, Origin, aside};
-use super::program::{Block, Program};
+use super::point::Point;
+use super::program::{Block, Fields, Program};
 use super::run::{Over, Told, Work};
 use oncely_core::action::Failure;
 use oncely_core::items::{Progress, Range, RowError, RowSink, Rows, SetAside};
 use oncely_core::ledger::LedgerError;
 use oncely_core::limits;
 use oncely_core::records::Scratch;
+use oncely_core::rows::{RowKey, RowsAt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 /// A range that was read and computed, and not yet written.
 struct Chunk {
-    to: Progress,
+    to: Point,
     rows: Rows,
     /// For each row: its item, its line, and where its input lies in `raw`.
     origins: Vec<RowOrigin>,
@@ -36,9 +38,9 @@ struct RowOrigin {
 enum Report {
     /// A range is committed; these items are to be copied to the ledger before the next, which waits
     /// for the word that they are: its mark forgets them.
-    Range(Progress, Vec<SetAside>, oneshot::Sender<()>),
+    Range(Point, Vec<SetAside>, oneshot::Sender<()>),
     /// Everything is.
-    All(Progress),
+    All(Point),
     /// It was told to stop at this place.
     Stopped,
     /// Another claim owns the mark.
@@ -57,12 +59,13 @@ pub(super) async fn run(
     work: &Work<'_>,
     origin: Origin,
     program: Program,
-    begun: Progress,
+    begun: Point,
 ) -> Result<Over, LedgerError> {
     let halt = Arc::new(AtomicBool::new(false));
     let (reports, mut inbox) = mpsc::channel(1);
     let writer = Writer {
-        recorded: begun.next,
+        recorded: begun.progress.next,
+        total: begun.rows.as_ref().and_then(|at| at.total),
         fence: work.job.fence,
         halt: Arc::clone(&halt),
         reports,
@@ -82,7 +85,7 @@ async fn listen(
     work: &Work<'_>,
     inbox: &mut mpsc::Receiver<Report>,
     halt: &AtomicBool,
-    begun: Progress,
+    begun: Point,
 ) -> Result<Over, LedgerError> {
     let mut progress = begun;
     let mut asked = false;
@@ -97,7 +100,7 @@ async fn listen(
         match report {
             Some(Report::Range(to, set_aside, recorded)) => {
                 progress = to;
-                match work.tell(vec![work.items_op(&progress, set_aside)]).await? {
+                match work.tell(work.items_ops(&progress, set_aside)).await? {
                     Told::Recorded => {}
                     Told::Lost => return Ok(Over::Lost),
                     Told::Asked => {
@@ -124,6 +127,8 @@ async fn listen(
 struct Writer {
     /// The first item that the ledger does not know to be dealt with.
     recorded: u64,
+    /// How many rows there were when the step began, as the ledger knows it.
+    total: Option<u64>,
     fence: oncely_core::ids::Fence,
     halt: Arc<AtomicBool>,
     reports: mpsc::Sender<Report>,
@@ -148,13 +153,13 @@ impl Writer {
     fn work(&mut self, origin: Origin, program: Program) -> Result<Report, RowError> {
         let Program { block, mut sink } = program;
         let marked = sink.open(self.fence).map_err(RowError::Failed)?;
-        let mut from = marked.progress;
+        let mut from = self.point(&origin, marked.progress, marked.key);
         // Telling what the ledger knows would count as progress, and a run that kills its process
         // in the next range would never be quarantined.
-        if from.next > self.recorded && !self.report(from.clone(), marked.last_set_aside) {
+        if from.progress.next > self.recorded && !self.report(from.clone(), marked.last_set_aside) {
             return Ok(Report::Stopped);
         }
-        let input = Input::open(origin, &from).map_err(RowError::Failed)?;
+        let input = Input::open(origin, &from, limits::RANGE_ITEMS).map_err(RowError::Failed)?;
         let (chunks, ready) = std::sync::mpsc::sync_channel(AHEAD);
         let (recycle, used) = std::sync::mpsc::channel();
         let halt = Arc::clone(&self.halt);
@@ -162,7 +167,7 @@ impl Writer {
         std::thread::scope(|scope| {
             // It goes when this ends, so that the reader does not wait for room for ever.
             let ready = ready;
-            let start = from.clone();
+            let unseen = from.progress.unseen;
             scope.spawn(move || {
                 let scratch = Scratch::default();
                 let reader = Reader {
@@ -173,7 +178,7 @@ impl Writer {
                     width,
                     scratch,
                 };
-                reader.run(input, start);
+                reader.run(input, unseen);
             });
             while let Ok(chunk) = ready.recv() {
                 let chunk = chunk.map_err(RowError::Failed)?;
@@ -199,19 +204,20 @@ impl Writer {
     fn write(
         &self,
         sink: &mut dyn RowSink,
-        from: &Progress,
+        from: &Point,
         mut chunk: Chunk,
-    ) -> Result<(Chunk, Progress), RowError> {
+    ) -> Result<(Chunk, Point), RowError> {
         loop {
             let mut to = chunk.to.clone();
-            to.done = from.done + chunk.rows.len() as u64;
-            to.set_aside = from.set_aside + chunk.set_aside.len() as u64;
+            to.progress.done = from.progress.done + chunk.rows.len() as u64;
+            to.progress.set_aside = from.progress.set_aside + chunk.set_aside.len() as u64;
             let range = Range {
-                from,
-                to: &to,
+                from: &from.progress,
+                to: &to.progress,
                 rows: &chunk.rows,
                 set_aside: &chunk.set_aside,
                 fence: self.fence,
+                key: to.key(),
             };
             match sink.commit(&range) {
                 Ok(()) => return Ok((chunk, to)),
@@ -221,7 +227,17 @@ impl Writer {
         }
     }
 
-    fn tell(&mut self, progress: &Progress, set_aside: &[SetAside]) -> bool {
+    /// Where the mark says that the rows stand.
+    fn point(&self, origin: &Origin, progress: Progress, key: Option<RowKey>) -> Point {
+        let rows = origin.is_rows().then(|| RowsAt {
+            key,
+            total: self.total,
+            taken: Vec::new(),
+        });
+        Point { progress, rows }
+    }
+
+    fn tell(&mut self, progress: &Point, set_aside: &[SetAside]) -> bool {
         if set_aside.is_empty() && self.told.elapsed() < TELL_EVERY {
             return true;
         }
@@ -229,7 +245,7 @@ impl Writer {
         self.report(progress.clone(), set_aside.to_vec())
     }
 
-    fn finish(&self, progress: Progress, set_aside: Vec<SetAside>) -> Report {
+    fn finish(&self, progress: Point, set_aside: Vec<SetAside>) -> Report {
         if !set_aside.is_empty() && !self.report(progress.clone(), set_aside) {
             return Report::Stopped;
         }
@@ -238,7 +254,7 @@ impl Writer {
 
     /// Tells of progress. Items set aside are in the ledger when this returns: a crash after the
     /// next range finds only that range's items in the mark.
-    fn report(&self, progress: Progress, set_aside: Vec<SetAside>) -> bool {
+    fn report(&self, progress: Point, set_aside: Vec<SetAside>) -> bool {
         let waits = !set_aside.is_empty();
         let (recorded, word) = oneshot::channel();
         let report = Report::Range(progress, set_aside, recorded);
@@ -249,7 +265,7 @@ impl Writer {
 impl Chunk {
     fn new(width: usize) -> Self {
         Self {
-            to: Progress::default(),
+            to: Point::default(),
             rows: Rows::new(width),
             origins: Vec::new(),
             raw: String::new(),
@@ -284,10 +300,15 @@ impl Chunk {
             self.rows.remove(row);
             let input = self.raw.get(origin.start..origin.end).unwrap_or_default();
             self.set_aside
-                .push(aside(origin.item, Some(origin.line), input, reason));
+                .push(aside(origin.item, line(origin.line), input, reason));
         }
         Ok(())
     }
+}
+
+/// A line, where there are lines.
+fn line(line: u64) -> Option<u64> {
+    Some(line).filter(|line| *line > 0)
 }
 
 /// Reads records and computes their rows, ahead of the writer.
@@ -301,8 +322,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn run(mut self, mut input: Input, start: Progress) {
-        let unseen_before = start.unseen;
+    fn run(mut self, mut input: Input, unseen_before: u64) {
         while !self.halt.load(Ordering::Acquire) {
             let mut chunk = self
                 .used
@@ -310,7 +330,7 @@ impl Reader {
                 .unwrap_or_else(|_| Chunk::new(self.width));
             chunk.clear();
             let filled = self.fill(&mut input, &mut chunk);
-            chunk.to.unseen = unseen_before + self.block.unseen();
+            chunk.to.progress.unseen = unseen_before + self.block.unseen();
             let last = chunk.last;
             let failed = filled.is_err();
             if self.chunks.send(filled.map(|()| chunk)).is_err() || last || failed {
@@ -330,12 +350,25 @@ impl Reader {
                 Some(Entry::Good(record)) => {
                     let done = chunk.rows.len();
                     let rows = &mut chunk.rows;
-                    let cells = record.record();
-                    let cells = cells.iter().flat_map(|record| record.cells());
                     let block = &mut self.block;
-                    let computed = self.scratch.with(cells, |cells| {
-                        block.row(cells, record.index, |cell| rows.push(cell))
-                    });
+                    let computed = match record.table_row() {
+                        None => {
+                            let cells = record.record();
+                            let cells = cells.iter().flat_map(|record| record.cells());
+                            self.scratch.with(cells, |texts| {
+                                let fields = Fields { texts, typed: None };
+                                block.row(fields, record.index, |cell| rows.push(cell))
+                            })
+                        }
+                        Some(row) => {
+                            let cells = row.texts.iter().map(String::as_str);
+                            self.scratch.with(cells, |texts| {
+                                let typed = Some(row.cells);
+                                let fields = Fields { texts, typed };
+                                block.row(fields, record.index, |cell| rows.push(cell))
+                            })
+                        }
+                    };
                     match computed {
                         Ok(()) => {
                             let start = chunk.raw.len();
@@ -350,7 +383,7 @@ impl Reader {
                         }
                         Err(reason) => {
                             chunk.rows.drop_partial(done);
-                            let line = Some(record.line);
+                            let line = line(record.line);
                             chunk
                                 .set_aside
                                 .push(aside(record.index, line, record.raw, reason));

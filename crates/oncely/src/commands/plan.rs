@@ -152,6 +152,7 @@ fn items(each: &Each) -> String {
     match &each.items {
         Items::List(expr) => expr.source().to_owned(),
         Items::Read { from, .. } => source(from),
+        Items::Rows(options) => options.get("rows").map(source).unwrap_or_default(),
     }
 }
 
