@@ -155,8 +155,9 @@ impl Decision<'_> {
                 },
             )),
             _ if self.state.cancel => Some(cancelled(self.state)),
-            Stage::Refused { why } => Some(failed(&step.id, why)),
             Stage::Asked(asked) => Some(self.asked(step, asked)),
+            _ if self.is_skipped(step) => Some(self.skip(step)),
+            Stage::Refused { why } => Some(failed(&step.id, why)),
             _ if self.state.paused => Some(paused()),
             Stage::Failed {
                 at,
@@ -182,6 +183,9 @@ impl Decision<'_> {
         if self.state.cancel {
             return cancelled(self.state);
         }
+        if self.is_skipped(step) {
+            return self.skip(step);
+        }
         if self.state.paused {
             return paused();
         }
@@ -195,6 +199,19 @@ impl Decision<'_> {
             }),
             Ok(true) => self.first(step),
         }
+    }
+
+    /// Whether a person said that it shall not be done. A question is answered, and not passed over.
+    fn is_skipped(&self, step: &Step) -> bool {
+        let asks = matches!(&step.work, Work::Action(spec) if spec.kind == ActionKind::Approve);
+        !asks && self.state.skips.contains_key(&step.id)
+    }
+
+    fn skip(&self, step: &Step) -> Next {
+        Next::Record(Fact::Skipped {
+            step: step.id.clone(),
+            why: self.state.skip_asked(&step.id).unwrap_or_default(),
+        })
     }
 
     fn wanted(&self, step: &Step) -> Result<bool, RenderError> {
@@ -329,7 +346,7 @@ impl Decision<'_> {
         // Items have attempts of their own: what is in doubt after all were tried is for a person.
         let items = matches!(step.work, Work::Each(_)) && !doubt.crashed;
         let harmless = !items && repeat_is_harmless(known, self.now.at, repeat);
-        if harmless && !self.state.cancel {
+        if harmless && !self.state.cancel && !self.is_skipped(step) {
             if self.state.paused {
                 return paused();
             }

@@ -276,6 +276,15 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+    /// A person said that a step shall not be done; the holder sees it at its next commit.
+    SkipAsked {
+        /// The step.
+        step: StepId,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// A person asked something of the run.
     Requested {
         /// What.

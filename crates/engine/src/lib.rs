@@ -20,6 +20,7 @@ mod record;
 mod reply;
 mod runner;
 mod sabotage;
+mod skip;
 mod tasks;
 mod undo;
 
@@ -31,5 +32,6 @@ pub use link::{Became, LinkError, Opened, Wanted};
 pub use people::{People, PeopleError};
 pub use pump::{Notice, Notices, pump};
 pub use reply::{Reply, question};
+pub use skip::Skipping;
 pub use tasks::{Actions, Known, Tasks};
 pub use undo::Undo;

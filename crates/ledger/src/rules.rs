@@ -25,14 +25,17 @@ pub(crate) fn items_are_progress(facts: &[ItemFact]) -> bool {
 }
 
 /// What a run's status says about facts to be added: after the end only the resume of a failed run,
-/// and what is said about taking it back.
+/// with its step or without it, and what is said about taking it back.
 pub(crate) fn may_follow(run: RunId, status: RunStatus, facts: &[Fact]) -> Result<(), LedgerError> {
     let allowed = match facts.first() {
         None => true,
-        Some(Fact::Requested {
-            what: Request::Resume,
-            ..
-        }) => status == RunStatus::Failed,
+        Some(
+            Fact::SkipAsked { .. }
+            | Fact::Requested {
+                what: Request::Resume,
+                ..
+            },
+        ) => status == RunStatus::Failed,
         Some(
             Fact::Undone { .. }
             | Fact::Requested {

@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Link(Link),
     /// Say what became of an attempt that nobody knows about
     Settle(Settle),
+    /// Go on without the step at which a run stands
+    Skip(Skip),
     /// Go on with a failed or paused run from where it stopped
     Resume(Act),
     /// Do an ended run once more, on purpose: the next generation, with the task as it is now
@@ -411,6 +413,32 @@ pub(crate) struct Settle {
     /// Leave the rest to a running `oncely serve`
     #[arg(long)]
     pub(crate) detach: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Skip {
+    /// The run's number
+    #[arg(value_parser = run_to_skip)]
+    pub(crate) run: i64,
+    /// The step at which it stands, to be sure
+    pub(crate) step: Option<String>,
+    /// Why; a protected environment needs it
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+    /// Who says so; default: the user of this shell
+    #[arg(long)]
+    pub(crate) by: Option<String>,
+    /// Leave the rest to a running `oncely serve`
+    #[arg(long)]
+    pub(crate) detach: bool,
+}
+
+fn run_to_skip(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| {
+        "a run has a number, which `oncely runs` shows. A release task that has no run yet is \
+         recorded as skipped by `oncely baseline`"
+            .to_owned()
+    })
 }
 
 #[derive(Debug, Args)]

@@ -95,6 +95,7 @@ fn dispatch(cli: Cli, voice: Voice) -> Result<Exit, Failure> {
         Command::Reject(args) => commands::people::answer(voice, &flags, args, false),
         Command::Link(args) => commands::link::run(voice, &flags, &args),
         Command::Settle(args) => commands::people::settle(voice, &flags, args),
+        Command::Skip(args) => commands::skip::run(voice, &flags, args),
         Command::Resume(args) => commands::people::resume(voice, &flags, args),
         Command::Rerun(args) => commands::people::rerun(voice, &flags, args),
         Command::Undo(args) => commands::undo::run(voice, &flags, args),

@@ -50,6 +50,8 @@ pub struct RunState {
     pub cancelled_by: Option<(String, String)>,
     /// A person asked to hold it.
     pub paused: bool,
+    /// Steps that a person said shall not be done, with who and why.
+    pub skips: BTreeMap<StepId, (String, String)>,
     /// How and why it ended.
     pub ended: Option<(End, String)>,
     /// What it takes back, if it is an undo.
@@ -116,7 +118,8 @@ impl RunState {
         }
         match fact {
             Fact::Began { text, models } => self.begin(*text, models),
-            Fact::Skipped { step, .. } => self.fresh(step, StepState::new(Stage::Skipped)),
+            Fact::Skipped { step, .. } => self.skip(step),
+            Fact::SkipAsked { step, by, reason } => self.ask_to_skip(step, by, reason),
             Fact::Intent {
                 step,
                 attempt,
@@ -178,10 +181,14 @@ impl RunState {
         Ok(())
     }
 
-    /// After the end a run that failed may be resumed, and any run may be taken back, once.
+    /// After the end a run that failed may be resumed, also without its step, and any run may be taken back, once.
     fn after_end(&mut self, fact: &Fact) -> Folded {
         match fact {
             Fact::Requested { what, .. } => self.request_after_end(*what),
+            Fact::SkipAsked { step, by, reason } => {
+                self.request_after_end(Request::Resume)?;
+                self.ask_to_skip(step, by, reason)
+            }
             Fact::Undone { by } if self.undo_asked && self.undone.is_none() => {
                 self.undone = Some(*by);
                 Ok(())

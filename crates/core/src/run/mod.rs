@@ -4,6 +4,7 @@ mod attempts;
 mod decisions;
 mod doubt;
 mod fold;
+mod skips;
 mod status;
 mod step;
 

@@ -1,6 +1,7 @@
 //! Items with effects: an intent and an outcome for each, group-committed by the ledger's writer.
 
 use super::attempts::{Attempts, SubEnd};
+use super::doubts::doubts;
 use super::input::{Entry, Input, Origin, aside};
 use super::point::Point;
 use super::run::{Over, Told, Work};
@@ -9,10 +10,9 @@ use crate::begin::{effect_key, with_pin};
 use futures_util::stream::{self, StreamExt};
 use oncely_core::Value;
 use oncely_core::action::{Action, Call, Done, Failure};
-use oncely_core::fact::Outcome;
 use oncely_core::ids::{Fence, StepId};
 use oncely_core::items::SetAside;
-use oncely_core::ledger::{Guard, ItemEvent, ItemFact, LedgerError, Unit, UnitResult};
+use oncely_core::ledger::{Guard, ItemFact, LedgerError, Unit, UnitResult};
 use oncely_core::limits;
 use oncely_core::rows::{RowKey, RowsAt, Taken};
 use oncely_core::task::{ActionKind, Step, Work as StepWork};
@@ -23,9 +23,6 @@ use std::sync::Arc;
 /// Items that are worked at the same time: their intents and outcomes share commits, and after a
 /// crash no more than these are in doubt.
 const WAVE: usize = 32;
-
-/// Items whose facts are read at once when those in doubt are looked for.
-const LOOK_BACK: u64 = 1000;
 
 /// Items set aside that are read at once.
 const SET_ASIDE_PAGE: usize = 1000;
@@ -547,32 +544,9 @@ impl Effects<'_, '_> {
     }
 
     async fn doubts(&self) -> Result<Vec<u64>, LedgerError> {
-        let mut doubts = Vec::new();
-        let ask = Ask(&*self.work.runner.ledger);
-        let mut from = 0;
-        while from < self.point.progress.next {
-            let range = from..from + LOOK_BACK;
-            let step = self.work.step.id.clone();
-            let facts = ask.item_facts(self.work.job.row.id, step, range).await?;
-            let mut last: BTreeMap<(u64, StepId), bool> = BTreeMap::new();
-            for fact in facts {
-                // An intent without an outcome is what a crash left while it was done again.
-                let unknown = matches!(
-                    fact.what,
-                    ItemEvent::Intent { .. }
-                        | ItemEvent::Outcome {
-                            outcome: Outcome::Unknown { .. }
-                        }
-                );
-                last.insert((fact.item, fact.sub), unknown);
-            }
-            doubts.extend(
-                last.into_iter()
-                    .filter(|(_, unknown)| *unknown)
-                    .map(|((i, _), _)| i),
-            );
-            from += LOOK_BACK;
-        }
-        Ok(doubts)
+        let work = self.work;
+        let (run, step) = (work.job.row.id, work.step.id.clone());
+        let before = self.point.progress.next;
+        doubts(Ask(&*work.runner.ledger), run, &step, before).await
     }
 }

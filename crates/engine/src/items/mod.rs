@@ -5,6 +5,7 @@
 //! the ledger (`effects`).
 
 mod attempts;
+mod doubts;
 mod effects;
 mod input;
 mod point;
@@ -13,4 +14,5 @@ mod rows;
 mod run;
 mod stream;
 
+pub(crate) use doubts::in_doubt;
 pub(crate) use run::{Over, run};

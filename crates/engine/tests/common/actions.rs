@@ -23,6 +23,8 @@ pub(crate) enum Behaviour {
     Panic,
     /// Waits until the gate is opened.
     Wait(Gate),
+    /// Waits until the gate is opened, and fails so that it may be tried again.
+    Fail(Gate),
     /// Never ends.
     Hang(Gate),
 }
@@ -153,6 +155,10 @@ impl Action for Fake {
                 Behaviour::Wait(gate) => {
                     gate.pass().await;
                     Ok(Done::Output(json!({})))
+                }
+                Behaviour::Fail(gate) => {
+                    gate.pass().await;
+                    Err(Failure::retry("not now"))
                 }
                 Behaviour::Hang(gate) => {
                     gate.pass().await;

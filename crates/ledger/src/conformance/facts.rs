@@ -106,6 +106,44 @@ pub async fn nothing_follows_the_end_but_the_resume_of_a_failed_run(stores: &imp
     assert_eq!(held.fence, Fence(2));
 }
 
+pub async fn a_failed_run_goes_on_without_a_step_and_no_other_ended_run_does(stores: &impl Stores) {
+    let a = stores.open();
+    let skip = |run| {
+        let fact = Fact::SkipAsked {
+            step: "a".into(),
+            by: "ann".into(),
+            reason: "done by hand".into(),
+        };
+        let mut skip = unit(
+            vec![Guard::RunSeq(run, 1)],
+            vec![facts(run, 10, vec![fact])],
+        );
+        skip.ops
+            .push(stand(run, RunStatus::Pending, Some(10), false));
+        skip
+    };
+    let run = admitted(&a, admit("k")).await;
+    let held = lease_one(&a, 5).await;
+    apply(&a, fail(run, held.fence)).await;
+    apply(&a, skip(run)).await;
+    assert_eq!(row(&a, run).await.status, RunStatus::Pending);
+    assert_eq!(recorded(&a, run).await.len(), 2);
+    let over = admitted(&a, admit("over")).await;
+    let held = lease_one(&a, 5).await;
+    let done = unit(
+        vec![Guard::Fence(over, held.fence)],
+        vec![
+            facts(over, 9, vec![ended(End::Done)]),
+            stand(over, RunStatus::Done, None, false),
+        ],
+    );
+    apply(&a, done).await;
+    assert_eq!(
+        invalid(&a, skip(over)).await,
+        "run 2 is done: nothing can be added to it. Nothing was changed."
+    );
+}
+
 pub async fn an_ended_run_is_taken_back_once(stores: &impl Stores) {
     let a = stores.open();
     let run = admitted(&a, admit("k")).await;

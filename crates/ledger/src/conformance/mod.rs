@@ -45,6 +45,7 @@ macro_rules! conformance {
             facts_are_kept_in_order,
             facts_that_cannot_follow_are_refused,
             nothing_follows_the_end_but_the_resume_of_a_failed_run,
+            a_failed_run_goes_on_without_a_step_and_no_other_ended_run_does,
             an_ended_run_is_taken_back_once,
             others_add_facts_to_a_held_run_without_moving_it,
             the_holder_sees_that_others_added_facts,

@@ -135,6 +135,9 @@ pub(crate) fn sentence(fact: &Fact) -> String {
             };
             format!("`{step}` settled by {by}: {became}{}", with_note(reason))
         }
+        Fact::SkipAsked { step, by, reason } => {
+            format!("`{step}` is to be skipped, says {by}{}", with_note(reason))
+        }
         Fact::Requested {
             what: Request::Start,
             by,

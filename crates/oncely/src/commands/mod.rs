@@ -27,6 +27,7 @@ pub(crate) mod runs;
 pub(crate) mod schema;
 pub(crate) mod serve;
 pub(crate) mod show;
+pub(crate) mod skip;
 pub(crate) mod status;
 mod terminal;
 mod tidy;

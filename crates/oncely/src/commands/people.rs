@@ -139,7 +139,12 @@ fn request(
 }
 
 /// Refuses what is done without a reason to a run of a protected environment.
-async fn say_why(house: &House, run: RunId, reason: &str, command: &str) -> Result<(), Failure> {
+pub(super) async fn say_why(
+    house: &House,
+    run: RunId,
+    reason: &str,
+    command: &str,
+) -> Result<(), Failure> {
     let row = Ask(house.ledger()).run(run).await?;
     let protected = &house.config.protected;
     row.map_or(Ok(()), |row| {

@@ -24,6 +24,7 @@ mod protected;
 mod rails;
 mod releases;
 mod serving;
+mod skipping;
 mod slack;
 mod terminal;
 mod tls;
