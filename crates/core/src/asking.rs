@@ -174,10 +174,7 @@ impl Decision<'_> {
                 why: format!("step `{}` is held", step.id),
             };
         }
-        Next::Start {
-            step: step.id.clone(),
-            attempt: 1,
-        }
+        self.begun(step)
     }
 }
 

@@ -5,7 +5,8 @@ use crate::fact::{BY_RULE, End, Fact, OnUnknown, Outcome, Repeat, Settlement};
 use crate::ids::{Fence, StepId};
 use crate::limits;
 use crate::people::Roster;
-use crate::run::{Advice, RunState, Stage, StepState, repeat_is_harmless};
+use crate::round::{Named, Round};
+use crate::run::{Advice, RoundsDone, RunState, Stage, StepState, repeat_is_harmless};
 use crate::task::{ActionKind, ActionSpec, Step, Task, Work};
 use crate::template::{Context, Expr, RenderError, Scope};
 use crate::time::Timestamp;
@@ -109,7 +110,7 @@ pub fn decide(task: &Task, subject: Subject<'_>, state: &RunState, now: Now) -> 
     })
 }
 
-fn cancelled(state: &RunState) -> Next {
+pub(crate) fn cancelled(state: &RunState) -> Next {
     Next::Record(Fact::Ended {
         end: End::Cancelled,
         reason: state.why_cancelled(),
@@ -119,7 +120,7 @@ fn cancelled(state: &RunState) -> Next {
 pub(crate) fn failed(step: &StepId, why: &str) -> Next {
     Next::Record(Fact::Ended {
         end: End::Failed,
-        reason: format!("step `{step}`: {why}"),
+        reason: format!("step {}: {why}", Named(step)),
     })
 }
 
@@ -139,9 +140,17 @@ pub(crate) struct Decision<'a> {
 impl Decision<'_> {
     /// What happens next in this step; none when it is behind us.
     fn step(&self, step: &Step) -> Option<Next> {
-        let Some(known) = self.state.steps.get(&step.id) else {
-            return Some(self.untouched(step));
-        };
+        if let Some(rounds) = &step.policy.rounds {
+            return self.in_rounds(step, rounds);
+        }
+        match self.state.steps.get(&step.id) {
+            None => Some(self.untouched(step)),
+            Some(known) => self.attempted(step, known),
+        }
+    }
+
+    /// What happens next in what something has happened to; none when it is behind us.
+    pub(crate) fn attempted(&self, step: &Step, known: &StepState) -> Option<Next> {
         match &known.stage {
             Stage::Done | Stage::Skipped => None,
             Stage::Open { fence } => Some(self.open(&step.id, known, *fence)),
@@ -179,7 +188,7 @@ impl Decision<'_> {
         }
     }
 
-    fn untouched(&self, step: &Step) -> Next {
+    pub(crate) fn untouched(&self, step: &Step) -> Next {
         if self.state.cancel {
             return cancelled(self.state);
         }
@@ -202,16 +211,15 @@ impl Decision<'_> {
     }
 
     /// Whether a person said that it shall not be done. A question is answered, and not passed over.
-    fn is_skipped(&self, step: &Step) -> bool {
+    pub(crate) fn is_skipped(&self, step: &Step) -> bool {
         let asks = matches!(&step.work, Work::Action(spec) if spec.kind == ActionKind::Approve);
-        !asks && self.state.skips.contains_key(&step.id)
+        !asks && self.state.skips.contains_key(&Round::step_of(&step.id))
     }
 
-    fn skip(&self, step: &Step) -> Next {
-        Next::Record(Fact::Skipped {
-            step: step.id.clone(),
-            why: self.state.skip_asked(&step.id).unwrap_or_default(),
-        })
+    pub(crate) fn skip(&self, step: &Step) -> Next {
+        let step = Round::step_of(&step.id);
+        let why = self.state.skip_asked(&step).unwrap_or_default();
+        Next::Record(Fact::Skipped { step, why })
     }
 
     fn wanted(&self, step: &Step) -> Result<bool, RenderError> {
@@ -237,11 +245,19 @@ impl Decision<'_> {
             Work::Action(spec) if spec.kind == ActionKind::Approve => self.ask(step, spec),
             _ => match step.policy.hold_ms {
                 Some(millis) => self.hold(step, millis),
-                None => Next::Start {
-                    step: step.id.clone(),
-                    attempt: 1,
-                },
+                None => self.begun(step),
             },
+        }
+    }
+
+    /// The first attempt of a step, or of the first of its rounds.
+    pub(crate) fn begun(&self, step: &Step) -> Next {
+        if let Some(rounds) = &step.policy.rounds {
+            return self.coming(step, rounds, &RoundsDone::default());
+        }
+        Next::Start {
+            step: step.id.clone(),
+            attempt: 1,
         }
     }
 
@@ -329,7 +345,7 @@ impl Decision<'_> {
         };
         let due = failed_at.plus_millis(wait);
         if due > self.now.at {
-            let why = format!("step `{}` is tried again: {error}", step.id);
+            let why = format!("step {} is tried again: {error}", Named(&step.id));
             return Next::Wait {
                 until: Some(due),
                 why,
@@ -411,7 +427,7 @@ impl Decision<'_> {
     }
 }
 
-fn paused() -> Next {
+pub(crate) fn paused() -> Next {
     Next::Wait {
         until: None,
         why: "the run is paused".into(),
@@ -443,6 +459,25 @@ pub fn context<'a>(subject: Subject<'a>, state: &'a RunState, at: Timestamp) -> 
         run: subject.run,
         at,
     })
+}
+
+/// What templates of one step may read: those of a round read its number, and what was looked at.
+#[must_use]
+pub fn context_of<'a>(
+    subject: Subject<'a>,
+    state: &'a RunState,
+    at: Timestamp,
+    step: &StepId,
+) -> Context<'a> {
+    let context = context(subject, state, at);
+    match Round::parse(step) {
+        None => context,
+        Some(round) => {
+            let looked = state.rounds.get(&round.step);
+            let check = looked.map(|done| &done.check);
+            context.with_round(round.nth, check.filter(|_| round.look == 0))
+        }
+    }
 }
 
 /// Turns what an action gave into what is recorded: a step with `until` is not done before it holds.

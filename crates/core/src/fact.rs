@@ -221,6 +221,15 @@ pub enum Fact {
         /// Until when.
         until: Timestamp,
     },
+    /// There is no further round of a step that is done in rounds.
+    RoundsOver {
+        /// The step.
+        step: StepId,
+        /// Rounds that were done.
+        rounds: u32,
+        /// Whether its condition held; else there were as many as there may be.
+        held: bool,
+    },
     /// A condition was judged.
     Judged {
         /// The step.

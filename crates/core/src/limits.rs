@@ -68,6 +68,14 @@ pub const NOTE_BYTES: usize = 4 * 1024;
 pub const PEOPLE: usize = 1000;
 /// Longest time that a step is held, in milliseconds (a year).
 pub const HOLD_MS: i64 = 366 * 24 * 3600 * 1000;
+/// Most rounds of one step.
+pub const ROUNDS: u32 = 1000;
+/// Shortest time between two rounds of a step, in milliseconds.
+pub const ROUND_EVERY_MS: i64 = 1000;
+/// Longest time between two rounds of a step, in milliseconds (a year).
+pub const ROUND_EVERY_MOST_MS: i64 = 366 * 24 * 3600 * 1000;
+/// How long a round may be begun after the look before it, in milliseconds: then it is looked again.
+pub const LOOKED_MS: i64 = 5 * 60 * 1000;
 /// Shortest time between two ticks of `every`, in milliseconds.
 pub const TICK_EVERY_MS: i64 = 1000;
 /// Claims without progress after which a run is quarantined.

@@ -5,6 +5,7 @@
 
 use crate::fact::Undoing;
 use crate::ids::{EventKey, RunId, StepId};
+use crate::round::Round;
 use crate::run::{RunState, Stage, StepState};
 use crate::task::{ActionKind, ActionSpec, Each, Limits, Policy, Step, Task, Undo, Work};
 use crate::template::Node;
@@ -55,10 +56,19 @@ pub fn inverse(step: &Step) -> Inverse<'_> {
 fn own(spec: &ActionSpec) -> Inverse<'_> {
     match spec.kind {
         ActionKind::Require | ActionKind::Approve | ActionKind::Predict => Inverse::Nothing,
-        ActionKind::Http if asks_only(&spec.options) => Inverse::Nothing,
-        ActionKind::Sql if looks_only(&spec.options) => Inverse::Nothing,
+        _ if only_looks(spec) => Inverse::Nothing,
         ActionKind::Put => Inverse::Own(spec),
         _ => Inverse::Missing,
+    }
+}
+
+/// Whether an action changes nothing, as far as its text says.
+#[must_use]
+pub(crate) fn only_looks(spec: &ActionSpec) -> bool {
+    match spec.kind {
+        ActionKind::Http => asks_only(&spec.options),
+        ActionKind::Sql => looks_only(&spec.options),
+        _ => false,
     }
 }
 
@@ -123,6 +133,10 @@ pub struct UndoPlan {
 pub fn plan(task: &Task, state: &RunState) -> UndoPlan {
     let mut plan = UndoPlan::default();
     for step in task.steps.iter().rev() {
+        if step.policy.rounds.is_some() {
+            plan.add_rounds(step, state);
+            continue;
+        }
         let Some(known) = state.steps.get(&step.id) else {
             continue;
         };
@@ -144,6 +158,15 @@ fn happened(step: &Step, known: &StepState) -> bool {
     }
 }
 
+/// A round of this step that nobody knows about.
+fn round_in_doubt(step: &Step, state: &RunState) -> Option<StepId> {
+    let in_doubt = state.steps.iter().find(|(id, known)| {
+        let round = Round::parse(id).is_some_and(|round| round.step == step.id && round.look == 0);
+        round && matches!(known.stage, Stage::Unknown { .. } | Stage::Open { .. })
+    });
+    in_doubt.map(|(id, _)| id.clone())
+}
+
 impl UndoPlan {
     fn add(&mut self, step: &Step, known: &StepState, state: &RunState) {
         let id = step.id.clone();
@@ -155,6 +178,26 @@ impl UndoPlan {
                 self.left.insert(id, "undo = \"never\"".into());
             }
             Inverse::Missing => {
+                self.missing.insert(id, "it has no `undo`".into());
+            }
+        }
+    }
+
+    /// Rounds are not taken back one by one: what they did is taken back whole, or not at all.
+    fn add_rounds(&mut self, step: &Step, state: &RunState) {
+        self.in_doubt = round_in_doubt(step, state).or(self.in_doubt.take());
+        let begun = state.rounds.get(&step.id);
+        if begun.is_none_or(|done| done.count == 0) {
+            return;
+        }
+        let id = step.id.clone();
+        match inverse(step) {
+            Inverse::Nothing => {}
+            Inverse::Declared(_) => self.steps.push(id),
+            Inverse::Never => {
+                self.left.insert(id, "undo = \"never\"".into());
+            }
+            Inverse::Own(_) | Inverse::Missing => {
                 self.missing.insert(id, "it has no `undo`".into());
             }
         }
@@ -208,6 +251,7 @@ fn taken_back(step: &Step, undoing: &Undoing) -> Option<Step> {
         policy: Policy {
             when: None,
             until: None,
+            rounds: None,
             undo: None,
             // Who takes it back has decided already.
             hold_ms: None,

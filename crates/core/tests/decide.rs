@@ -33,6 +33,14 @@ proptest! {
             let times = world.times_done(&step.id);
             prop_assert!(times <= 1 || world.may_repeat(step), "{} {times} times", step.id);
         }
+        for step in task.steps.iter().filter(|step| step.policy.rounds.is_some()) {
+            for (round, times) in world.rounds_done(&step.id) {
+                prop_assert!(times <= 1 || world.may_repeat(step), "{round:?} {times} times");
+            }
+            let said = world.state.outputs.get(step.id.as_str()).map(|o| o["rounds"].as_u64());
+            let done = world.state.rounds.get(&step.id).map(|done| Some(u64::from(done.count)));
+            prop_assert_eq!(said.flatten().unwrap_or(0), done.flatten().unwrap_or(0));
+        }
         for (message, times) in world.messages() {
             prop_assert!(times <= 1, "{message} {times} times");
         }
@@ -238,4 +246,82 @@ fn time_is_only_what_is_handed_in() {
     };
     let state = RunState::default();
     assert_eq!(decide(&task, subject, &state, now), Next::Begin);
+}
+
+#[test]
+fn moments_that_nobody_saw_bring_one_round() {
+    let task = task(&[world::step(
+        "command = [\"x\"]\nevery = \"14d\"\ntimes = 12",
+    )]);
+    let mut world = World::new(&task, Vec::new(), true);
+    let rounds = |world: &World| world.rounds_done(&task.steps[0].id).count();
+    let until_it_waits = |world: &mut World| {
+        while !matches!(world.decide(), Next::Wait { .. }) {
+            world.turn();
+        }
+    };
+    until_it_waits(&mut world);
+    assert_eq!(rounds(&world), 1);
+    let day = 24 * 3600 * 1000;
+    world.now = world.now.plus_millis(60 * day);
+    let late = world.now;
+    until_it_waits(&mut world);
+    assert_eq!(rounds(&world), 2, "sixty days bring one");
+    let Next::Wait { until, why } = world.decide() else {
+        panic!("it waits");
+    };
+    assert_eq!(until, Some(late.plus_millis(14 * day)));
+    assert_eq!(why, "step `s0` waits for round 3");
+}
+
+#[test]
+fn what_was_looked_at_long_ago_is_looked_at_again() {
+    let task = task(&[world::step(
+        "command = [\"x\"]\nevery = \"14d\"\ntimes = 12\nuntil = \"check.json.ok\"\n\
+         check = { command = { args = [\"look\"], safe = true } }",
+    )]);
+    // The look says: not yet. Then the process is away for an hour.
+    let mut world = World::new(&task, Vec::new(), true);
+    world.says_not_yet();
+    while world
+        .state
+        .rounds
+        .values()
+        .all(|done| done.looked.is_none())
+    {
+        world.turn();
+    }
+    assert!(matches!(world.decide(), Next::Start { step, .. } if step.as_str() == "s0#1"));
+    world.now = world.now.plus_millis(3_600_000);
+    assert!(matches!(world.decide(), Next::Start { step, .. } if step.as_str() == "s0#1.check2"));
+}
+
+#[test]
+fn a_round_is_begun_after_the_one_before_it_and_once() {
+    let task = task(&[world::step(
+        "command = [\"x\"]\nevery = \"14d\"\ntimes = 12",
+    )]);
+    let mut world = World::new(&task, Vec::new(), true);
+    while !matches!(world.decide(), Next::Wait { .. }) {
+        world.turn();
+    }
+    let intent = |step: &str| Fact::Intent {
+        step: step.into(),
+        attempt: 1,
+        fence: world.fence,
+        call: Some(serde_json::json!({})),
+        repeat: Repeat::AskFirst,
+        key: oncely_core::effect::EffectKey(format!("key of {step}")),
+    };
+    let legal = |fact: &Fact| world.state.clone().apply(world.now, fact).is_ok();
+    assert!(legal(&intent("s0#2")) && legal(&intent("s0#2.check1")));
+    for step in ["s0#1", "s0#3", "s0#1.check1", "s0#2.check2"] {
+        assert!(!legal(&intent(step)), "{step}");
+    }
+    let over = |rounds| Fact::RoundsOver {
+        step: "s0".into(),
+        rounds,
+        held: false,
+    };
+    assert!(legal(&over(1)) && !legal(&over(0)) && !legal(&over(2)));
 }

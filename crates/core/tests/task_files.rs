@@ -168,7 +168,7 @@ fn the_census_task_of_the_design_is_read() {
 fn an_action_that_is_not_there_yet_says_which_there_are() {
     let text = NOTIFY.replace("email = {", "fax = {");
     insta::assert_snapshot!(wrong_at("tasks/20261122101500_notify_issue_111.toml", &text), @r#"
-tasks/20261122101500_notify_issue_111.toml:9:1: `fax` is no action and no other key of a step (actions: command, http, sql, put, email, slack, predict, require, approve, call; beside them: id, for_each, when, until, retry, timeout, hold, on_unknown, undo)
+tasks/20261122101500_notify_issue_111.toml:9:1: `fax` is no action and no other key of a step (actions: command, http, sql, put, email, slack, predict, require, approve, call; beside them: id, for_each, when, until, every, check, times, for, retry, timeout, hold, on_unknown, undo)
 tasks/20261122101500_notify_issue_111.toml:10:11: `fax` is no action (actions: command, http, sql, put, email, slack, predict, require, approve, call)
 "#);
 }

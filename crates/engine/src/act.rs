@@ -10,6 +10,7 @@ use oncely_core::decide::judge_until;
 use oncely_core::fact::{BY_PROBE, Fact, Outcome, Settlement};
 use oncely_core::ids::StepId;
 use oncely_core::ledger::{LedgerError, Op, Unit};
+use oncely_core::round::Named;
 use oncely_core::task::{ActionKind, Step, Task, Work};
 use oncely_core::time::Timestamp;
 use oncely_core::{Value, limits};
@@ -137,7 +138,7 @@ impl Runner {
                 let begun = job.state.steps.get(step).and_then(|s| s.last_intent);
                 let over = call.map_or(at, |c| over(begun.unwrap_or(at), &c));
                 if over > at {
-                    let why = format!("step `{step}` is looked up again");
+                    let why = format!("step {} is looked up again", Named(step));
                     return Ok(Some(Todo::Rest(Rest::Waiting {
                         until: Some(over),
                         why,

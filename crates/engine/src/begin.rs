@@ -11,6 +11,7 @@ use oncely_core::fact::{End, Fact, Repeat};
 use oncely_core::ids::StepId;
 use oncely_core::ledger::{Held, LedgerError};
 use oncely_core::question::{Notice, Question};
+use oncely_core::round::Named;
 use oncely_core::run::Stage;
 use oncely_core::task::{ActionSpec, Items, Step, Task, Work};
 use oncely_core::time::Timestamp;
@@ -100,7 +101,10 @@ impl Runner {
         match self.intent(job, task, step, attempt, at) {
             Ok(intent) if !self.has_place(job, &intent) => return Ok(Some(Todo::Queue)),
             Ok(intent) => job.add(at, intent)?,
-            Err(why) => job.add(at, end(End::Failed, &format!("step `{step}`: {why}")))?,
+            Err(why) => job.add(
+                at,
+                end(End::Failed, &format!("step {}: {why}", Named(step))),
+            )?,
         }
         Ok(None)
     }
@@ -185,7 +189,7 @@ impl Runner {
     ) -> Result<(Value, Repeat), String> {
         let options = spec
             .options
-            .render(&job.context(at))
+            .render(&job.context_of(&step.id, at))
             .map_err(|e| e.to_string())?;
         let options = with_pin(options, &job.state.models);
         let action = self.action(spec.kind)?;

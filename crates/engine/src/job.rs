@@ -3,7 +3,7 @@
 use crate::dispatch::Place;
 use oncely_core::Value;
 use oncely_core::action::{Call, Site};
-use oncely_core::decide::{DEFAULT_TIMEOUT, Now, Subject, context};
+use oncely_core::decide::{DEFAULT_TIMEOUT, Now, Subject, context, context_of};
 use oncely_core::fact::{End, Fact, Recorded};
 use oncely_core::ids::{Fence, StepId};
 use oncely_core::ledger::{Held, LedgerError, RunRow};
@@ -116,6 +116,11 @@ impl Job {
 
     pub(crate) fn context(&self, at: Timestamp) -> Context<'_> {
         context(self.subject(&NOBODY), &self.state, at)
+    }
+
+    /// What the templates of this step read.
+    pub(crate) fn context_of(&self, step: &StepId, at: Timestamp) -> Context<'_> {
+        context_of(self.subject(&NOBODY), &self.state, at, step)
     }
 
     /// Adds a fact to the state and to what is to be committed.

@@ -14,6 +14,7 @@ use oncely_core::ids::StepId;
 use oncely_core::ledger::{Held, Ledger, LedgerError};
 use oncely_core::people::Roster;
 use oncely_core::question::Notice;
+use oncely_core::round::Round;
 use oncely_core::run::RunStatus;
 use oncely_core::task::{ActionKind, ActionSpec, Policy, Step, Task, Work};
 use oncely_core::template::Node;
@@ -197,7 +198,8 @@ pub(crate) fn end(end: End, reason: &str) -> Fact {
     }
 }
 
-/// The step of this id. A message about a question is a step of its own, which no file holds.
+/// The step of this id. A message about a question is a step of its own, which no file holds; and so
+/// is a round.
 pub(crate) fn find<'t>(task: &'t Task, id: &StepId) -> Option<Cow<'t, Step>> {
     if Notice::is_id(id) {
         let notice = Step {
@@ -210,8 +212,11 @@ pub(crate) fn find<'t>(task: &'t Task, id: &StepId) -> Option<Cow<'t, Step>> {
         };
         return Some(Cow::Owned(notice));
     }
-    let step = task.steps.iter().find(|step| step.id == *id);
-    step.map(Cow::Borrowed)
+    let named = |id: &StepId| task.steps.iter().find(|step| step.id == *id);
+    match Round::parse(id) {
+        Some(round) => named(&round.step)?.round(&round).map(Cow::Owned),
+        None => named(id).map(Cow::Borrowed),
+    }
 }
 
 /// Every action of a task, those of `do` blocks too.

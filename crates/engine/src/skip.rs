@@ -129,7 +129,7 @@ impl Stands {
                  is skipped."
             ));
         }
-        let stage = self.state.steps.get(id).map(|known| &known.stage);
+        let stage = self.state.standing(id);
         let in_doubt = matches!(stage, Some(Stage::Unknown { .. }));
         match &step.work {
             Work::Action(spec) if spec.kind == ActionKind::Approve => Err(format!(

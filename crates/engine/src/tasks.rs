@@ -69,7 +69,9 @@ fn reads_run_id(task: &Task) -> bool {
             Items::Rows(node) => node.names().iter().any(|n| reads(n)),
         },
     };
-    in_condition || in_work
+    let check = step.policy.rounds.as_ref().and_then(|r| r.check.as_ref());
+    let in_check = check.is_some_and(|spec| spec.options.names().iter().any(|n| reads(n)));
+    in_condition || in_work || in_check
 }
 
 /// Tasks by id as they are now, and by text as runs began with them.

@@ -6,6 +6,7 @@ use crate::tasks::Tasks;
 use oncely_core::fact::{Fact, Request, Undoing};
 use oncely_core::ids::{EventKey, Generation, RunId, StepId, TaskId};
 use oncely_core::ledger::{Admission, Filter, Guard, Op, RunRef, RunRow, Unit, UnitResult};
+use oncely_core::round::Named;
 use oncely_core::run::{RunState, RunStatus};
 use oncely_core::task::Task;
 use oncely_core::undo::{self, UndoPlan};
@@ -201,8 +202,9 @@ impl Undo {
         let run = self.row.id;
         if let Some(step) = &self.plan.in_doubt {
             return Err(PeopleError::Cannot(format!(
-                "nobody knows whether step `{step}` of run {run} happened. `oncely resume {run}` \
-                 finds out or asks; settle it, and then take the run back. Nothing was changed."
+                "nobody knows whether step {} of run {run} happened. `oncely resume {run}` \
+                 finds out or asks; settle it, and then take the run back. Nothing was changed.",
+                Named(step)
             )));
         }
         if self.plan.missing.is_empty() || partly {

@@ -8,6 +8,7 @@ use crate::effect::EffectKey;
 use crate::fact::{Outcome, Repeat};
 use crate::ids::{Fence, StepId};
 use crate::question::Notice;
+use crate::round::Round;
 use crate::time::Timestamp;
 
 impl RunState {
@@ -53,6 +54,10 @@ impl RunState {
             return Err(format!("the first attempt of step `{step}` has no call"));
         }
         self.may_tell(step)?;
+        if made == 0 {
+            self.may_go_round(step)?;
+            self.go_round(at, step);
+        }
         let entry = self
             .steps
             .entry(step.clone())
@@ -86,7 +91,7 @@ impl RunState {
         match outcome {
             Outcome::Done { output } => {
                 state.in_doubt = false;
-                self.keep_output(step, output);
+                self.keep_output(at, step, output);
             }
             Outcome::Failed {
                 again, after_ms, ..
@@ -116,8 +121,10 @@ impl RunState {
     }
 
     /// What later steps read. Nothing reads what became of a message about a question.
-    pub(super) fn keep_output(&mut self, step: &StepId, output: &Value) {
-        if Notice::parse(step).is_none() {
+    pub(super) fn keep_output(&mut self, at: Timestamp, step: &StepId, output: &Value) {
+        if let Some(round) = Round::parse(step) {
+            self.round_done(at, round, output);
+        } else if Notice::parse(step).is_none() {
             self.outputs.insert(step.to_string(), output.clone());
         }
     }

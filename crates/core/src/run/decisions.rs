@@ -82,7 +82,7 @@ impl RunState {
         match settlement {
             Settlement::Happened { output } => {
                 state.stage = Stage::Done;
-                self.keep_output(step, output);
+                self.keep_output(at, step, output);
             }
             Settlement::DidNotHappen => {
                 state.stage = Stage::Failed {

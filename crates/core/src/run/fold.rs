@@ -1,5 +1,6 @@
 //! The fold: each fact changes the state, or cannot follow.
 
+use super::rounds::RoundsDone;
 use super::step::{Advice, Asked, Stage, StepState};
 use crate::Value;
 use crate::fact::{BY_OLDER_RELEASE, End, Fact, Recorded, Request, Undoing};
@@ -40,6 +41,8 @@ pub struct RunState {
     pub models: BTreeMap<String, String>,
     /// Steps that something has happened to.
     pub steps: BTreeMap<StepId, StepState>,
+    /// How far each step has come that is done in rounds.
+    pub rounds: BTreeMap<StepId, RoundsDone>,
     /// Outputs of done steps, by step: what templates read under `steps`.
     pub outputs: serde_json::Map<String, Value>,
     /// Who started it, where that was a person.
@@ -144,6 +147,7 @@ impl RunState {
             Fact::Held { step, until } => {
                 self.fresh(step, StepState::new(Stage::Held { until: *until }))
             }
+            Fact::RoundsOver { step, rounds, held } => self.rounds_over(step, *rounds, *held),
             Fact::Asked { step, question } => {
                 let asked = Asked {
                     question: question.clone(),
@@ -206,6 +210,7 @@ impl RunState {
                 self.ended = None;
                 self.cancel = false;
                 self.paused = false;
+                self.look_again();
                 self.reopen_failed();
                 Ok(())
             }
@@ -273,6 +278,7 @@ impl RunState {
             Request::Pause => self.paused = true,
             Request::Resume if self.paused => {
                 self.paused = false;
+                self.look_again();
                 self.forgive_tries();
             }
             Request::Resume => return Err("the run is neither paused nor failed".into()),

@@ -4,11 +4,13 @@ mod attempts;
 mod decisions;
 mod doubt;
 mod fold;
+mod rounds;
 mod skips;
 mod status;
 mod step;
 
 pub(crate) use doubt::repeat_is_harmless;
 pub use fold::{Illegal, RunState};
+pub use rounds::RoundsDone;
 pub use status::RunStatus;
 pub use step::{Advice, Asked, Stage, StepState};

@@ -106,6 +106,23 @@ pub const LOOP: &[Field] = &[
     field("index0", "The item's number, from 0."),
 ];
 
+/// `steps.ID` of a step that is done in rounds.
+pub const ROUNDS: &[Field] = &[
+    field("rounds", "Rounds done."),
+    field(
+        "held",
+        "Whether `until` held; else there were as many rounds as there may be.",
+    ),
+    open(
+        "output",
+        "What the last round gave; null where there was none.",
+    ),
+    open(
+        "check",
+        "What the last `check` gave; null where there is none.",
+    ),
+];
+
 /// `steps.ID` of a `for_each` step.
 pub const EACH: &[Field] = &[
     field("done", "Items done."),
@@ -194,6 +211,14 @@ pub const ROOTS: &[Field] = &[
     open("item", "The item, in a `do` block."),
     open("loop", "The item's place, in a `do` block."),
     open("output", "What the attempt gave, in `until`."),
+    field(
+        "round",
+        "The number of the round, from 1, in a step with `every`.",
+    ),
+    open(
+        "check",
+        "What `check` gave before the round, in a step with `every`.",
+    ),
 ];
 
 /// What a step of this kind gives.
@@ -217,6 +242,7 @@ pub fn outputs(kind: ActionKind) -> &'static [Field] {
 #[must_use]
 pub fn outputs_of(step: &Step) -> &'static [Field] {
     match &step.work {
+        Work::Action(_) if step.policy.rounds.is_some() => ROUNDS,
         Work::Action(spec) => outputs(spec.kind),
         Work::Each(_) => EACH,
     }

@@ -1,5 +1,6 @@
 //! What a task file says, once it has been read and checked.
 
+use super::rounds::Rounds;
 use super::schedule::Schedule;
 use super::webhook::WebhookTrigger;
 use crate::backoff::Retry;
@@ -208,6 +209,8 @@ pub struct Policy {
     pub when: Option<Expr>,
     /// The step is tried again until this holds of its `output`.
     pub until: Option<Expr>,
+    /// The step is done in rounds, which have an `until` of their own.
+    pub rounds: Option<Rounds>,
     /// How often and how soon it is tried again.
     pub retry: Retry,
     /// Longest time of one attempt, in milliseconds; none means the action's own default.
@@ -225,6 +228,7 @@ impl Default for Policy {
         Self {
             when: None,
             until: None,
+            rounds: None,
             retry: Retry::default(),
             timeout_ms: None,
             hold_ms: None,

@@ -25,6 +25,10 @@ pub(super) struct Scope {
     pub(super) run: bool,
     pub(super) item: bool,
     pub(super) output: Option<Shape>,
+    /// In a step that is done in rounds.
+    pub(super) round: bool,
+    /// What its `check` gives.
+    pub(super) check: Option<Shape>,
 }
 
 /// Whether `{{ secret.NAME }}` may stand in a text.
@@ -45,6 +49,8 @@ impl Scope {
             run: false,
             item: false,
             output: None,
+            round: false,
+            check: None,
         }
     }
 
@@ -75,6 +81,13 @@ impl Scope {
                 Some(output) => below("output", output, &path, "`output`"),
                 None => Err(Problem::new("`output` can be read in `until` only")),
             },
+            "round" if self.round && path.is_empty() => Ok(()),
+            "check" => match self.check {
+                Some(check) => below("check", check, &path, "`check`"),
+                None => Err(Problem::new(
+                    "`check` can be read in a step with `every` and `check` only",
+                )),
+            },
             "now" if path.is_empty() => Ok(()),
             "secret" if secrets == Secrets::Allowed => Ok(()),
             "secret" => Err(secret_refused()),
@@ -88,6 +101,9 @@ impl Scope {
             "item" | "loop" => {
                 return Problem::new(format!("`{root}` can be read inside a `do` block only"));
             }
+            "round" if !self.round => {
+                return Problem::new("`round` can be read in a step with `every` only");
+            }
             "run" => return Problem::new("there is no run yet where this is evaluated"),
             _ => {}
         }
@@ -97,6 +113,8 @@ impl Scope {
             .filter(|name| match *name {
                 "item" | "loop" => self.item,
                 "output" => self.output.is_some(),
+                "round" => self.round,
+                "check" => self.check.is_some(),
                 "run" => self.run,
                 "steps" => !self.steps.is_empty(),
                 _ => true,

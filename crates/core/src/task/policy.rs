@@ -2,7 +2,7 @@
 
 use super::actions::{ACTIONS, ActionDoc, action_named};
 use super::diagnostic::{Problem, suggest};
-use super::fields::Shape;
+use super::fields::{ROUNDS, Shape};
 use super::load::CallSite;
 use super::model::{ActionKind, ActionSpec, Policy, Undo};
 use super::names::Scope;
@@ -18,7 +18,21 @@ pub const POLICY: &[(&str, &str)] = &[
     ("when", "The step is skipped unless this expression holds."),
     (
         "until",
-        "The step is tried again until this expression holds of its `output`.",
+        "The step is tried again until this expression holds of its `output`. With `every` it is \
+         done in rounds until it holds: of `check` before each round, or of `output` after it.",
+    ),
+    (
+        "every",
+        "How long after a round the next one begins, such as \"14d\". It needs `times` or `for`.",
+    ),
+    (
+        "check",
+        "A table with one action that only looks: it is done before each round, and after the last.",
+    ),
+    ("times", "Most rounds."),
+    (
+        "for",
+        "No round begins later than this after the first, such as \"180d\".",
     ),
     ("retry", "How often and how soon it is tried again."),
     ("timeout", "Longest time of one attempt, such as \"30s\"."),
@@ -51,7 +65,7 @@ pub const RETRY: &[(&str, &str)] = &[
 pub(super) const ON_UNKNOWN: [&str; 3] = ["repeat", "skip", "ask"];
 
 impl Reader<'_> {
-    /// The policy of a step. `output` is what the step gives.
+    /// The policy of a step. `output` is what an attempt gives.
     pub(super) fn policy(
         &mut self,
         table: &Table<'_, '_>,
@@ -62,13 +76,21 @@ impl Reader<'_> {
         let retry = table.get("retry").and_then(|value| self.retry(value));
         let on_unknown = table.get("on_unknown").and_then(|v| self.on_unknown(v));
         let until = &scope.with_output(output);
+        let rounds = self.rounds(table, scope, output);
+        let output = match table.has("every") {
+            true => Shape::Known(ROUNDS),
+            false => output,
+        };
+        let until = table
+            .get("until")
+            .filter(|_| !table.has("every"))
+            .and_then(|value| self.expr(value, "until", until));
         Policy {
             when: table
                 .get("when")
                 .and_then(|value| self.expr(value, "when", scope)),
-            until: table
-                .get("until")
-                .and_then(|value| self.expr(value, "until", until)),
+            until,
+            rounds,
             retry: retry.unwrap_or_default(),
             timeout_ms: table
                 .get("timeout")

@@ -1,7 +1,9 @@
 //! The reference of task files as Markdown, made from the same tables that the reader walks by.
 
 use super::actions::{ACTIONS, ActionDoc, OptionKind, OptionSpec, TableSpec, Take};
-use super::fields::{EACH, Field, LOOP, OBJECT, RELEASE, ROOTS, RUN, SCHEDULE, WEBHOOK, outputs};
+use super::fields::{
+    EACH, Field, LOOP, OBJECT, RELEASE, ROOTS, ROUNDS, RUN, SCHEDULE, WEBHOOK, outputs,
+};
 use super::policy::{POLICY, RETRY};
 use super::rows::ROWS;
 use super::steps::READ;
@@ -158,6 +160,8 @@ fn names(page: &mut String) {
     fields(page, LOOP);
     page.push_str("\n### `steps.ID` of a `for_each` step\n");
     fields(page, EACH);
+    page.push_str("\n### `steps.ID` of a step with `every`\n");
+    fields(page, ROUNDS);
 }
 
 fn keys(page: &mut String, keys: &[KeyDoc]) {

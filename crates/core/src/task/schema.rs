@@ -162,7 +162,10 @@ fn step(outer: bool) -> Value {
         "properties": properties,
         "additionalProperties": false,
         "oneOf": choices,
-        "dependentRequired": { "for_each": ["do"], "do": ["for_each"] },
+        "dependentRequired": {
+            "for_each": ["do"], "do": ["for_each"], "check": ["every", "until"],
+            "times": ["every"], "for": ["every"],
+        },
     })
 }
 
@@ -186,11 +189,29 @@ fn policy(key: &str) -> Value {
             "attempts" => json!({ "type": "integer", "minimum": 1, "maximum": limits::ATTEMPTS }),
             _ => reference("duration"),
         }),
-        "timeout" | "hold" => reference("duration"),
+        "timeout" | "hold" | "every" | "for" => reference("duration"),
+        "times" => json!({ "type": "integer", "minimum": 1, "maximum": limits::ROUNDS }),
+        "check" => check(),
         "on_unknown" => json!({ "enum": ON_UNKNOWN }),
         "undo" => reference("undo"),
         _ => text(),
     }
+}
+
+/// One action, which only looks.
+fn check() -> Value {
+    let looks = ["command", "http", "sql"];
+    let properties: Map<_, _> = looks
+        .map(|name| (name.to_owned(), reference(name)))
+        .into_iter()
+        .collect();
+    json!({
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+        "minProperties": 1,
+        "maxProperties": 1,
+    })
 }
 
 fn undo() -> Value {

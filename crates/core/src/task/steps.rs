@@ -3,11 +3,12 @@
 use super::actions::{ActionDoc, action, action_named};
 use super::confine;
 use super::diagnostic::Problem;
-use super::fields::{EACH, Shape, outputs};
+use super::fields::{EACH, ROUNDS, Shape, outputs};
 use super::model::{ActionKind, Each, Format, Items, Step, Undo, Work};
 use super::names::{Scope, Secrets, Seen};
 use super::policy::POLICY;
 use super::reader::{Reader, Span, Table, Val};
+use super::rounds::ROUND_KEYS;
 use crate::ids::StepId;
 use crate::limits;
 use crate::template::Node;
@@ -17,6 +18,9 @@ use toml::de::DeValue;
 struct Head {
     id: String,
     span: Span,
+    /// What an attempt gives.
+    gives: Shape,
+    /// What later steps read.
     shape: Shape,
     inner: Vec<String>,
 }
@@ -84,7 +88,7 @@ impl Reader<'_> {
         block: Option<&str>,
     ) -> Option<Step> {
         self.step_id(table);
-        let policy = self.policy(table, scope, &head.id, head.shape);
+        let policy = self.policy(table, scope, &head.id, head.gives);
         if let (Some(block), Some(Undo::Action(_))) = (block, &policy.undo) {
             let problem = Problem::new("items are not taken back one by one")
                 .label(format!("this is inside the `do` block of `{block}`"))
@@ -96,7 +100,8 @@ impl Reader<'_> {
         let work = if table.has("for_each") || table.has("do") {
             self.each(table, head, scope, block).map(Work::Each)
         } else {
-            self.single(table, scope, block)
+            let scope = self.scope_of_round(table, scope);
+            self.single(table, &scope, block)
         };
         Some(Step {
             id: StepId::from(head.id.as_str()),
@@ -160,7 +165,15 @@ impl Reader<'_> {
 
     /// A condition and a question are not attempts: what is said about attempts would be ignored.
     fn no_effect_policy(&mut self, table: &Table<'_, '_>, doc: &ActionDoc) {
-        for key in ["until", "retry", "timeout", "on_unknown", "undo", "hold"] {
+        for key in [
+            "until",
+            "every",
+            "retry",
+            "timeout",
+            "on_unknown",
+            "undo",
+            "hold",
+        ] {
             if table.has(key) {
                 let name = doc.kind.name();
                 let help = match doc.kind {
@@ -187,7 +200,7 @@ impl Reader<'_> {
             POLICY
                 .iter()
                 .map(|(name, _)| *name)
-                .filter(|n| *n != "until"),
+                .filter(|n| *n != "until" && (!ROUND_KEYS.contains(n) || table.has("every"))),
         );
         self.known(table, &keys, "a `for_each` step");
         if let Some(block) = block {
@@ -342,6 +355,7 @@ fn head(value: &Val<'_>) -> Head {
     let mut head = Head {
         id: String::new(),
         span: value.span(),
+        gives: Shape::Open,
         shape: Shape::Open,
         inner: Vec::new(),
     };
@@ -360,6 +374,10 @@ fn head(value: &Val<'_>) -> Head {
     } else if let Some(doc) = named {
         head.id = doc.kind.name().into();
         head.shape = Shape::Known(outputs(doc.kind));
+    }
+    head.gives = head.shape;
+    if table.has("every") {
+        head.shape = Shape::Known(ROUNDS);
     }
     if let Some(id) = table.get("id")
         && let Some(text) = id.get_ref().as_str()

@@ -24,6 +24,8 @@ pub struct Context<'a> {
     output: Option<&'a Value>,
     item: Option<&'a Value>,
     index: u64,
+    round: Option<u32>,
+    check: Option<&'a Value>,
 }
 
 impl<'a> Context<'a> {
@@ -35,6 +37,8 @@ impl<'a> Context<'a> {
             output: None,
             item: None,
             index: 0,
+            round: None,
+            check: None,
         }
     }
 
@@ -46,6 +50,19 @@ impl<'a> Context<'a> {
     {
         Context {
             output: Some(output),
+            ..*self
+        }
+    }
+
+    /// The same with `round` and `check`, for a step that is done in rounds.
+    #[must_use]
+    pub fn with_round<'b>(&self, round: u32, check: Option<&'b Value>) -> Context<'b>
+    where
+        'a: 'b,
+    {
+        Context {
+            round: Some(round),
+            check,
             ..*self
         }
     }
@@ -86,6 +103,8 @@ impl<'a> Context<'a> {
                 None => Some(Value::Object(self.scope.steps.clone())),
             },
             "loop" => dig(&self.loop_value()?, fields).cloned(),
+            "round" if fields.is_empty() => Some(self.round?.into()),
+            "check" => dig(self.check?, fields).cloned(),
             "now" if fields.is_empty() => Some(self.scope.at.0.into()),
             _ => None,
         }

@@ -39,7 +39,7 @@ pub struct SyntaxError {
 /// A path such as `event.customer.id`: a root and the fields below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path {
-    /// `event`, `steps`, `item`, `loop`, `run`, `now`, `output` or `secret`.
+    /// `event`, `steps`, `item`, `loop`, `run`, `now`, `output`, `round`, `check` or `secret`.
     pub root: String,
     /// The names below it.
     pub fields: Vec<String>,

@@ -6,10 +6,12 @@ use oncely_core::decide::{Next, Now, Subject, context, decide, judge_until};
 use oncely_core::effect::EffectKey;
 use oncely_core::fact::{End, Fact, OnUnknown, Outcome, Recorded, Repeat, Request, Settlement};
 use oncely_core::ids::{ContentHash, Fence, StepId};
+use oncely_core::limits;
 use oncely_core::people::{Person, Roster};
 use oncely_core::question::{Answer, NotBy, Notice, Question};
+use oncely_core::round::Round;
 use oncely_core::run::{RunState, Stage};
-use oncely_core::task::{Bundle, Step, Task, Work, load};
+use oncely_core::task::{ActionKind, Bundle, Step, Task, Work, load};
 use oncely_core::time::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;
@@ -53,10 +55,17 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<String>> {
         "http = { url = \"https://x.example/\", key_honoured = \"1h\" }",
         "for_each = \"[1, 2]\"\ndo = [{ command = [\"x\"] }]",
         "call = { task = \"t2\" }",
+        "command = { args = [\"x\"] }\nevery = \"20s\"\ntimes = 3\nuntil = \"output.json.ok\"",
+        "http = { url = \"https://x.example/\", key_honoured = \"10s\" }\nevery = \"20s\"\nfor = \"1m\"\nuntil = \"output.json.ok or round == 2\"",
+        "command = { args = [\"x\", \"{{ check.json }}\"] }\nevery = \"1h\"\ntimes = 2\nuntil = \"check.json.ok\"\ncheck = { command = { args = [\"look\", \"{{ round }}\"], safe = true } }",
+        "command = { args = [\"x\"], safe = true }\nevery = \"5s\"\ntimes = 4\nfor = \"8s\"\nuntil = \"check.json.ok\"\ncheck = { http = { url = \"https://x.example/\" } }",
+        "command = { args = [\"x\"] }\nevery = \"20s\"\ntimes = 2",
     ]);
     let effect = (effect, policy).prop_map(|(effect, (when, until, attempts, rule, hold))| {
         let until = if effect.starts_with("http") { "until = \"output.json.ok\"\n" } else { until };
-        let until = if effect.starts_with("http") || effect.starts_with("command = { args = [\"x\"] }") {
+        let until = if effect.contains("every") {
+            String::new()
+        } else if effect.starts_with("http") || effect.starts_with("command = { args = [\"x\"] }") {
             until.replace("output.ok", "output.json.ok")
         } else {
             String::new()
@@ -79,6 +88,11 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<String>> {
         "approve = { text = \"ok?\", by = [\"lead\", \"eve\"], not_by = \"starter\", tell = \"email\" }".to_owned(),
     ]);
     prop::collection::vec(prop_oneof![2 => effect, 1 => decision], 1..5)
+}
+
+/// The step that something is recorded of.
+fn base(id: &StepId) -> StepId {
+    Round::parse(id).map_or_else(|| id.clone(), |round| round.step)
 }
 
 fn people() -> Roster {
@@ -165,6 +179,11 @@ impl<'t> World<'t> {
             script: Some(|acts| if acts == 0 { 4 } else { 2 }),
             ..Self::new(task, Vec::new(), true)
         }
+    }
+
+    /// From now on every attempt says that it is not so yet.
+    pub(crate) fn says_not_yet(&mut self) {
+        self.script = Some(|_| 1);
     }
 
     pub(crate) fn silent(task: &'t Task) -> Self {
@@ -334,6 +353,13 @@ impl<'t> World<'t> {
             }
             return;
         }
+        if let Some(round) = Round::parse(id) {
+            self.round_is_in_time(&round);
+            if round.nth > 1 || round.look > 1 {
+                return;
+            }
+        }
+        let id = &base(id);
         let held = self.facts.iter().find_map(|recorded| match &recorded.fact {
             Fact::Held { step, until } if step == id => Some((recorded.at, *until)),
             _ => None,
@@ -348,6 +374,83 @@ impl<'t> World<'t> {
         }
     }
 
+    /// A round follows the one before it in its time, within the bounds, and what was looked at is
+    /// not long ago.
+    fn round_is_in_time(&self, round: &Round) {
+        let id = round.id();
+        assert!(!self.state.paused && !self.state.cancel);
+        if self.state.steps.contains_key(&id) {
+            return;
+        }
+        let step = self.task.steps.iter().find(|s| s.id == round.step).unwrap();
+        let rounds = step.policy.rounds.as_ref().unwrap();
+        let begun = |id: StepId| self.state.steps.get(&id);
+        if round.nth > 1 {
+            let before = begun(Round::of(&round.step, round.nth - 1).id()).unwrap();
+            assert_eq!(
+                before.stage,
+                Stage::Done,
+                "{id} is begun beside the one before it"
+            );
+            let due = before.last_intent.unwrap().plus_millis(rounds.every_ms);
+            assert!(self.now >= due, "{id} is begun too early");
+        }
+        if round.look > 0 {
+            return;
+        }
+        assert!(
+            rounds.times.is_none_or(|most| round.nth <= most),
+            "{id} is one too many"
+        );
+        let (looks, first) = self.times_of_looks_and_first(&round.step, round.nth);
+        if let (Some(for_ms), Some(first)) = (rounds.for_ms, first) {
+            assert!(
+                self.now <= first.plus_millis(for_ms),
+                "{id} is begun too late"
+            );
+        }
+        if rounds.check.is_some() {
+            let looked = looks.expect("nothing was looked at");
+            assert!(
+                self.now.millis_since(looked) < limits::LOOKED_MS,
+                "{id} is begun long after the look"
+            );
+        }
+    }
+
+    /// When the newest look before this round was done, and when the first thing of the step was begun.
+    fn times_of_looks_and_first(
+        &self,
+        of: &StepId,
+        nth: u32,
+    ) -> (Option<Timestamp>, Option<Timestamp>) {
+        let of_step = |id: &StepId| Round::parse(id).filter(|r| r.step == *of);
+        let looked = self
+            .facts
+            .iter()
+            .rev()
+            .find_map(|recorded| match &recorded.fact {
+                Fact::Outcome {
+                    step,
+                    outcome: Outcome::Done { .. },
+                    ..
+                }
+                | Fact::Settled {
+                    step,
+                    settlement: Settlement::Happened { .. },
+                    ..
+                } => of_step(step)
+                    .filter(|r| r.nth == nth && r.look > 0)
+                    .map(|_| recorded.at),
+                _ => None,
+            });
+        let first = self.facts.iter().find_map(|recorded| match &recorded.fact {
+            Fact::Intent { step, .. } => of_step(step).map(|_| recorded.at),
+            _ => None,
+        });
+        (looked, first)
+    }
+
     fn repeat(&self, id: &StepId) -> Repeat {
         if Notice::is_id(id) {
             return Repeat::AskFirst;
@@ -360,12 +463,23 @@ impl<'t> World<'t> {
         match options.get("key_honoured").and_then(Value::as_i64) {
             Some(window_ms) => Repeat::WithKey { window_ms },
             None if options.get("safe").is_some() => Repeat::Safe,
+            // A look by http only asks.
+            None if spec.kind == ActionKind::Http && id.as_str().contains("check") => Repeat::Safe,
             None => Repeat::AskFirst,
         }
     }
 
-    fn step(&self, id: &StepId) -> &'t Step {
-        self.task.steps.iter().find(|step| step.id == *id).unwrap()
+    fn step(&self, id: &StepId) -> Step {
+        let step = self
+            .task
+            .steps
+            .iter()
+            .find(|step| step.id == base(id))
+            .unwrap();
+        match Round::parse(id) {
+            Some(round) => step.round(&round).unwrap(),
+            None => step.clone(),
+        }
     }
 
     fn chosen_act(&mut self) -> Act {
@@ -433,7 +547,7 @@ impl<'t> World<'t> {
             outcome
         } else {
             let context = context(self.subject(), &self.state, self.now);
-            judge_until(self.step(id), &context, outcome).unwrap()
+            judge_until(&self.step(id), &context, outcome).unwrap()
         };
         self.record(Fact::Outcome {
             step: id.clone(),
@@ -591,6 +705,15 @@ impl<'t> World<'t> {
     pub(crate) fn messages(&self) -> impl Iterator<Item = (&StepId, usize)> {
         let messages = self.done.iter().filter(|(id, _)| Notice::is_id(id));
         messages.map(|(id, times)| (id, times.len()))
+    }
+
+    /// What really happened of the rounds of this step, and how often each.
+    pub(crate) fn rounds_done(&self, of: &StepId) -> impl Iterator<Item = (Round, usize)> {
+        let rounds = self
+            .done
+            .iter()
+            .filter_map(|(id, times)| Some((Round::parse(id)?, times.len())));
+        rounds.filter(move |(round, _)| round.step == *of && round.look == 0)
     }
 
     pub(crate) fn times_done(&self, step: &StepId) -> usize {

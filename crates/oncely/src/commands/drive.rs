@@ -2,11 +2,12 @@
 
 use crate::failure::{Exit, Failure};
 use crate::house::House;
-use crate::output::{Voice, moment, plain, span};
+use crate::output::{Voice, count, moment, plain, span};
 use oncely_core::fact::Fact;
-use oncely_core::ids::{Environment, RunId};
+use oncely_core::ids::{Environment, RunId, StepId};
 use oncely_core::ledger::{Change, RunRow};
 use oncely_core::question::{Notice, Question};
+use oncely_core::round::Named;
 use oncely_core::run::{Asked, RunState, RunStatus, Stage};
 use oncely_core::time::{Clock, Timestamp};
 use oncely_engine::{Ask, Engine, Rest, question};
@@ -59,9 +60,34 @@ impl Stands {
         held.filter(|_| !ended)
     }
 
+    /// The step that waits between two rounds, with how many it has done, and when the next one is
+    /// due; none while the run is paused.
+    pub(crate) fn rounds(&self) -> Option<(&StepId, u32, Option<Timestamp>)> {
+        let ended = self.row.status.is_ended() || self.state.cancel;
+        let (step, done) = self.state.between_rounds().filter(|_| !ended)?;
+        let due = self.row.due.filter(|_| !self.state.paused);
+        Some((step, done.count, due))
+    }
+
+    /// How the rounds stand that it waits between.
+    pub(crate) fn rounds_said(&self) -> Option<String> {
+        let (step, done, due) = self.rounds()?;
+        let next = match due {
+            Some(due) => format!("the next one is due at {} UTC", moment(due)),
+            None => "the run is paused".into(),
+        };
+        Some(format!(
+            "`{step}` has done {}; {next}",
+            count(done as usize, "round")
+        ))
+    }
+
     fn rests(&self, now: Timestamp) -> bool {
         let held = self.held_until().is_some_and(|until| until > now);
-        (self.waits_for_person() || held) && self.row.holder.is_none()
+        let between = self
+            .rounds()
+            .is_some_and(|(_, _, due)| due.is_none_or(|due| due > now));
+        (self.waits_for_person() || held || between) && self.row.holder.is_none()
     }
 
     /// Whether the time to answer its question is over. Whoever claims it next ends it.
@@ -99,8 +125,9 @@ impl Stands {
             .iter()
             .filter(|(id, _)| !Notice::is_id(id))
             .find_map(|(id, step)| match &step.stage {
-                Stage::Unknown { error, .. } => Some(format!("step `{id}`: {error}")),
-                Stage::Failed { error, .. } => Some(format!("step `{id}`: {error}")),
+                Stage::Unknown { error, .. } | Stage::Failed { error, .. } => {
+                    Some(format!("step {}: {error}", Named(id)))
+                }
                 _ => None,
             });
         doubt.unwrap_or_default()
@@ -271,6 +298,8 @@ pub(crate) fn say(voice: Voice, label: &str, stands: &Stands, environment: &Envi
                 ));
             } else if let Some(until) = stands.held_until() {
                 voice.say(format!("        Held until {} UTC", moment(until)));
+            } else if let Some(rounds) = stands.rounds_said() {
+                voice.say(format!("        {rounds}"));
             }
         }
         RunStatus::Cancelled | RunStatus::Skipped | RunStatus::Undone | RunStatus::Imported => {

@@ -4,11 +4,12 @@ use crate::cli::Logs;
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
 use crate::house::House;
-use crate::output::{Voice, moment, plain};
+use crate::output::{Voice, count, moment, plain};
 use oncely_core::fact::{Fact, Outcome, Recorded, Request, Settlement};
 use oncely_core::ids::RunId;
 use oncely_core::ledger::{Change, Filter, RunRow};
 use oncely_core::question::{Answer, Identity};
+use oncely_core::round::Named;
 use oncely_engine::{Ask, Stop};
 use std::collections::BTreeMap;
 
@@ -93,9 +94,14 @@ pub(crate) fn sentence(fact: &Fact) -> String {
     match fact {
         Fact::Began { text, .. } => format!("began with text {}", short(&text.to_string())),
         Fact::Skipped { step, why } => format!("`{step}` skipped: {why}"),
-        Fact::Intent { step, attempt, .. } => format!("`{step}` about to act{}", nth(*attempt)),
+        Fact::Intent { step, attempt, .. } => {
+            format!("{} about to act{}", Named(step), nth(*attempt))
+        }
         Fact::Interrupted { step, .. } => {
-            format!("`{step}` interrupted: its process went away, nobody knows whether it acted")
+            format!(
+                "{} interrupted: its process went away, nobody knows whether it acted",
+                Named(step)
+            )
         }
         Fact::Outcome {
             step,
@@ -103,12 +109,24 @@ pub(crate) fn sentence(fact: &Fact) -> String {
             outcome,
         } => outcome_sentence(step, *attempt, outcome),
         Fact::Probed { step, answer, .. } => {
-            format!("`{step}` looked up without an answer: {answer}")
+            format!("{} looked up without an answer: {answer}", Named(step))
         }
         Fact::Judged {
             step, held: true, ..
         } => format!("`{step}` holds"),
         Fact::Judged { step, message, .. } => format!("`{step}` does not hold: {message}"),
+        Fact::RoundsOver {
+            step,
+            rounds,
+            held: true,
+        } => format!(
+            "`{step}` over after {}: `until` holds",
+            count(*rounds as usize, "round")
+        ),
+        Fact::RoundsOver { step, rounds, .. } => format!(
+            "`{step}` over after {}: there is no further one, and `until` does not hold",
+            count(*rounds as usize, "round")
+        ),
         Fact::Held { step, until } => format!("`{step}` held until {} UTC", moment(*until)),
         Fact::Asked { step, question } => format!("`{step}` asks: {}", plain(&question.text)),
         Fact::Linked {
@@ -133,7 +151,8 @@ pub(crate) fn sentence(fact: &Fact) -> String {
                 Settlement::Happened { .. } => "it happened",
                 Settlement::DidNotHappen => "it did not happen",
             };
-            format!("`{step}` settled by {by}: {became}{}", with_note(reason))
+            let step = Named(step);
+            format!("{step} settled by {by}: {became}{}", with_note(reason))
         }
         Fact::SkipAsked { step, by, reason } => {
             format!("`{step}` is to be skipped, says {by}{}", with_note(reason))
@@ -184,13 +203,14 @@ fn answer_sentence(step: &oncely_core::ids::StepId, answer: &Answer) -> String {
 }
 
 fn outcome_sentence(step: &oncely_core::ids::StepId, attempt: u32, outcome: &Outcome) -> String {
+    let step = Named(step);
     match outcome {
-        Outcome::Done { .. } => format!("`{step}` done{}", nth(attempt)),
+        Outcome::Done { .. } => format!("{step} done{}", nth(attempt)),
         Outcome::Failed { error, again, .. } => {
             let after = if *again { ", may be tried again" } else { "" };
-            format!("`{step}` failed{}{after}: {error}", nth(attempt))
+            format!("{step} failed{}{after}: {error}", nth(attempt))
         }
-        Outcome::Unknown { error } => format!("`{step}` unknown{}: {error}", nth(attempt)),
+        Outcome::Unknown { error } => format!("{step} unknown{}: {error}", nth(attempt)),
     }
 }
 

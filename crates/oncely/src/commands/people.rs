@@ -11,6 +11,7 @@ use crate::project;
 use oncely_core::fact::Request;
 use oncely_core::ids::RunId;
 use oncely_core::question::Identity;
+use oncely_core::round::Named;
 use oncely_core::run::Asked;
 use oncely_engine::{Ask, Offer, Offered, People, Reply, question};
 use std::sync::Arc;
@@ -63,7 +64,7 @@ pub(crate) fn settle(voice: Voice, flags: &Flags, args: Settle) -> Result<Exit, 
         let step = people(&house)
             .settle(run, happened, &who(args.by), &args.reason)
             .await?;
-        voice.say(format!("Settled step `{step}` of run {run}."));
+        voice.say(format!("Settled step {} of run {run}.", Named(&step)));
         go_on(voice, &house, run, args.detach).await
     })
 }

@@ -109,7 +109,13 @@ struct Effect {
 fn effects(step: &Step) -> Vec<Effect> {
     match &step.work {
         Work::Action(spec) => vec![Effect {
-            does: format!("{}: {}{}", step.id, effect(spec), when(step)),
+            does: format!(
+                "{}: {}{}{}",
+                step.id,
+                effect(spec),
+                rounds(step),
+                when(step)
+            ),
             undo: taken_back(step),
         }],
         Work::Each(each) => {
@@ -146,6 +152,38 @@ fn when(step: &Step) -> String {
     let when = step.policy.when.as_ref();
     when.map(|w| format!("  (when {})", w.source()))
         .unwrap_or_default()
+}
+
+/// How often it is done, where it is done in rounds.
+fn rounds(step: &Step) -> String {
+    let Some(rounds) = &step.policy.rounds else {
+        return String::new();
+    };
+    let mut said = format!("  (every {}", exactly(rounds.every_ms));
+    if let Some(until) = &rounds.until {
+        said.push_str(&format!(", until {}", until.source()));
+    }
+    if let Some(times) = rounds.times {
+        said.push_str(&format!(", at most {}", count(times as usize, "time")));
+    }
+    if let Some(for_ms) = rounds.for_ms {
+        said.push_str(&format!(", for {}", exactly(for_ms)));
+    }
+    said.push(')');
+    said
+}
+
+/// A duration as task files write it.
+fn exactly(millis: i64) -> String {
+    let units = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1000, "s"),
+    ];
+    let whole = units.iter().find(|(unit, _)| millis % unit == 0);
+    let (unit, word) = whole.copied().unwrap_or((1, "ms"));
+    format!("{}{word}", millis / unit)
 }
 
 fn items(each: &Each) -> String {

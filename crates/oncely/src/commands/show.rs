@@ -34,6 +34,9 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &RunArg) -> Result<Exit, Fa
                 logs::sentence(&fact.fact)
             ));
         }
+        if let Some(rounds) = stands.rounds_said() {
+            voice.say(format!("\nStep {rounds}"));
+        }
         outputs(voice, &stands);
         progress(voice, &house, &stands).await?;
         set_aside(voice, &house, run).await

@@ -109,9 +109,12 @@ async fn line(
         ]);
     };
     let stands = Stands::read(house, row.id).await?;
+    let rounds = stands.rounds().map(|(step, done, due)| {
+        serde_json::json!({ "step": step, "done": done, "next": due.map(rfc3339) })
+    });
     voice.record(&serde_json::json!({
         "task": task.id, "file": task.path, "state": row.status, "run": row.id,
-        "last_run": rfc3339(row.changed), "millis": stands.took(), "next": tick,
+        "last_run": rfc3339(row.changed), "millis": stands.took(), "next": tick, "rounds": rounds,
         "needs_person": (stands.waits_for_person()
             && !stands.question_is_over(house.clock.now()))
             || matches!(row.status, RunStatus::Unknown | RunStatus::Failed),
@@ -188,6 +191,8 @@ async fn people(voice: Voice, house: &House) -> Result<(), Failure> {
                 "\nRun {id} of {task} is held until {} UTC",
                 moment(until)
             ));
+        } else if let Some(rounds) = stands.rounds_said() {
+            voice.say(format!("\nRun {id} of {task}: {rounds}"));
         }
         if row.status == RunStatus::Unknown {
             voice.say(format!(

@@ -23,6 +23,7 @@ mod project;
 mod protected;
 mod rails;
 mod releases;
+mod rounds;
 mod serving;
 mod skipping;
 mod slack;
