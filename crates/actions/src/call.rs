@@ -1,5 +1,6 @@
 //! `call`: starts another task, in the commit that records the step.
 
+use crate::caught::{Caught, Given, Lines, over};
 use crate::options;
 use oncely_core::action::{Action, Call, Called, Done, Failure};
 use oncely_core::event::checked_json;
@@ -46,4 +47,20 @@ fn called(call: &Call) -> Result<Done, Failure> {
         key,
         event: options.event,
     }))
+}
+
+/// A task that is not called.
+pub(crate) fn catch(call: &Call, given: &Given) -> Result<Caught, Failure> {
+    let Done::Call(Called { task, key, event }) = called(call)? else {
+        return Err(Failure::permanent("the step calls no task"));
+    };
+    let mut lines = Lines::default();
+    lines.named("task", Some(&task));
+    lines.named("key", Some(&key));
+    lines.json(&event);
+    let usual = serde_json::json!({ "task": task, "key": key });
+    Ok(Caught {
+        text: lines.text(),
+        result: Ok(over(usual, given)),
+    })
 }

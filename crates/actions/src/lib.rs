@@ -10,6 +10,7 @@
 )]
 
 mod call;
+mod caught;
 mod command;
 mod email;
 mod excerpt;
@@ -25,6 +26,7 @@ mod sql;
 mod tell;
 
 pub use call::CallTask;
+pub use caught::{Catching, Caught, Given};
 pub use command::{Command, CommandConfig, Supervisor, supervisor_main};
 pub use email::{Email, EmailConfig, MailServer, Tls};
 pub use http::{Allowed, Http, HttpConfig};

@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Import(Import),
     /// Call a task by hand, once for each key
     Call(Call),
+    /// Run a task with its effects caught and shown, for your own tests and CI; nothing is kept
+    Test(Test),
     /// Show each task, its last run, and what needs a person
     Status(Status),
     /// List runs, newest first
@@ -317,6 +319,33 @@ pub(crate) struct Call {
     /// Exit 3 when it waits for a person
     #[arg(long)]
     pub(crate) strict_exit: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// The task
+    pub(crate) task: String,
+    /// The event, a JSON object in a file; - reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) event: Option<PathBuf>,
+    /// For a task that watches a folder: the object that lands, a file of the project
+    #[arg(long, value_name = "FILE", conflicts_with = "event")]
+    pub(crate) file: Option<PathBuf>,
+    /// What steps are said to have given, a TOML file: [steps.charge] with json = { id = "ch_1" }
+    #[arg(long, value_name = "FILE")]
+    pub(crate) answers: Option<PathBuf>,
+    /// The event's key; default: what the task says of the event
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+    /// When it begins, such as 2026-01-05T09:00:00Z, which is the default
+    #[arg(long, value_name = "TIME")]
+    pub(crate) now: Option<String>,
+    /// Take the run back afterwards, and show that too
+    #[arg(long)]
+    pub(crate) undo: bool,
+    /// Exit 0 when this file says the same as what is shown, else 1 with the difference
+    #[arg(long, value_name = "FILE")]
+    pub(crate) expect: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

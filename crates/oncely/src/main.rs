@@ -1,6 +1,7 @@
 //! The oncely binary: configuration, the registry of actions and sources, and commands.
 
 mod adopt;
+mod catch;
 mod cli;
 mod commands;
 mod config;
@@ -83,6 +84,7 @@ fn dispatch(cli: Cli, voice: Voice) -> Result<Exit, Failure> {
         Command::Baseline(args) => commands::baseline::run(voice, &flags, args),
         Command::Import(args) => commands::import::run(voice, &flags, args),
         Command::Call(args) => commands::call::run(voice, &flags, args),
+        Command::Test(args) => commands::test::run(voice, &flags, &args),
         Command::Status(args) => match args.style {
             Some(Style::AfterParty) => commands::up_or_down::run(voice, &flags),
             None => commands::status::run(voice, &flags),

@@ -45,6 +45,11 @@ pub(crate) struct Registry {
 impl Registry {
     /// Actions as the configuration has them.
     pub(crate) fn new(config: &Config) -> Result<Self, Failure> {
+        Self::keeping_models_in(config, config.data().join("models"))
+    }
+
+    /// The same, with another folder for copies of models that runs are pinned to.
+    pub(crate) fn keeping_models_in(config: &Config, cache: PathBuf) -> Result<Self, Failure> {
         let secrets = secrets(config);
         let allowed: Result<Vec<_>, _> = config
             .http_allow
@@ -100,7 +105,7 @@ impl Registry {
             })),
             predict: Arc::new(Predict::new(PredictConfig {
                 models: models(config),
-                cache: data.join("models"),
+                cache,
             })),
             call: Arc::new(CallTask),
         })

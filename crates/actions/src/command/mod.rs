@@ -4,6 +4,7 @@
 //! is over or when oncely itself goes away, even by a kill -9.
 
 mod answer;
+mod caught;
 mod options;
 mod outcome;
 mod prepare;
@@ -11,6 +12,7 @@ mod script;
 mod spawn;
 mod supervisor;
 
+pub(crate) use caught::catch;
 pub use supervisor::supervisor_main;
 
 use crate::place::Ground;

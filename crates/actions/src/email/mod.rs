@@ -8,6 +8,7 @@
 
 mod address;
 mod attach;
+mod caught;
 mod connect;
 mod guard;
 mod message;
@@ -16,6 +17,7 @@ mod outcome;
 mod send;
 mod server;
 
+pub(crate) use caught::catch;
 pub use server::{MailServer, Tls};
 
 use crate::place::Ground;

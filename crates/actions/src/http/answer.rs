@@ -44,6 +44,16 @@ pub(crate) async fn read(mut response: Response) -> Result<Answer, reqwest::Erro
 }
 
 impl Answer {
+    /// An answer that somebody says came.
+    pub(crate) fn said(status: u16, headers: HeaderMap, body: Vec<u8>) -> Self {
+        Self {
+            status,
+            headers,
+            body,
+            more: false,
+        }
+    }
+
     /// How long the other side asked to wait.
     pub(crate) fn wait(&self) -> Option<std::time::Duration> {
         super::outcome::wait(self.headers.get(RETRY_AFTER)?.to_str().ok()?)

@@ -5,6 +5,7 @@
 
 mod address;
 mod answer;
+mod caught;
 mod client;
 mod options;
 mod outcome;
@@ -13,6 +14,7 @@ mod send;
 
 pub use address::Allowed;
 pub(crate) use answer::Answer;
+pub(crate) use caught::catch;
 pub(crate) use options::{Auth, Options};
 pub(crate) use outcome::{judge, words};
 

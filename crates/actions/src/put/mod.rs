@@ -1,7 +1,10 @@
 //! `put`: writes a file, whole or not at all.
 
+mod caught;
 mod content;
 mod write;
+
+pub(crate) use caught::catch;
 
 use crate::place::Ground;
 use content::Content;

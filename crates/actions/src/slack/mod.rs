@@ -4,11 +4,13 @@
 //! Slack refuses it says in a word, which becomes an error with what helps.
 
 mod answer;
+mod caught;
 mod options;
 mod place;
 
 use crate::http::{Allowed, Caller, HttpConfig, Options as Request};
 use crate::secret::{Secrets, Veil};
+pub(crate) use caught::catch;
 use oncely_core::Fut;
 use oncely_core::action::{Action, Call, Done, Failure};
 use oncely_core::fact::Repeat;

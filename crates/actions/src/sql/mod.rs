@@ -5,6 +5,7 @@
 //! and changes nothing.
 
 mod bind;
+mod caught;
 mod database;
 mod error;
 mod guard;
@@ -14,6 +15,7 @@ mod rows;
 mod source;
 mod step;
 
+pub(crate) use caught::catch;
 pub use mark::TABLE as MARKS;
 
 use database::Pool;
@@ -61,10 +63,16 @@ enum Connected {
 
 #[derive(Debug, Deserialize)]
 struct Options {
+    #[serde(default = "own")]
     db: String,
     text: String,
     #[serde(default)]
     bind: serde_json::Map<String, Value>,
+}
+
+/// The database of a step that names none: the ledger's own.
+fn own() -> String {
+    "ledger".into()
 }
 
 impl Sql {

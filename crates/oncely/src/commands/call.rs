@@ -116,7 +116,7 @@ fn key(
     }
 }
 
-fn event(path: Option<&Path>) -> Result<Value, Failure> {
+pub(super) fn event(path: Option<&Path>) -> Result<Value, Failure> {
     let Some(path) = path else {
         return Ok(serde_json::json!({}));
     };

@@ -30,6 +30,7 @@ pub(crate) mod show;
 pub(crate) mod skip;
 pub(crate) mod status;
 mod terminal;
+pub(crate) mod test;
 mod tidy;
 pub(crate) mod undo;
 pub(crate) mod up_or_down;

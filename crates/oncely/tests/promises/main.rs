@@ -28,6 +28,7 @@ mod serving;
 mod skipping;
 mod slack;
 mod terminal;
+mod testing;
 mod tls;
 mod undo;
 mod webhooks;

@@ -1,8 +1,8 @@
 //! Where one task's requests come in: what is proved, is JSON and has a key waits for the ledger.
 
 use super::doors::Secret;
+use super::known::known;
 use super::verify::verify;
-use crate::key;
 use oncely_core::event::{Event, EventError, checked_json};
 use oncely_core::source::Verdict;
 use oncely_core::task::{Style, WebhookTrigger};
@@ -127,13 +127,9 @@ impl Door {
             "headers": self.headers(request),
             "query": query(request),
         });
-        if let Some(when) = &self.trigger.when {
-            let holds = key::over(&data, now, |context| when.holds(context));
-            if !holds.map_err(|why| no_event("when", &why))? {
-                return Ok(None);
-            }
-        }
-        let key = key::of(&self.trigger.key, &data, now).map_err(|why| no_event("key", &why))?;
+        let Some(key) = known(&self.trigger, &data, now).map_err(Reply::NoEvent)? else {
+            return Ok(None);
+        };
         match checked_json(&key, &data) {
             Ok(_) => Ok(Some(Event { key, at: now, data })),
             Err(EventError::TooLarge(_)) => Err(Reply::TooLarge),
@@ -199,10 +195,6 @@ fn query(request: &Request<'_>) -> Value {
     let pairs = url::form_urlencoded::parse(request.query.unwrap_or_default().as_bytes());
     let pairs = pairs.map(|(name, value)| (name.into_owned(), Value::from(value.into_owned())));
     Value::Object(pairs.collect())
-}
-
-fn no_event(key: &str, why: &str) -> Reply {
-    Reply::NoEvent(format!("`{key}` of the task: {why}; nothing was started"))
 }
 
 /// Says something at most once a minute, whoever sends however much.

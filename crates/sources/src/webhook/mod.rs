@@ -8,9 +8,11 @@
 mod door;
 mod doors;
 mod hook;
+mod known;
 mod verify;
 
 pub use door::{Reply, Request};
 pub use doors::{Doors, HookConfig, Secret};
 pub use hook::Hook;
+pub use known::known;
 pub use verify::{Doubt, verify};
