@@ -365,6 +365,8 @@ pub enum Query {
     Newest(Environment),
     /// A run's facts, from this number.
     Facts(RunId, u64),
+    /// When each of these runs began.
+    Began(Vec<RunId>),
     /// Content by its hash.
     Stored(ContentHash),
     /// How far a step has come.
@@ -396,6 +398,8 @@ pub enum Answer {
     Runs(Vec<RunRow>),
     /// To [`Query::Facts`].
     Facts(Vec<Recorded>),
+    /// To [`Query::Began`]: runs in the order that was asked for, without those that have not begun.
+    Began(Vec<(RunId, Timestamp)>),
     /// To [`Query::Stored`].
     Stored(Option<Arc<[u8]>>),
     /// To [`Query::Progress`].

@@ -41,6 +41,8 @@ questions! {
     newest(environment: Environment) -> Vec<RunRow>, Query::Newest(environment), Runs;
     /// A run's facts.
     facts(id: RunId) -> Vec<Recorded>, Query::Facts(id, 0), Facts;
+    /// When each of these runs began, without those that have not.
+    began(runs: Vec<RunId>) -> Vec<(RunId, Timestamp)>, Query::Began(runs), Began;
     /// Content by its hash.
     stored(hash: ContentHash) -> Option<Arc<[u8]>>, Query::Stored(hash), Stored;
     /// How far a step has come.

@@ -11,6 +11,7 @@ mod gateway;
 mod house;
 mod links;
 mod output;
+mod overview;
 mod place;
 mod project;
 mod protected;

@@ -43,6 +43,13 @@ impl Voice {
         }
     }
 
+    /// Many lines for programs, written at once.
+    pub(crate) fn records(self, lines: &[String]) {
+        if self.json && !lines.is_empty() {
+            print_line(&lines.join("\n"));
+        }
+    }
+
     /// A text in a style, where colours are shown.
     pub(crate) fn paint(self, text: impl std::fmt::Display, style: Style) -> String {
         if self.colour {
@@ -89,7 +96,7 @@ pub(crate) fn plain(text: &str) -> String {
 
 /// A line that may hold texts of somebody else's: colours are all that it can do to a terminal.
 fn harmless(line: &str, colour: bool) -> Cow<'_, str> {
-    if !line.contains(|c: char| c.is_control()) {
+    if !line.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\t')) {
         return line.into();
     }
     let mut out = String::with_capacity(line.len());

@@ -136,6 +136,15 @@ pub(crate) fn task_file(path: String, metadata: &fs::Metadata) -> TaskFile {
     }
 }
 
+/// The tasks of these files alone; what is wrong with them is left out.
+pub(crate) fn tasks_of(config: &Config, files: &[TaskFile]) -> Vec<Task> {
+    let bundles: Vec<Bundle> = files
+        .iter()
+        .filter_map(|file| bundle(config, file, &mut BTreeSet::new()).ok())
+        .collect();
+    load_all(&bundles).tasks
+}
+
 /// Reads every task file; a bad one never takes the others with it.
 pub(crate) fn load(config: &Config) -> Result<Loaded, Failure> {
     load_beside(config, Vec::new())

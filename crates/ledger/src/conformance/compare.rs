@@ -418,6 +418,8 @@ impl<'s, A: Stores, B: Stores> Pair<'s, A, B> {
         ] {
             self.ask(query).await?;
         }
+        let ids = self.rows().await.iter().map(|row| row.id).collect();
+        self.ask(Query::Began(ids)).await?;
         for row in self.rows().await {
             self.ask(Query::Facts(row.id, row.seq / 2)).await?;
             self.ask(Query::Progress(row.id, "each".into())).await?;

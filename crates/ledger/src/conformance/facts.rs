@@ -309,3 +309,36 @@ pub async fn content_is_kept_once(stores: &impl Stores) {
         Answer::Stored(None)
     );
 }
+
+pub async fn when_runs_began_is_told_for_many_at_once(stores: &impl Stores) {
+    let a = stores.open();
+    let [late, never, early] = ["late", "never", "early"].map(admit);
+    let late = admitted(&a, late).await;
+    let never = admitted(&a, never).await;
+    let early = admitted(&a, early).await;
+    // What somebody wrote into a reason looks like the fact, and is none.
+    let words = Fact::Requested {
+        what: Request::Start,
+        by: "somebody".into(),
+        reason: "{\"fact\":\"began\"}".into(),
+    };
+    apply(&a, unit(vec![], vec![facts(late, 1, vec![words.clone()])])).await;
+    apply(&a, unit(vec![], vec![facts(never, 1, vec![words])])).await;
+    apply(&a, unit(vec![], vec![facts(early, 2, vec![began()])])).await;
+    apply(&a, unit(vec![], vec![facts(late, 3, vec![began()])])).await;
+    apply(
+        &a,
+        unit(vec![], vec![facts(late, 4, vec![intent(Fence(1))])]),
+    )
+    .await;
+    let asked = vec![early, never, RunId(99), late];
+    let told = vec![(early, Timestamp(2)), (late, Timestamp(3))];
+    assert_eq!(
+        a.read(Query::Began(asked)).await.unwrap(),
+        Answer::Began(told)
+    );
+    assert_eq!(
+        a.read(Query::Began(Vec::new())).await.unwrap(),
+        Answer::Began(Vec::new())
+    );
+}

@@ -53,6 +53,7 @@ macro_rules! conformance {
             a_unit_with_an_old_sequence_number_is_refused,
             a_unit_about_nothing_is_invalid_and_others_go_on,
             content_is_kept_once,
+            when_runs_began_is_told_for_many_at_once,
         );
         $crate::conformance!(@of claims $make;
             a_due_run_is_claimed_once,

@@ -2,11 +2,12 @@
 
 use super::db::{Db, Param, Stop};
 use super::text::{self, RUN};
-use crate::sqlite::rows::number;
+use crate::sqlite::rows::{BEGAN, Kind, number};
 use oncely_core::ids::{Environment, RunId};
 use oncely_core::ledger::{Answer, Filter, Query, RunRow};
 use oncely_core::source::Cursor;
 use oncely_core::time::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio_postgres::Row;
 
@@ -25,6 +26,7 @@ pub(crate) async fn answer(db: &mut Db, query: &Query) -> Result<Answer, Stop> {
             let rows = db.rows(text, &[&id.0, &from.cast_signed()]).await?;
             Answer::Facts(each(&rows, |row| text::recorded(row, 0))?)
         }
+        Query::Began(runs) => Answer::Began(began(db, runs).await?),
         Query::Stored(hash) => {
             let text = "select content from oncely_store where hash = $1";
             let rows = db.rows(text, &[&&hash.0[..]]).await?;
@@ -84,6 +86,24 @@ pub(crate) async fn answer(db: &mut Db, query: &Query) -> Result<Answer, Stop> {
             Answer::NameHolder(one(&rows, |row| text::holder(row, 0))?)
         }
     })
+}
+
+/// When each run began: its first fact that says so.
+async fn began(db: &mut Db, runs: &[RunId]) -> Result<Vec<(RunId, Timestamp)>, Stop> {
+    let ids: Vec<i64> = runs.iter().map(|id| id.0).collect();
+    let pattern = format!("%{BEGAN}%");
+    let text = "select run, at, body from oncely_facts where run = any($1) and body like $2
+                order by run, seq";
+    let mut found = BTreeMap::new();
+    for row in &db.rows(text, &[&ids, &pattern]).await? {
+        if text::json::<Kind>(row, 2)?.is_began() {
+            found
+                .entry(RunId(row.try_get(0)?))
+                .or_insert(Timestamp(row.try_get(1)?));
+        }
+    }
+    let known = |id: &RunId| Some((*id, *found.get(id)?));
+    Ok(runs.iter().filter_map(known).collect())
 }
 
 fn each<T>(rows: &[Row], read: impl Fn(&Row) -> Result<T, Stop>) -> Result<Vec<T>, Stop> {

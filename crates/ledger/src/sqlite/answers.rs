@@ -23,6 +23,7 @@ pub(crate) fn answer(conn: &Connection, query: &Query) -> rusqlite::Result<Answe
         Query::Runs(filter) => Answer::Runs(runs(conn, filter)?),
         Query::Newest(environment) => Answer::Runs(newest(conn, environment)?),
         Query::Facts(id, from) => Answer::Facts(rows::facts(conn, *id, *from)?),
+        Query::Began(runs) => Answer::Began(rows::began(conn, runs)?),
         Query::Stored(hash) => Answer::Stored(stored(conn, hash)?),
         Query::Progress(run, step) => Answer::Progress(progress(conn, *run, step)?),
         Query::SetAside(run, from, limit) => set_aside(conn, *run, *from, *limit)?,

@@ -211,6 +211,44 @@ pub(crate) fn facts(conn: &Connection, id: RunId, from: u64) -> rusqlite::Result
     Ok(facts)
 }
 
+/// When each run began. Most say so in their first row, and only the kinds of facts are looked at.
+pub(crate) fn began(
+    conn: &Connection,
+    runs: &[RunId],
+) -> rusqlite::Result<Vec<(RunId, Timestamp)>> {
+    let mut statement =
+        conn.prepare_cached("select at, body from oncely_facts where run = ?1 order by first")?;
+    let mut began = Vec::with_capacity(runs.len());
+    for id in runs {
+        let mut rows = statement.query([id.0])?;
+        while let Some(row) = rows.next()? {
+            if row.get_ref(1)?.as_str()?.contains(BEGAN)
+                && json::<Vec<Kind>>(row, 1)?.iter().any(Kind::is_began)
+            {
+                began.push((*id, Timestamp(row.get(0)?)));
+                break;
+            }
+        }
+    }
+    Ok(began)
+}
+
+/// What stands in the JSON of the fact that a run began, and perhaps elsewhere.
+pub(crate) const BEGAN: &str = "\"fact\":\"began\"";
+
+/// Which kind of fact it is, and nothing more of it.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Kind {
+    fact: String,
+}
+
+impl Kind {
+    /// Whether it says that a run began.
+    pub(crate) fn is_began(&self) -> bool {
+        self.fact == "began"
+    }
+}
+
 /// A holder as people see it.
 pub(crate) fn holder_info(row: &Row<'_>) -> rusqlite::Result<HolderInfo> {
     Ok(HolderInfo {

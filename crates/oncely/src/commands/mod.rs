@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod against;
+mod attention;
 pub(crate) mod baseline;
 pub(crate) mod call;
 

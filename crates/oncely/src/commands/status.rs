@@ -1,53 +1,115 @@
 //! `oncely status`: each task, its last run, and what needs a person.
+//!
+//! Its cost is one question to the ledger about all tasks, one about when their runs began, and the
+//! facts of the runs that have not ended: unchanged files are not read.
 
-use super::drive::{self, Stands};
-use super::run::{concerns, newest};
+use super::attention;
+use super::drive::Stands;
+use super::run::{is_in, newest};
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
 use crate::house::House;
-use crate::output::{Voice, moment, plain, rfc3339, span, table};
+use crate::output::{Voice, moment, rfc3339, span, table};
+use crate::overview::{self, Brief, Overview, Starts};
 use crate::project;
-use oncely_core::ids::TaskId;
-use oncely_core::ledger::{Filter, RunRow};
+use oncely_core::Value;
+use oncely_core::ids::{RunId, TaskId};
+use oncely_core::ledger::RunRow;
 use oncely_core::run::RunStatus;
-use oncely_core::task::{Task, Trigger};
+use oncely_core::task::Trigger;
 use oncely_core::time::{Clock, Timestamp};
 use oncely_engine::Ask;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
     let house = House::open(flags, "oncely status", false)?;
-    let loaded = project::load(&house.config)?;
-    let environment = house.config.environment.value.clone();
-    house.block_on(async {
-        let rows = newest(&house, &environment).await?;
-        let mut lines = Vec::new();
-        for known in &loaded.tasks {
-            if concerns(&known.task, &environment) {
-                lines.push(line(voice, &house, &known.task, rows.get(&known.task.id)).await?);
-            }
-        }
-        lines.extend(gone(voice, &loaded, &rows));
-        if lines.is_empty() {
+    let overview = house.block_on(async {
+        // The files are looked at while the ledger answers.
+        let config = house.config.clone();
+        let files = tokio::task::spawn_blocking(move || overview::read(&config));
+        let recorded = Recorded::read(&house).await;
+        let overview = files
+            .await
+            .unwrap_or_else(|e| Err(Failure::failed(e.to_string())))?;
+        let listed = list(voice, &house, &overview, recorded?).await?;
+        if listed.is_empty() {
             voice.say("There are no tasks yet. `oncely new NAME` writes one.");
         } else {
-            tell(voice, lines);
+            tell(voice, listed);
         }
-        people(voice, &house).await?;
-        Ok::<_, Failure>(())
+        attention::people(voice, &house).await?;
+        Ok::<_, Failure>(overview)
     })?;
-    if !loaded.problems.is_empty() {
+    if !overview.problems.is_empty() {
         voice.say(format!(
             "\n{}",
-            project::render(&loaded.problems, voice.colour)
+            project::render(&overview.problems, voice.colour)
         ));
         return Ok(Exit::Usage);
     }
     Ok(Exit::Done)
 }
 
+/// A task as it is shown.
+enum Line {
+    /// To people.
+    Cells(Vec<String>),
+    /// To programs.
+    Record(String),
+}
+
+/// What the ledger says of all tasks.
+struct Recorded {
+    /// The newest run of each.
+    rows: BTreeMap<TaskId, RunRow>,
+    /// When those runs began.
+    began: HashMap<RunId, Timestamp>,
+}
+
+impl Recorded {
+    async fn read(house: &House) -> Result<Self, Failure> {
+        let rows = newest(house, &house.config.environment.value).await?;
+        let runs = rows.values().map(|row| row.id).collect();
+        let began = Ask(house.ledger()).began(runs).await?;
+        let began = began.into_iter().collect();
+        Ok(Self { rows, began })
+    }
+}
+
+/// The tasks of this environment, and those whose files are gone.
+async fn list(
+    voice: Voice,
+    house: &House,
+    overview: &Overview,
+    recorded: Recorded,
+) -> Result<Vec<Line>, Failure> {
+    let environment = &house.config.environment.value;
+    let listing = Listing {
+        voice,
+        house,
+        overview,
+        recorded,
+    };
+    let mut lines = Vec::with_capacity(overview.tasks.len());
+    for brief in &overview.tasks {
+        if is_in(&brief.environments, environment) {
+            lines.push(listing.line(brief).await?);
+        }
+    }
+    lines.extend(listing.gone());
+    Ok(lines)
+}
+
 /// The table of tasks. When something happens next stands there where something does.
-fn tell(voice: Voice, mut lines: Vec<Vec<String>>) {
+fn tell(voice: Voice, listed: Vec<Line>) {
+    let mut lines = Vec::with_capacity(listed.len());
+    let mut records = Vec::new();
+    for line in listed {
+        match line {
+            Line::Cells(cells) => lines.push(cells),
+            Line::Record(record) => records.push(record),
+        }
+    }
     let mut head = vec![
         "state",
         "version",
@@ -61,197 +123,121 @@ fn tell(voice: Voice, mut lines: Vec<Vec<String>>) {
         head.pop();
         lines.iter_mut().for_each(|line| drop(line.pop()));
     }
+    voice.records(&records);
     voice.say(table(&head, &lines));
 }
 
-/// When the clock starts a task next, while a server is running.
-fn next_tick(house: &House, task: &Task) -> Option<Timestamp> {
-    match &task.on {
-        Trigger::Schedule(trigger) => trigger.schedule.next_after(house.clock.now()),
-        _ => None,
-    }
+struct Listing<'a> {
+    voice: Voice,
+    house: &'a House,
+    overview: &'a Overview,
+    recorded: Recorded,
 }
 
-async fn line(
-    voice: Voice,
-    house: &House,
-    task: &Task,
-    row: Option<&RunRow>,
-) -> Result<Vec<String>, Failure> {
-    let version = match &task.on {
-        Trigger::Release(release) => release.version.clone(),
-        other => other.name().to_owned(),
-    };
-    let label = project::label(task);
-    let name = label
-        .strip_prefix(&format!("{version}_"))
-        .unwrap_or(&label)
-        .to_owned();
-    let tick = next_tick(house, task);
-    let next = tick.map(moment).unwrap_or_default();
-    let tick = tick.map(rfc3339);
-    let Some(row) = row else {
-        let state = if matches!(task.on, Trigger::Release(_)) {
-            "pending"
-        } else {
-            "ready"
+impl Listing<'_> {
+    async fn line(&self, brief: &Brief) -> Result<Line, Failure> {
+        let row = self.recorded.rows.get(&brief.id);
+        if self.voice.json {
+            return Ok(Line::Record(self.record(brief, row).await?.to_string()));
+        }
+        let label = project::stem(&brief.path);
+        let version = match &brief.on {
+            Starts::Release(text) | Starts::Other(text) => text,
         };
-        voice.record(&serde_json::json!({
-            "task": task.id, "file": task.path, "state": state, "next": tick,
-        }));
-        return Ok(vec![
-            voice.dim(state),
-            version,
-            name,
-            String::new(),
-            String::new(),
-            next,
-        ]);
-    };
-    let stands = Stands::read(house, row.id).await?;
-    let rounds = stands.rounds().map(|(step, done, due)| {
-        serde_json::json!({ "step": step, "done": done, "next": due.map(rfc3339) })
-    });
-    voice.record(&serde_json::json!({
-        "task": task.id, "file": task.path, "state": row.status, "run": row.id,
-        "last_run": rfc3339(row.changed), "millis": stands.took(), "next": tick, "rounds": rounds,
-        "needs_person": (stands.waits_for_person()
-            && !stands.question_is_over(house.clock.now()))
-            || matches!(row.status, RunStatus::Unknown | RunStatus::Failed),
-    }));
-    let took = if row.status.is_ended() {
-        span(stands.took())
-    } else {
-        String::new()
-    };
-    Ok(vec![
-        voice.status(row.status),
-        version,
-        name,
-        moment(row.changed),
-        took,
-        next,
-    ])
-}
-
-/// Tasks that ran here and whose files are gone.
-fn gone(
-    voice: Voice,
-    loaded: &project::Loaded,
-    rows: &BTreeMap<TaskId, RunRow>,
-) -> Vec<Vec<String>> {
-    let there = |id: &TaskId| loaded.tasks.iter().any(|known| known.task.id == *id);
-    let gone = rows.values().filter(|row| !there(&row.task));
-    gone.map(|row| {
-        voice.record(&serde_json::json!({
-            "task": row.task, "file": null, "state": row.status, "run": row.id,
-        }));
-        let name = "(no file)".to_owned();
-        vec![
-            voice.status(row.status),
-            row.task.to_string(),
-            name,
-            moment(row.changed),
-            String::new(),
-            String::new(),
-        ]
-    })
-    .collect()
-}
-
-/// What waits for a person, with the command that answers it.
-async fn people(voice: Voice, house: &House) -> Result<(), Failure> {
-    let filter = Filter {
-        environment: Some(house.config.environment.value.clone()),
-        status: vec![RunStatus::Waiting, RunStatus::Unknown],
-        ..Filter::default()
-    };
-    for row in Ask(house.ledger()).runs(filter).await? {
-        let stands = Stands::read(house, row.id).await?;
-        let (id, task) = (row.id, house.label(&row.task));
-        if stands.waits_for_person() && stands.question_is_over(house.clock.now()) {
-            voice.say(format!(
-                "\nRun {id} of {task}: nobody answered in time, which counts as no. The next \
-                 `oncely run` or `oncely serve` ends it."
-            ));
-        } else if let (Some(asked), true) = (stands.asked(), stands.waits_for_person()) {
-            voice.say(format!(
-                "\nRun {id} of {task} asks: {}",
-                plain(&asked.question.text)
-            ));
-            for line in drive::asking(&asked.question) {
-                voice.say(format!("  {line}"));
-            }
-            let tick = drive::tick_all(&asked.question);
-            voice.say(format!(
-                "  oncely approve {id}{tick}   or: oncely reject {id}"
-            ));
-        } else if let Some(until) = stands.held_until() {
-            voice.say(format!(
-                "\nRun {id} of {task} is held until {} UTC",
-                moment(until)
-            ));
-        } else if let Some(rounds) = stands.rounds_said() {
-            voice.say(format!("\nRun {id} of {task}: {rounds}"));
-        }
-        if row.status == RunStatus::Unknown {
-            voice.say(format!(
-                "\nRun {id} of {task} is unknown: {}\n  oncely settle {id} done|not-done --reason \"…\"",
-                stands.reason()
-            ));
-        }
-    }
-    failed(voice, house).await
-}
-
-/// Failed runs that are shown to people; `oncely runs --state failed` has them all.
-const SHOWN: usize = 10;
-
-/// What failed and was not done once more since, with the commands that go on.
-async fn failed(voice: Voice, house: &House) -> Result<(), Failure> {
-    let filter = Filter {
-        environment: Some(house.config.environment.value.clone()),
-        status: vec![RunStatus::Failed],
-        limit: SHOWN + 1,
-        ..Filter::default()
-    };
-    let rows = Ask(house.ledger()).runs(filter).await?;
-    for row in rows.iter().take(SHOWN) {
-        if is_superseded(house, row).await? {
-            continue;
-        }
-        let stands = Stands::read(house, row.id).await?;
-        let (id, task) = (row.id, house.label(&row.task));
-        let (what, rerun) = match row.undoes() {
-            Some(first) => (
-                format!(", the undo of run {first} of {task},"),
-                String::new(),
+        let name = label.strip_prefix(version.as_str());
+        let name = name.and_then(|rest| rest.strip_prefix('_'));
+        let name = name.unwrap_or(label).to_owned();
+        let (state, last, took) = match row {
+            Some(row) => (
+                self.voice.status(row.status),
+                moment(row.changed),
+                match row.status.is_ended() {
+                    true => span(self.millis(row)),
+                    false => String::new(),
+                },
             ),
             None => (
-                format!(" of {task}"),
-                format!("   or: oncely rerun {id} --reason \"…\""),
+                self.voice.dim(never_ran(brief)),
+                String::new(),
+                String::new(),
             ),
         };
-        voice.say(format!(
-            "\nRun {id}{what} failed: {}\n  oncely show {id}   then: oncely resume {id}{rerun}",
-            stands.reason()
-        ));
+        let next = self.next_tick(&brief.id).map(moment).unwrap_or_default();
+        let version = version.clone();
+        Ok(Line::Cells(vec![state, version, name, last, took, next]))
     }
-    if rows.len() > SHOWN {
-        voice.say("\nMore runs failed: oncely runs --state failed");
+
+    async fn record(&self, brief: &Brief, row: Option<&RunRow>) -> Result<Value, Failure> {
+        let next = self.next_tick(&brief.id).map(rfc3339);
+        let Some(row) = row else {
+            return Ok(serde_json::json!({
+                "task": brief.id, "file": brief.path, "state": never_ran(brief), "next": next,
+            }));
+        };
+        // Only what has not ended asks, or waits between rounds.
+        let stands = match row.status.is_ended() || row.seq == 0 {
+            true => None,
+            false => Some(Stands::read(self.house, row.id).await?),
+        };
+        let rounds = stands.as_ref().and_then(Stands::rounds);
+        let rounds = rounds.map(|(step, done, due)| {
+            serde_json::json!({ "step": step, "done": done, "next": due.map(rfc3339) })
+        });
+        Ok(serde_json::json!({
+            "task": brief.id, "file": brief.path, "state": row.status, "run": row.id,
+            "last_run": rfc3339(row.changed), "millis": self.millis(row), "next": next,
+            "rounds": rounds, "needs_person": self.needs_person(row, stands.as_ref()),
+        }))
     }
-    Ok(())
+
+    /// How long its run took, or has taken.
+    fn millis(&self, row: &RunRow) -> i64 {
+        let began = self.recorded.began.get(&row.id).copied();
+        row.changed.millis_since(began.unwrap_or(row.admitted))
+    }
+
+    /// When the clock starts a task next, while a server is running.
+    fn next_tick(&self, task: &TaskId) -> Option<Timestamp> {
+        match &self.overview.scheduled.get(task)?.on {
+            Trigger::Schedule(trigger) => trigger.schedule.next_after(self.house.clock.now()),
+            _ => None,
+        }
+    }
+
+    /// Whether a person is asked, or has to look.
+    fn needs_person(&self, row: &RunRow, stands: Option<&Stands>) -> bool {
+        let now = self.house.clock.now();
+        let asked = stands.is_some_and(|s| s.waits_for_person() && !s.question_is_over(now));
+        asked || matches!(row.status, RunStatus::Unknown | RunStatus::Failed)
+    }
+
+    /// Tasks that ran here and whose files are gone.
+    fn gone(&self) -> Vec<Line> {
+        let there: HashSet<&TaskId> = self.overview.tasks.iter().map(|brief| &brief.id).collect();
+        let gone = self
+            .recorded
+            .rows
+            .values()
+            .filter(|row| !there.contains(&row.task));
+        gone.map(|row| {
+            if self.voice.json {
+                let record = serde_json::json!({
+                    "task": row.task, "file": null, "state": row.status, "run": row.id,
+                });
+                return Line::Record(record.to_string());
+            }
+            let (state, name) = (self.voice.status(row.status), "(no file)".to_owned());
+            let (task, last) = (row.task.to_string(), moment(row.changed));
+            Line::Cells(vec![state, task, name, last, String::new(), String::new()])
+        })
+        .collect()
+    }
 }
 
-/// Whether there is a later generation of the same task and key.
-async fn is_superseded(house: &House, row: &RunRow) -> Result<bool, Failure> {
-    let filter = Filter {
-        environment: Some(row.environment.clone()),
-        task: Some(row.task.clone()),
-        key: Some(row.key.clone()),
-        limit: 1,
-        ..Filter::default()
-    };
-    let newest = Ask(house.ledger()).runs(filter).await?;
-    Ok(newest.iter().any(|other| other.generation > row.generation))
+/// How a task stands that has no run.
+fn never_ran(brief: &Brief) -> &'static str {
+    match brief.on {
+        Starts::Release(_) => "pending",
+        Starts::Other(_) => "ready",
+    }
 }

@@ -15,6 +15,7 @@ mod importing;
 mod links;
 mod mail;
 mod models;
+mod overview;
 mod packages;
 mod people;
 mod postgres;

@@ -24,7 +24,7 @@ pub enum What {
     Events,
     /// Events a second, one a call from 64 callers
     Callers,
-    /// `oncely run` with nothing to do
+    /// `oncely run` with nothing to do, and `oncely status`
     Run,
     /// Everything
     All,
@@ -61,7 +61,7 @@ pub fn run(what: What, store: Store, binary: &Path) -> Result<Vec<Measured>, Tro
         all.push(events::callers(store)?);
     }
     if wanted(What::Run) {
-        all.push(pending::run(binary)?);
+        all.extend(pending::run(binary)?);
     }
     if wanted(What::Memory) {
         all.push(memory::run(binary)?);

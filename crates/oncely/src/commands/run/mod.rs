@@ -13,4 +13,6 @@ pub(crate) use name::release_id;
 pub(crate) use releases::seen as releases_seen;
 pub(crate) use releasing::{phase, run};
 pub(crate) use turn::{Named, Turn};
-pub(crate) use wanted::{concerns, in_order, is_behind, is_done, named_release, newest, standing};
+pub(crate) use wanted::{
+    concerns, in_order, is_behind, is_done, is_in, named_release, newest, standing,
+};

@@ -134,5 +134,10 @@ pub(crate) fn named_release(pending: &[Wanted<'_>], release: &Release) -> Result
 
 /// The tasks' own view of a task, for commands that list them.
 pub(crate) fn concerns(task: &Task, environment: &Environment) -> bool {
-    task.environments.is_empty() || task.environments.contains(environment)
+    is_in(&task.environments, environment)
+}
+
+/// The same, from where a task runs.
+pub(crate) fn is_in(environments: &[Environment], environment: &Environment) -> bool {
+    environments.is_empty() || environments.contains(environment)
 }
