@@ -9,6 +9,7 @@ mod containers;
 mod demo;
 mod deploy;
 mod disk;
+mod exit_codes;
 mod first_minutes;
 mod gateway;
 mod importing;

@@ -23,9 +23,18 @@ fn all_at_once(project: &Project, processes: usize) -> Vec<Ended> {
     running.iter_mut().map(Running::end).collect()
 }
 
+/// How often the races are run: `ONCELY_ROUNDS`, else a few times, since each takes its time.
+fn rounds(usual: usize) -> usize {
+    let said = std::env::var("ONCELY_ROUNDS").ok();
+    said.map_or(usual, |text| {
+        text.parse().expect("ONCELY_ROUNDS is a number")
+    })
+}
+
 #[test]
 fn twenty_runs_at_once_do_five_tasks_once_and_in_order() {
-    for round in 0..10 {
+    let rounds = rounds(10);
+    for round in 0..rounds {
         let project = five("");
         let ended = all_at_once(&project, 20);
         for one in &ended {
@@ -41,10 +50,24 @@ fn twenty_runs_at_once_do_five_tasks_once_and_in_order() {
         assert!(before >= 15, "round {round}: {before} found it done");
         assert_eq!(project.json(&["runs"]).len(), 5);
     }
+    println!("{rounds} rounds of 20 processes: 1 to 5, once and in order, each time");
 }
 
 #[test]
 fn a_holder_killed_in_the_middle_leaves_the_rest_to_another() {
+    let rounds = rounds(1);
+    let mut took: Vec<Duration> = (0..rounds).map(|_| killed_in_the_middle()).collect();
+    took.sort();
+    println!(
+        "{rounds} holders killed: another process finished after {} ms in the middle, {} ms at most",
+        took[rounds / 2].as_millis(),
+        took[rounds - 1].as_millis()
+    );
+    assert!(took[rounds - 1] < Duration::from_secs(10), "{took:?}");
+}
+
+/// How long after the kill of the holder the rest was done by the others.
+fn killed_in_the_middle() -> Duration {
     let project = five("test $ONCELY_TASK != 3 || test -e go || { echo $$ > held; sleep 60; }; ");
     // The third step is one that may be repeated; else it would wait for a person.
     for n in 1..=5 {
@@ -54,7 +77,7 @@ fn a_holder_killed_in_the_middle_leaves_the_rest_to_another() {
     }
     let mut first = project.start(&["run"]);
     project.wait_lines("held", 1);
-    let mut others: Vec<Running> = (0..5).map(|_| project.start(&["run"])).collect();
+    let mut others: Vec<Running> = (0..19).map(|_| project.start(&["run"])).collect();
     project.write("go", "");
     let killed = Instant::now();
     first.kill();
@@ -63,12 +86,8 @@ fn a_holder_killed_in_the_middle_leaves_the_rest_to_another() {
         assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
     }
     let took = killed.elapsed();
-    println!(
-        "another process finished {} ms after the kill",
-        took.as_millis()
-    );
-    assert!(took < Duration::from_secs(10), "it took {took:?}");
     assert_eq!(project.text("out"), "1\n2\n3\n4\n5\n");
+    took
 }
 
 #[test]
