@@ -1,6 +1,7 @@
 //! What the operator said: `oncely.toml`, over it environment variables, over them flags.
 
 use crate::adopt::{AdoptSection, Rake};
+use crate::databases::{self, DatabaseSection, Named};
 use crate::failure::Failure;
 use crate::gateway::{GatewaySection, GatewaySettings};
 use crate::output::suggestion;
@@ -44,7 +45,7 @@ pub(crate) struct Config {
     /// Files of after_party that are tasks too.
     pub(crate) rake: Option<Rake>,
     pub(crate) spool: Sourced<PathBuf>,
-    pub(crate) databases: BTreeMap<String, PathBuf>,
+    pub(crate) databases: BTreeMap<String, Named>,
     pub(crate) http_allow: Sourced<Vec<String>>,
     pub(crate) put_allow: Vec<PathBuf>,
     pub(crate) email: EmailSettings,
@@ -86,7 +87,7 @@ struct File {
     #[serde(default)]
     adopt: AdoptSection,
     #[serde(default)]
-    db: BTreeMap<String, Database>,
+    db: BTreeMap<String, DatabaseSection>,
     #[serde(default)]
     http: Http,
     #[serde(default)]
@@ -100,12 +101,6 @@ struct File {
     gateway: GatewaySection,
     #[serde(default)]
     limits: Limits,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Database {
-    sqlite: PathBuf,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -171,11 +166,7 @@ impl Config {
                 from: from_file(file.spool.is_some()),
                 value: root.join(file.spool.unwrap_or_else(|| ".oncely/spool".into())),
             },
-            databases: file
-                .db
-                .into_iter()
-                .map(|(n, d)| (n, root.join(d.sqlite)))
-                .collect(),
+            databases: databases::read(file.db, &root)?,
             http_allow: Sourced {
                 from: from_file(file.http.allow.is_some()),
                 value: file.http.allow.unwrap_or_default(),

@@ -5,6 +5,7 @@ mod catch;
 mod cli;
 mod commands;
 mod config;
+mod databases;
 mod disk;
 mod failure;
 mod gateway;

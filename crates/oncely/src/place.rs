@@ -55,7 +55,7 @@ impl Place {
 }
 
 /// The URL as people may see it: without the password, and without options, of which any may be one.
-fn without_secrets(url: &str) -> String {
+pub(crate) fn without_secrets(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     match rest.rsplit_once('@') {
@@ -98,7 +98,7 @@ pub(crate) fn understand(line: &str, from: &str, root: &Path) -> Result<Sourced<
     sourced(&with_options(&text, options), true, name, root)
 }
 
-fn with_options(url: &str, options: &str) -> String {
+pub(crate) fn with_options(url: &str, options: &str) -> String {
     match (options, url.contains('?')) {
         ("", _) => url.to_owned(),
         (_, false) => format!("{url}?{options}"),

@@ -146,7 +146,8 @@ pub(crate) fn models(config: &Config) -> PathBuf {
 
 fn databases(config: &Config) -> BTreeMap<String, Database> {
     let named = config.databases.iter();
-    let named = named.map(|(name, path)| (name.clone(), Database::Sqlite(path.clone())));
+    let secrets = secrets(config);
+    let named = named.map(|(name, place)| (name.clone(), place.database(name, &*secrets)));
     let own = ("ledger".to_owned(), Database::Ledger);
     named.chain(std::iter::once(own)).collect()
 }

@@ -4,26 +4,21 @@
 //! database a mark is written in the transaction of the statements, so that a repeat finds the mark
 //! and changes nothing.
 
-mod bind;
 mod caught;
-mod database;
-mod error;
-mod guard;
+mod given;
 mod mark;
-mod read;
-mod rows;
-mod source;
-mod step;
+mod postgres;
+mod sqlite;
 
 pub(crate) use caught::catch;
 pub use mark::TABLE as MARKS;
 
-use database::Pool;
 use oncely_core::action::{Action, Call, Done, Failure, Statement};
 use oncely_core::fact::Repeat;
 use oncely_core::items::RowSink;
 use oncely_core::rows::RowSource;
 use oncely_core::{Fut, Value};
+use oncely_postgres::Address;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -37,6 +32,10 @@ pub enum Database {
     Ledger,
     /// An SQLite file.
     Sqlite(PathBuf),
+    /// A database of a PostgreSQL server.
+    Postgres(Address),
+    /// Where it is cannot be known now, and why: a variable that is not set.
+    Unknown(String),
 }
 
 /// What the `sql` action needs to know.
@@ -58,7 +57,9 @@ pub struct Sql {
 
 enum Connected {
     Ledger,
-    Sqlite(Arc<Pool>),
+    Sqlite(Arc<sqlite::Pool>),
+    Postgres(Arc<postgres::Pool>),
+    Unknown(String),
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,7 +82,9 @@ impl Sql {
     pub fn new(config: SqlConfig) -> Self {
         let connect = |database| match database {
             Database::Ledger => Connected::Ledger,
-            Database::Sqlite(path) => Connected::Sqlite(Arc::new(Pool::new(path))),
+            Database::Sqlite(path) => Connected::Sqlite(Arc::new(sqlite::Pool::new(path))),
+            Database::Postgres(at) => Connected::Postgres(Arc::new(postgres::Pool::new(at))),
+            Database::Unknown(why) => Connected::Unknown(why),
         };
         let databases = config.databases.into_iter();
         Self {
@@ -111,36 +114,38 @@ impl Sql {
 
     async fn perform(&self, call: &Call) -> Result<Done, Failure> {
         let options: Options = crate::options::read(&call.options)?;
-        let pool = match self.database(&options.db)? {
-            Connected::Ledger => return Ok(in_commit(options)),
-            Connected::Sqlite(pool) => Arc::clone(pool),
-        };
-        let step = step::Step {
-            text: options.text,
-            bind: options.bind,
-            mark: mark::Mark::of(call),
-            timeout: call.timeout,
-        };
-        let done = tokio::task::spawn_blocking(move || step.perform(&pool));
-        match done.await {
-            Ok(result) => result.map(Done::Output),
-            Err(_) => Err(Failure::retry("the statement was given up by oncely")),
+        match self.database(&options.db)? {
+            Connected::Ledger => Ok(in_commit(options)),
+            Connected::Sqlite(pool) => in_file(Arc::clone(pool), options, call).await,
+            Connected::Postgres(pool) => {
+                let step = postgres::Step {
+                    text: options.text,
+                    bind: options.bind,
+                    mark: mark::Mark::of(call),
+                    timeout: call.timeout,
+                };
+                step.perform(pool).await.map(Done::Output)
+            }
+            Connected::Unknown(why) => Err(Failure::permanent(why)),
         }
     }
 
-    fn source(&self, options: &Value, within: Duration) -> Result<source::Source, Failure> {
-        let wanted: source::Wanted = crate::options::read(options)?;
+    fn source(&self, options: &Value, within: Duration) -> Result<sqlite::Source, Failure> {
+        let wanted: sqlite::Wanted = crate::options::read(options)?;
         let path = match self.database(&wanted.db)? {
             Connected::Sqlite(pool) => Some(pool.path()),
             Connected::Ledger => self.ledger.as_deref(),
+            Connected::Postgres(_) => None,
+            Connected::Unknown(why) => return Err(Failure::permanent(why.clone())),
         };
         let path = path.ok_or_else(|| {
-            Failure::permanent(
-                "the ledger is a PostgreSQL database, whose rows cannot be items: name a database of \
+            Failure::permanent(format!(
+                "{:?} is a PostgreSQL database, whose rows cannot be items: name an SQLite database of \
                  oncely.toml with `db`, or write them to a file and `read` it",
-            )
+                wanted.db
+            ))
         })?;
-        source::Source::open(path, wanted, within)
+        sqlite::Source::open(path, wanted, within)
     }
 
     fn sink(&self, call: &Call) -> Option<Result<Box<dyn RowSink>, Failure>> {
@@ -154,10 +159,31 @@ impl Sql {
             Ok(Connected::Sqlite(pool)) => {
                 let columns = options.bind.keys().cloned().collect();
                 let mark = mark::Mark::of(call);
-                let sink = rows::Sink::new(pool, &options.text, columns, mark, self.sabotage_mark);
+                let sink =
+                    sqlite::Sink::new(pool, &options.text, columns, mark, self.sabotage_mark);
                 Some(sink.map(|sink| Box::new(sink) as Box<dyn RowSink>))
             }
+            Ok(Connected::Postgres(pool)) => {
+                let columns = options.bind.keys().cloned().collect();
+                let sink = postgres::Sink::new(pool, &options.text, columns, mark::Mark::of(call));
+                Some(sink.map(|sink| Box::new(sink) as Box<dyn RowSink>))
+            }
+            Ok(Connected::Unknown(why)) => Some(Err(Failure::permanent(why.clone()))),
         }
+    }
+}
+
+async fn in_file(pool: Arc<sqlite::Pool>, options: Options, call: &Call) -> Result<Done, Failure> {
+    let step = sqlite::Step {
+        text: options.text,
+        bind: options.bind,
+        mark: mark::Mark::of(call),
+        timeout: call.timeout,
+    };
+    let done = tokio::task::spawn_blocking(move || step.perform(&pool));
+    match done.await {
+        Ok(result) => result.map(Done::Output),
+        Err(_) => Err(Failure::retry("the statement was given up by oncely")),
     }
 }
 

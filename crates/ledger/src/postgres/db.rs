@@ -1,8 +1,8 @@
 //! One connection, with its statements prepared once.
 
 use oncely_core::ledger::LedgerError;
+use oncely_postgres::{Bound, is_conflict, is_lost};
 use std::collections::HashMap;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row, Statement};
 
@@ -46,28 +46,6 @@ impl Stop {
             Self::Ledger(_) => false,
         }
     }
-}
-
-/// Whether the connection is of no use any more.
-pub(crate) fn is_lost(error: &Error) -> bool {
-    let Some(code) = error.code() else {
-        return true;
-    };
-    code.code().starts_with("08")
-        || [
-            &SqlState::ADMIN_SHUTDOWN,
-            &SqlState::CRASH_SHUTDOWN,
-            &SqlState::CANNOT_CONNECT_NOW,
-            &SqlState::TOO_MANY_CONNECTIONS,
-        ]
-        .contains(&code)
-}
-
-/// Whether another transaction was in the way.
-pub(crate) fn is_conflict(error: &Error) -> bool {
-    error
-        .code()
-        .is_some_and(|code| code.code().starts_with("40"))
 }
 
 /// One connection.
@@ -141,14 +119,9 @@ impl Db {
         self.tasks.clear();
     }
 
-    /// Executes such a statement. Several at once are sent without waiting for one another, and
-    /// done in the order in which they were first polled.
-    pub(crate) async fn execute(
-        &self,
-        statement: &Statement,
-        p: &[Param<'_>],
-    ) -> Result<(), Error> {
-        self.client.query(statement, p).await.map(drop)
+    /// Executes such statements, with their values, in their order.
+    pub(crate) async fn in_order(&self, all: &[(Statement, Vec<Bound<'_>>)]) -> Result<(), Error> {
+        oncely_postgres::in_order(&self.client, all).await
     }
 
     /// Ends a transaction. Where the connection is lost on the way, nobody knows how it ended.

@@ -9,7 +9,6 @@
 //! is taken by what is not about single runs: admission, cursors, names, caps and lanes.
 
 mod answers;
-mod anybody;
 mod claim;
 mod connect;
 mod db;

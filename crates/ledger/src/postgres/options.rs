@@ -4,10 +4,9 @@ use super::words;
 use crate::SystemClock;
 use oncely_core::ledger::{LEASE, LedgerError};
 use oncely_core::time::Clock;
+use oncely_postgres::{Address, AddressError, Login};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_postgres::Config;
-use tokio_postgres::config::Host;
 
 /// Whose clock leases are measured by.
 #[derive(Clone)]
@@ -74,52 +73,19 @@ impl PostgresOptions {
     }
 }
 
-/// Where a server is, and whether its certificate must be one that this machine trusts.
-#[derive(Clone)]
-pub(crate) struct Address {
-    pub(crate) config: Config,
-    pub(crate) verified: bool,
-}
-
-/// What people write for a server whose certificate nobody vouches for.
-const UNVERIFIED: &str = "sslmode=no-verify";
-
-/// Reads a URL. A server's certificate is verified where TLS is used, so that `verify-ca` and
-/// `verify-full` mean the same as `require`, unless the URL says `no-verify`.
+/// Reads the ledger's URL.
 pub(crate) fn address(url: &str, options: &PostgresOptions) -> Result<Address, LedgerError> {
-    let plain = url
-        .replace("sslmode=verify-full", "sslmode=require")
-        .replace("sslmode=verify-ca", "sslmode=require")
-        .replace(UNVERIFIED, "sslmode=require");
-    // The words of the parser may repeat parts of the URL: they are not shown.
-    let mut config: Config = plain.parse().map_err(|_| {
-        LedgerError::Unusable(
+    let login = Login {
+        role: &options.role,
+        password: options.password.as_deref(),
+        secret_url: options.secret_url,
+    };
+    Address::parse(url, login).map_err(|error| match error {
+        AddressError::Password => words::password_in_url(),
+        AddressError::Unreadable => LedgerError::Unusable(
             "the ledger's URL cannot be read. Nothing was changed. Write it as \
              postgres://user@host:5432/database?sslmode=require in oncely.toml."
                 .into(),
-        )
-    })?;
-    if config.get_password().is_some() && !options.secret_url {
-        return Err(words::password_in_url());
-    }
-    if let Some(password) = &options.password {
-        config.password(password);
-    }
-    config.application_name(&options.role);
-    config.connect_timeout(Duration::from_secs(5));
-    let verified = !url.contains(UNVERIFIED);
-    Ok(Address { config, verified })
-}
-
-/// Where the ledger is, for people.
-pub(crate) fn place(config: &Config) -> String {
-    let host = match config.get_hosts().first() {
-        Some(Host::Tcp(name)) => name.clone(),
-        #[cfg(unix)]
-        Some(Host::Unix(path)) => path.display().to_string(),
-        None => "localhost".into(),
-    };
-    let port = config.get_ports().first().copied().unwrap_or(5432);
-    let name = config.get_dbname().unwrap_or("?");
-    format!("PostgreSQL {host}:{port}/{name}")
+        ),
+    })
 }

@@ -5,7 +5,7 @@
 
 use super::db::{Db, Stop};
 use super::holders::Me;
-use super::options::{self, Address, PostgresOptions};
+use super::options::{self, PostgresOptions};
 use super::slice::claims;
 use super::writer::{Writer, needs_lease};
 use super::{answers, connect, schema, whole, words};
@@ -15,6 +15,7 @@ use oncely_core::ids::HolderId;
 use oncely_core::ledger::{
     Answer, Change, Claim, Leased, Ledger, LedgerError, Query, Unit, UnitResult, What,
 };
+use oncely_postgres::Address;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -147,7 +148,7 @@ impl PostgresLedger {
         let address = options::address(url, &options)?;
         let me = Me::new(options);
         let shared = Arc::new(Shared {
-            place: options::place(&address.config),
+            place: address.place(),
             address,
             holder: AtomicI64::new(me.id.0),
             abandoned: AtomicBool::new(false),

@@ -20,7 +20,7 @@ impl Target {
     /// Opens a database, and makes the ledger's tables where there are none.
     pub(crate) async fn open(url: &str, options: PostgresOptions) -> Result<Self, LedgerError> {
         let address = options::address(url, &options)?;
-        let place = options::place(&address.config);
+        let place = address.place();
         let said = |stop: Stop| words::gave_up(&place, stop, Duration::ZERO);
         let mut db = match connect::connect(&address).await {
             Ok(db) => db,

@@ -3,6 +3,7 @@
 
 use super::db::Stop;
 use oncely_core::ledger::LedgerError;
+use oncely_postgres::{is_conflict, is_lost, is_untrusted, words as own};
 use std::time::Duration;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
@@ -33,21 +34,6 @@ pub(crate) fn password_in_url() -> LedgerError {
     )
 }
 
-/// The database's own words, without the statement and its values.
-pub(crate) fn own(error: &Error) -> String {
-    error.as_db_error().map_or_else(
-        || {
-            use std::error::Error as _;
-            let cause = error.source().map(|cause| format!(": {cause}"));
-            format!("{error}{}", cause.unwrap_or_default())
-        },
-        |said| said.message().to_owned(),
-    )
-}
-
-/// How the words of rustls begin.
-const CERTIFICATE: &str = "invalid peer certificate";
-
 /// The server may be somebody else.
 fn untrusted(place: &str, words: &str) -> LedgerError {
     LedgerError::Unusable(format!(
@@ -64,7 +50,7 @@ pub(crate) fn database(place: &str, error: &Error) -> LedgerError {
     if error.code() == Some(&SqlState::DISK_FULL) {
         return LedgerError::Full(format!("{place}: {words}"));
     }
-    if words.contains(CERTIFICATE) {
+    if is_untrusted(&words) {
         return untrusted(place, &words);
     }
     LedgerError::Unusable(format!(
@@ -77,7 +63,7 @@ pub(crate) fn database(place: &str, error: &Error) -> LedgerError {
 pub(crate) fn gave_up(place: &str, stop: Stop, waited: Duration) -> LedgerError {
     match stop {
         Stop::Ledger(error) => error,
-        Stop::Database(error) if !super::db::is_lost(&error) && !super::db::is_conflict(&error) => {
+        Stop::Database(error) if !is_lost(&error) && !is_conflict(&error) => {
             database(place, &error)
         }
         Stop::Database(error) | Stop::Doubt(error) => {

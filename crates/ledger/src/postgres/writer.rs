@@ -228,8 +228,10 @@ impl Writer {
             match db.commit().await {
                 Ok(()) => {}
                 // A constraint that a task deferred to the end speaks up here.
-                Err(Stop::Database(error)) if work.has_sql() && !super::db::is_conflict(&error) => {
-                    let failed = sql_failed(work, Fault::Statement(words::own(&error)));
+                Err(Stop::Database(error))
+                    if work.has_sql() && !oncely_postgres::is_conflict(&error) =>
+                {
+                    let failed = sql_failed(work, Fault::Statement(oncely_postgres::words(&error)));
                     done = Ok((failed, false));
                 }
                 Err(stop) => done = Err(stop),

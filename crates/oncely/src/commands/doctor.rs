@@ -6,6 +6,7 @@ use crate::house::House;
 use crate::output::{Voice, count, moment, thousands};
 use crate::project;
 use crate::registry::{self, Registry};
+use oncely_actions::Database;
 use oncely_core::task::Trigger;
 use oncely_core::time::Clock;
 use oncely_engine::Ask;
@@ -57,7 +58,7 @@ impl Report {
         self.voice.say(format!("  LOOK {what:<14} {text}"));
     }
 
-    fn configuration(&self, config: &Config) {
+    fn configuration(&mut self, config: &Config) {
         let allowed = &config.http_allow.value;
         let allowed = if allowed.is_empty() {
             "none".into()
@@ -130,8 +131,12 @@ impl Report {
                 &format!("{}, recorded in {place}  (oncely.toml)", rake.dir),
             );
         }
-        for (name, path) in &config.databases {
-            self.fine(&format!("db.{name}"), &path.display().to_string());
+        for (named, place) in &config.databases {
+            let name = format!("db.{named}");
+            match place.database(named, &*registry::secrets(config)) {
+                Database::Unknown(why) => self.wrong(&name, &why),
+                _ => self.fine(&name, &place.to_string()),
+            }
         }
     }
 

@@ -15,6 +15,8 @@ environment = "development"
 # Databases that `sql` steps may name, besides db = "ledger".
 # [db.results]
 # sqlite = "results.db"
+# [db.shop]
+# postgres = "env:DATABASE_URL"
 
 # Private and loopback addresses that `http` steps may reach. All others are refused.
 # [http]

@@ -3,7 +3,8 @@
 use super::bind::Names;
 use super::database::{Pool, Session};
 use super::error;
-use super::mark::{self, Mark};
+use super::mark;
+use crate::sql::mark::Mark;
 use oncely_core::action::Failure;
 use oncely_core::ids::Fence;
 use oncely_core::items::{Cell, Marked, Range, RowError, RowSink, Rows};

@@ -3,13 +3,14 @@
 use super::bind::{self, Names};
 use super::database::{BUSY, LOOK_EVERY, Pool, Session};
 use super::error;
-use super::mark::{self, Mark};
-use super::read::{self, Read};
+use super::{mark, read};
+use crate::sql::given::Given;
+use crate::sql::mark::Mark;
 use oncely_core::Value;
 use oncely_core::action::Failure;
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::{Batch, Connection, TransactionBehavior};
-use serde_json::{Map, json};
+use serde_json::Map;
 use std::time::{Duration, Instant};
 
 /// A step that is ready to be done.
@@ -85,7 +86,8 @@ impl Step {
             let parameters = names.of(&statement)?;
             missing(&parameters, &self.bind)?;
             bind::bind(&mut statement, &parameters, &self.bind)?;
-            given.take(connection, &mut statement).map_err(failed)?;
+            given.any();
+            take(&mut given, connection, &mut statement).map_err(failed)?;
         }
         names.check(self.bind.keys())?;
         given.output()
@@ -101,50 +103,24 @@ fn missing(parameters: &[(String, usize)], bind: &Map<String, Value>) -> Result<
     }
 }
 
-/// What the statements gave, one after another.
-#[derive(Default)]
-struct Given {
-    any: bool,
-    changed: Option<u64>,
-    read: Option<Read>,
-}
-
-impl Given {
-    fn take(
-        &mut self,
-        connection: &Connection,
-        statement: &mut rusqlite::Statement<'_>,
-    ) -> rusqlite::Result<()> {
-        self.any = true;
-        let before = connection.total_changes();
-        if statement.column_count() > 0 {
-            self.read = Some(read::read(statement)?);
-        } else {
-            statement.raw_execute()?;
-        }
-        if !statement.readonly() {
-            // `changes` still holds the last count after a statement that changes no rows.
-            let now = match connection.total_changes() == before {
-                true => 0,
-                false => connection.changes(),
-            };
-            *self.changed.get_or_insert(0) += now;
-        }
-        Ok(())
+/// Executes a statement whose values are bound.
+fn take(
+    given: &mut Given,
+    connection: &Connection,
+    statement: &mut rusqlite::Statement<'_>,
+) -> rusqlite::Result<()> {
+    let before = connection.total_changes();
+    if statement.column_count() > 0 {
+        given.read(read::read(statement)?);
+    } else {
+        statement.raw_execute()?;
     }
-
-    fn output(self) -> Result<Value, Failure> {
-        if !self.any {
-            return Err(Failure::permanent("the text holds no statement"));
-        }
-        let mut output = json!({});
-        if let Some(read) = self.read {
-            output["rows"] = read.rows.into();
-            output["truncated"] = read.truncated.into();
-        }
-        if let Some(changed) = self.changed {
-            output["changed"] = changed.into();
-        }
-        Ok(output)
+    if !statement.readonly() {
+        // `changes` still holds the last count after a statement that changes no rows.
+        given.changed(match connection.total_changes() == before {
+            true => 0,
+            false => connection.changes(),
+        });
     }
+    Ok(())
 }

@@ -1,45 +1,26 @@
-//! Rows that a statement gives, as a value, within the bound of an output.
+//! Rows that a statement gives, as a value.
 
-use crate::excerpt::TEXT_BYTES;
+use crate::sql::given::Read;
 use base64::Engine as _;
 use oncely_core::Value;
 use rusqlite::Statement;
 use rusqlite::types::ValueRef;
 use serde_json::Map;
 
-/// Most rows of an output.
-const ROWS: usize = 1000;
-
-/// What a statement gave.
-#[derive(Debug, Default)]
-pub(crate) struct Read {
-    pub(crate) rows: Vec<Value>,
-    /// There were more rows.
-    pub(crate) truncated: bool,
-}
-
 /// Executes a statement whose parameters are bound, and keeps as many rows as an output may have.
 pub(crate) fn read(statement: &mut Statement<'_>) -> rusqlite::Result<Read> {
     let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
-    let (mut read, mut room) = (Read::default(), TEXT_BYTES);
+    let mut read = Read::default();
     // A statement that also writes is carried to its end, whatever becomes of its rows.
     let reads_only = statement.readonly();
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
-        if read.truncated {
-            continue;
+        if !read.truncated {
+            read.push(record(row, &names)?);
         }
-        let value = record(row, &names)?;
-        let bytes = value.to_string().len() + 1;
-        if bytes > room || read.rows.len() == ROWS {
-            read.truncated = true;
-            if reads_only {
-                break;
-            }
-            continue;
+        if read.truncated && reads_only {
+            break;
         }
-        room -= bytes;
-        read.rows.push(value);
     }
     Ok(read)
 }

@@ -1,7 +1,7 @@
 //! What the statements of a task may not do: end the transaction, open other files, change how the
 //! database works, or touch the marks.
 
-use super::mark::TABLE;
+use crate::sql::mark::TABLE;
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, Authorization};
 use std::sync::Arc;
