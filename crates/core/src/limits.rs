@@ -68,6 +68,8 @@ pub const NOTE_BYTES: usize = 4 * 1024;
 pub const PEOPLE: usize = 1000;
 /// Longest time that a step is held, in milliseconds (a year).
 pub const HOLD_MS: i64 = 366 * 24 * 3600 * 1000;
+/// Most tasks that cancel the runs of one.
+pub const CANCEL_ON: usize = 8;
 /// Most rounds of one step.
 pub const ROUNDS: u32 = 1000;
 /// Shortest time between two rounds of a step, in milliseconds.

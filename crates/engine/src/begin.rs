@@ -212,7 +212,9 @@ impl Runner {
     /// Decides the beginning of a run that is about to be admitted, so that its first intent shares
     /// the admission's commit; none when that cannot be known before.
     pub(crate) fn open(&self, held: Held, event: Value, known: &Known) -> Option<Opened> {
-        if known.first_reads_run_id || self.stop.is_stopping() || sabotage::acts_first() {
+        let cancels = self.tasks.cancels(&known.task.id);
+        if cancels || known.first_reads_run_id || self.stop.is_stopping() || sabotage::acts_first()
+        {
             return None;
         }
         let at = held.row.admitted;

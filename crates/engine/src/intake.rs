@@ -408,10 +408,14 @@ fn lane(known: &Known, offer: &Offer, at: Timestamp) -> Result<Option<String>, S
     let value = expr
         .value(&Context::new(scope))
         .map_err(|error| format!("one_at_a_time: {error}. Nothing was started."))?;
-    let text = value
+    Ok(Some(format!("{} {}", offer.task, text_of(&value))))
+}
+
+/// What an expression gave, as text.
+pub(crate) fn text_of(value: &Value) -> String {
+    value
         .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned);
-    Ok(Some(format!("{} {text}", offer.task)))
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// The run that an admission will make, held under its first fence.

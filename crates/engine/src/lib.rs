@@ -9,6 +9,7 @@
 mod act;
 mod ask;
 mod begin;
+mod cancel_on;
 mod dispatch;
 mod intake;
 mod items;

@@ -60,6 +60,7 @@ impl Runner {
             suspicion,
             ..Job::new(held)?
         };
+        self.cancel_others(&job).await?;
         let known = match job.state.text {
             Some(text) => Some(job.plan(self.tasks.pinned(text, &*self.ledger).await?)),
             None => None,

@@ -4,7 +4,7 @@ use crate::ask::Ask;
 use oncely_core::action::Action;
 use oncely_core::ids::{ContentHash, TaskId};
 use oncely_core::ledger::{Ledger, LedgerError};
-use oncely_core::task::{ActionKind, Bundle, Items, Task, Work};
+use oncely_core::task::{ActionKind, Bundle, CancelOn, Items, Task, Work};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -78,6 +78,8 @@ fn reads_run_id(task: &Task) -> bool {
 #[derive(Default)]
 pub struct Tasks {
     current: RwLock<BTreeMap<TaskId, Known>>,
+    /// By the task that cancels.
+    cancelled: RwLock<BTreeMap<TaskId, Vec<(TaskId, CancelOn)>>>,
     pinned: RwLock<BTreeMap<ContentHash, Arc<Task>>>,
     stored: Mutex<HashSet<ContentHash>>,
     again: Option<ReadAgain>,
@@ -106,7 +108,36 @@ impl Tasks {
     /// Takes these tasks as the current ones; runs in flight keep theirs.
     pub fn replace(&self, tasks: impl IntoIterator<Item = Known>) {
         let tasks: BTreeMap<_, _> = tasks.into_iter().map(|k| (k.task.id.clone(), k)).collect();
+        let mut cancelled: BTreeMap<TaskId, Vec<(TaskId, CancelOn)>> = BTreeMap::new();
+        for known in tasks.values() {
+            for cancel in &known.task.cancel_on {
+                let entry = cancelled.entry(cancel.task.clone()).or_default();
+                entry.push((known.task.id.clone(), cancel.clone()));
+            }
+        }
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = tasks;
+        *self
+            .cancelled
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = cancelled;
+    }
+
+    /// The tasks whose runs are cancelled when this one is started, as their files say now.
+    pub(crate) fn cancelled_by(&self, id: &TaskId) -> Vec<(TaskId, CancelOn)> {
+        let cancelled = self
+            .cancelled
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        cancelled.get(id).cloned().unwrap_or_default()
+    }
+
+    /// Whether a run of this task cancels others.
+    pub(crate) fn cancels(&self, id: &TaskId) -> bool {
+        let cancelled = self
+            .cancelled
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        cancelled.contains_key(id)
     }
 
     /// The current task of this id.

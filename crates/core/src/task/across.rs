@@ -58,6 +58,15 @@ fn across(bundles: &[Bundle], readings: &[Reading]) -> Vec<Vec<Diagnostic>> {
         if let Some(problem) = same_path(readings, at, reading) {
             report(reading.id_span.clone(), problem);
         }
+        for cancel in &reading.cancels {
+            if let Some(problem) = ids.absent(&cancel.task) {
+                report(cancel.span.clone(), problem);
+            } else if cancel.task == reading.id {
+                let problem = Problem::new("a task does not cancel itself")
+                    .help("limits.one_at_a_time has its runs take turns");
+                report(cancel.span.clone(), problem);
+            }
+        }
         for call in &reading.calls {
             if let Some(problem) = ids.unknown(&call.task) {
                 report(call.span.clone(), problem);
@@ -138,13 +147,20 @@ impl<'r> Ids<'r> {
         Some(problem.label(format!("the other is {other}")))
     }
 
+    /// That nobody has this id.
+    fn absent(&self, name: &str) -> Option<Problem> {
+        if self.by_id.contains_key(name) {
+            return None;
+        }
+        let problem = Problem::new(format!("there is no task `{name}`"))
+            .label("unknown task")
+            .help(suggest(name, self.by_id.keys().copied(), "tasks"));
+        Some(problem)
+    }
+
     fn unknown(&self, name: &str) -> Option<Problem> {
         let Some(called) = self.by_id.get(name).and_then(|claims| claims.first()) else {
-            return Some(
-                Problem::new(format!("there is no task `{name}`"))
-                    .label("unknown task")
-                    .help(suggest(name, self.by_id.keys().copied(), "tasks")),
-            );
+            return self.absent(name);
         };
         match called.1.task.as_ref().map(|task| &task.on) {
             Some(

@@ -1,6 +1,7 @@
 //! Reads task files: one whole, or a folder of them with what can only be seen across files.
 
 use super::asks::Answerer;
+use super::cancel::CancelOn;
 use super::diagnostic::{Diagnostic, Problem};
 use super::fields::{Shape, event_of, outputs};
 use super::model::{
@@ -86,6 +87,7 @@ pub(super) struct Reading {
     pub(super) id_span: Span,
     pub(super) task: Option<Task>,
     pub(super) calls: Vec<CallSite>,
+    pub(super) cancels: Vec<CallSite>,
     pub(super) answerers: Vec<Answerer>,
     pub(super) errors: Vec<Diagnostic>,
 }
@@ -97,6 +99,7 @@ pub(super) fn read(bundle: &Bundle) -> Reading {
         id_span: 0..0,
         task: None,
         calls: Vec::new(),
+        cancels: Vec::new(),
         answerers: Vec::new(),
         errors: Vec::new(),
     };
@@ -111,6 +114,7 @@ pub(super) fn read(bundle: &Bundle) -> Reading {
         script_file(&mut reader, bundle, &name, &mut reading);
     }
     reading.calls = reader.calls;
+    reading.cancels = reader.cancels;
     reading.answerers = reader.answerers;
     reading.errors = reader.errors;
     reading.errors.sort_by_key(|error| error.span.start);
@@ -166,6 +170,7 @@ pub(super) struct Top {
     tags: Vec<String>,
     pub(super) on: Option<Trigger>,
     limits: Limits,
+    cancel_on: Vec<CancelOn>,
 }
 
 impl Top {
@@ -187,6 +192,7 @@ impl Top {
             tags: self.tags,
             on: self.on?,
             limits: self.limits,
+            cancel_on: self.cancel_on,
             steps,
             text: bundle.hash(),
         })
@@ -221,6 +227,7 @@ pub(super) fn top(
         environments: reader.environments(table),
         tags: reader.tags(table),
         limits: reader.limits(table, event, trigger),
+        cancel_on: reader.cancel_on(table, on.as_ref()),
         on,
     }
 }

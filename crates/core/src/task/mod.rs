@@ -6,6 +6,7 @@
 mod across;
 pub mod actions;
 mod asks;
+mod cancel;
 mod catalogue;
 mod confine;
 mod diagnostic;
@@ -32,6 +33,7 @@ mod webhook;
 
 pub use across::{Loaded, load_all};
 pub use asks::Answerer;
+pub use cancel::{CANCEL_ON, CancelOn};
 pub use diagnostic::{Diagnostic, Problem};
 pub use files::files_of;
 pub use load::{is_task_file, load, read_text};

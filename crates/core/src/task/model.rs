@@ -1,5 +1,6 @@
 //! What a task file says, once it has been read and checked.
 
+use super::cancel::CancelOn;
 use super::rounds::Rounds;
 use super::schedule::Schedule;
 use super::webhook::WebhookTrigger;
@@ -27,6 +28,8 @@ pub struct Task {
     pub on: Trigger,
     /// How many of its runs may work at once.
     pub limits: Limits,
+    /// What cancels its runs.
+    pub cancel_on: Vec<CancelOn>,
     /// What it does, in order.
     pub steps: Vec<Step>,
     /// The hash of the bundle it was read from.

@@ -57,6 +57,8 @@ pub(super) struct Reader<'a> {
     pub(super) errors: Vec<Diagnostic>,
     /// The tasks that its steps call.
     pub(super) calls: Vec<CallSite>,
+    /// The tasks that cancel its runs.
+    pub(super) cancels: Vec<CallSite>,
     /// Who is to answer its questions.
     pub(super) answerers: Vec<Answerer>,
 }
@@ -69,6 +71,7 @@ impl<'a> Reader<'a> {
             files: &bundle.files,
             errors: Vec::new(),
             calls: Vec::new(),
+            cancels: Vec::new(),
             answerers: Vec::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! The reference of task files as Markdown, made from the same tables that the reader walks by.
 
 use super::actions::{ACTIONS, ActionDoc, OptionKind, OptionSpec, TableSpec, Take};
+use super::cancel::CANCEL_ON;
 use super::fields::{
     EACH, Field, LOOP, OBJECT, RELEASE, ROOTS, ROUNDS, RUN, SCHEDULE, WEBHOOK, outputs,
 };
@@ -27,6 +28,8 @@ pub fn reference() -> String {
     keys(&mut page, TOP);
     page.push_str("\n### `[limits]`\n");
     keys(&mut page, LIMITS);
+    page.push_str("\n### `[cancel_on]`\n");
+    keys(&mut page, CANCEL_ON);
     triggers(&mut page);
     page.push_str("\n## Beside a step's action\n\nBesides `id`, its name within the task.\n");
     keys(&mut page, POLICY);

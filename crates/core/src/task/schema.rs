@@ -2,6 +2,7 @@
 //! complete and explain what the reader will take.
 
 use super::actions::{ACTIONS, ActionDoc, Names, OptionKind, TableSpec, Take};
+use super::cancel::CANCEL_ON;
 use super::policy::{ON_UNKNOWN, POLICY, RETRY};
 use super::rows::ROWS;
 use super::steps::{FORMATS, READ};
@@ -33,6 +34,14 @@ pub fn json_schema() -> Value {
             "running" => json!({ "type": "integer", "minimum": 1 }),
             _ => text(),
         }),
+        "cancel_on" => {
+            let mut one = table(CANCEL_ON, |_| text());
+            merge(&mut one, json!({ "required": ["task", "key"] }));
+            let most = limits::CANCEL_ON;
+            json!({ "anyOf": [
+                one, { "type": "array", "minItems": 1, "maxItems": most, "items": one },
+            ] })
+        }
         _ => json!({
             "type": "array",
             "minItems": 1,

@@ -28,6 +28,10 @@ pub const TOP: &[(&str, &str)] = &[
     ),
     ("on", "What starts it."),
     ("limits", "How many of its runs may work at once."),
+    (
+        "cancel_on",
+        "What cancels its runs: a table, or a list of them.",
+    ),
     ("step", "What it does, in order."),
 ];
 

@@ -4,6 +4,7 @@
 mod after_party;
 mod against;
 mod bad_input;
+mod cancel_on;
 mod commands;
 mod containers;
 mod demo;

@@ -1,0 +1,45 @@
+//! What a task file may say about what cancels its runs.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use oncely_core::task::{Bundle, load_all};
+
+const STEP: &str = "[[step]]\ncommand = \"x\"\n";
+
+fn told(top: &str) -> String {
+    let bundle = |path: &str, text: String| Bundle {
+        path: path.into(),
+        text,
+        executable: false,
+        files: Default::default(),
+    };
+    let loaded = load_all(&[
+        bundle("tasks/a.toml", format!("{top}\n{STEP}")),
+        bundle("tasks/paid.toml", format!("on.call = {{}}\n{STEP}")),
+    ]);
+    let lines: Vec<_> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn what_cancels_is_another_task_and_says_which_run() {
+    let good = "{ task = \"paid\", key = \"event.body.invoice\" }";
+    for top in [
+        format!("on.call = {{}}\ncancel_on = {good}"),
+        format!("on.call = {{}}\ncancel_on = [{good}, {good}]"),
+        format!(
+            "on.webhook = {{ path = \"/hooks/a\", key = \"event.body.id\", verify = \"none\" }}\ncancel_on = {good}"
+        ),
+    ] {
+        assert_eq!(told(&top), "", "{top}");
+    }
+    insta::assert_snapshot!(told("on.call = {}\ncancel_on = { task = \"pad\", key = \"event.id\" }"), @"tasks/a.toml:2:22: there is no task `pad` (did you mean `paid`?)");
+    insta::assert_snapshot!(told("on.call = {}\ncancel_on = { task = \"a\", key = \"event.id\" }"), @"tasks/a.toml:2:22: a task does not cancel itself (limits.one_at_a_time has its runs take turns)");
+    insta::assert_snapshot!(told("on.call = {}\ncancel_on = { match = \"event.id\" }"), @r#"
+tasks/a.toml:2:13: `cancel_on` needs `task` (task = "invoice_paid")
+tasks/a.toml:2:13: `cancel_on` needs `key` (key = "event.body.invoice")
+tasks/a.toml:2:15: unknown key `match` in `cancel_on` (known keys: `task`, `key`)
+"#);
+    insta::assert_snapshot!(told("on.call = {}\ncancel_on = []"), @"tasks/a.toml:2:13: `cancel_on` names 1 to 8 tasks");
+    insta::assert_snapshot!(told("on.call = {}\ncancel_on = { task = \"paid\", key = \"steps.a.b\" }"), @"tasks/a.toml:2:37: there is no step `a` (there are no steps before this one here)");
+    insta::assert_snapshot!(told(&format!("on.schedule = {{ every = \"1h\" }}\ncancel_on = {good}")), @"tasks/a.toml:2:1: `cancel_on` finds no run of on.schedule (runs of on.call and on.webhook have keys of your own)");
+}

@@ -1,0 +1,95 @@
+//! Runs that cancel others: before a run begins, those are asked to end whose task says so in
+//! `cancel_on`.
+//!
+//! It is done before the run is pinned to its text, so that a process which dies on the way leaves a
+//! run that has not begun, and whoever claims it next does it once more: asking twice is asking once.
+//! Runs are found by their key. Those that were admitted later have higher numbers, and are left.
+
+use crate::ask::Ask;
+use crate::intake::text_of;
+use crate::job::Job;
+use crate::people::{People, PeopleError};
+use crate::runner::Runner;
+use oncely_core::fact::{Fact, Request};
+use oncely_core::ids::{EventKey, RunId, TaskId};
+use oncely_core::ledger::{Filter, LedgerError, RunRow};
+use oncely_core::run::{RunState, RunStatus};
+use oncely_core::task::CancelOn;
+use std::sync::Arc;
+
+/// What a run is that can still be cancelled.
+const UNDER_WAY: [RunStatus; 4] = [
+    RunStatus::Pending,
+    RunStatus::Running,
+    RunStatus::Waiting,
+    RunStatus::Unknown,
+];
+
+impl Runner {
+    /// Asks the runs to end that this one cancels, unless it has begun and has done so.
+    pub(crate) async fn cancel_others(&self, job: &Job) -> Result<(), LedgerError> {
+        let state = &job.state;
+        let over = state.ended.is_some() || state.cancel || state.undoing.is_some();
+        if over || state.text.is_some() {
+            return Ok(());
+        }
+        for (task, cancel) in self.tasks.cancelled_by(&job.row.task) {
+            if let Some(key) = self.key_of(job, &task, &cancel) {
+                self.cancel_all(job, task, key).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The key that the event gives; none where it gives nothing, which is said.
+    fn key_of(&self, job: &Job, task: &TaskId, cancel: &CancelOn) -> Option<EventKey> {
+        match cancel.key.value(&job.context(self.clock.now())) {
+            Ok(value) if value.is_null() => None,
+            Ok(value) => Some(EventKey::from(text_of(&value))),
+            Err(error) => {
+                tracing::warn!(
+                    "run {} of {} cancels no run of {task}: cancel_on: {error}",
+                    job.row.id,
+                    job.row.task
+                );
+                None
+            }
+        }
+    }
+
+    async fn cancel_all(&self, job: &Job, task: TaskId, key: EventKey) -> Result<(), LedgerError> {
+        let filter = Filter {
+            environment: Some(job.row.environment.clone()),
+            task: Some(task),
+            key: Some(key),
+            status: UNDER_WAY.to_vec(),
+            before: Some(job.row.id),
+            ..Filter::default()
+        };
+        for row in Ask(&*self.ledger).runs(filter).await? {
+            self.cancel_run(job, row.id).await?;
+        }
+        Ok(())
+    }
+
+    async fn cancel_run(&self, job: &Job, run: RunId) -> Result<(), LedgerError> {
+        let ledger = Arc::clone(&self.ledger);
+        let people = People::new(ledger, Arc::clone(&self.clock), Arc::clone(&self.people));
+        let (by, reason) = (
+            format!("task {}", job.row.task),
+            format!("run {}, as cancel_on says", job.row.id),
+        );
+        let decide = |row: &RunRow, state: &RunState| {
+            if row.status.is_ended() || state.ended.is_some() || state.cancel {
+                return Err(PeopleError::NoRun(run));
+            }
+            let (what, by, reason) = (Request::Cancel, by.clone(), reason.clone());
+            Ok(((), Fact::Requested { what, by, reason }))
+        };
+        match people.act(run, &decide).await {
+            Ok(()) | Err(PeopleError::NoRun(_)) => Ok(()),
+            Err(PeopleError::Ledger(error)) => Err(error),
+            Err(other) => Err(LedgerError::Invalid(other.to_string())),
+        }
+    }
+}
