@@ -216,6 +216,14 @@ pub trait Action: Send + Sync {
         None
     }
 
+    /// Looks whether a stream may go on: it changes nothing, so that there is no intent. A failure of
+    /// any kind says that it may not, now.
+    fn look<'a>(&'a self, _call: &'a Call) -> Fut<'a, Result<(), Failure>> {
+        Box::pin(std::future::ready(Err(Failure::permanent(
+            "this kind of step cannot look",
+        ))))
+    }
+
     /// For a pure step of a `do` block: computes an output for each record, without a record of it.
     ///
     /// # Errors

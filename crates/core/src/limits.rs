@@ -36,6 +36,10 @@ pub const RECORD_BYTES: usize = 1024 * 1024;
 pub const RECORD_COLUMNS: usize = 4096;
 /// Items in one range of a `for_each` step, committed together.
 pub const RANGE_ITEMS: usize = 1000;
+/// Most items of a `rate` of a `for_each` step.
+pub const RATE_ITEMS: u32 = 1_000_000_000;
+/// Longest time of a look that says whether a `for_each` step goes on, in milliseconds.
+pub const LOOK_MS: u64 = 10_000;
 /// Bytes of raw input in one range of a `for_each` step: wide records make shorter ranges.
 pub const RANGE_BYTES: usize = 4 * 1024 * 1024;
 /// Longest input of a set-aside item that is kept, in bytes.

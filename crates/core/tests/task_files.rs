@@ -46,6 +46,25 @@ fn action(step: &Step) -> (ActionKind, &Node) {
     }
 }
 
+#[test]
+fn what_is_said_of_how_fast_a_stream_goes_is_understood_or_refused() {
+    let each = "for_each = \"event.a\"\ndo = [{ command = [\"x\"] }]";
+    let with = |pace: &str| wrong_step(&format!("{each}\n{pace}"));
+    insta::assert_snapshot!([
+        with("rate = \"fast\""),
+        with("rate = 5"),
+        with("batch = 5000"),
+        with("while = { http = { url = \"https://db.example.com/\", json = {} } }"),
+        with("while = { command = \"bin/healthy\" }"),
+        with("while = { every = \"5s\" }"),
+        with("until = \"output.ready\""),
+        wrong_step("command = \"x\"\nrate = \"5/s\""),
+        wrong_step("for_each = { rows = \"select a from t limit 9\", key = \"a\" }\ndo = [{ command = \"x\" }]"),
+        wrong_step("for_each = { rows = \"select a from t\", key = \"t.a\" }\ndo = [{ command = \"x\" }]"),
+        wrong_step("for_each = { rows = \"select a from t\" }\ndo = [{ command = \"x\" }]"),
+    ].join("\n"));
+}
+
 const SCORE: &str = include_str!("tasks/score_census.toml");
 
 const NOTIFY: &str = include_str!("tasks/notify_issue_111.toml");
@@ -650,8 +669,8 @@ tasks/t.toml:4:50: `call` cannot stand inside a `do` block (inside `do` there ma
 "#);
     insta::assert_snapshot!(wrong_step("for_each = \"event.a\"\ndo = []"), @"tasks/t.toml:4:6: the `do` block has no step");
     insta::assert_snapshot!(wrong_step("for_each = \"event.a\"\nuntil = \"true\"\ncommand = \"x\"\ndo = [{ command = \"x\" }]"), @r#"
-tasks/t.toml:4:1: unknown key `until` in a `for_each` step (known keys: `id`, `for_each`, `do`, `when`, `retry`, `timeout`, `hold`, `on_unknown`, `undo`)
-tasks/t.toml:5:1: unknown key `command` in a `for_each` step (known keys: `id`, `for_each`, `do`, `when`, `retry`, `timeout`, `hold`, `on_unknown`, `undo`)
+tasks/t.toml:4:1: unknown key `until` in a `for_each` step (known keys: `id`, `for_each`, `do`, `rate`, `batch`, `while`, `when`, `retry`, `timeout`, `hold`, `on_unknown`, `undo`)
+tasks/t.toml:5:1: unknown key `command` in a `for_each` step (known keys: `id`, `for_each`, `do`, `rate`, `batch`, `while`, `when`, `retry`, `timeout`, `hold`, `on_unknown`, `undo`)
 "#);
     insta::assert_snapshot!(wrong_step("do = [{ command = \"x\" }]"), @r#"tasks/t.toml:2:1: a step with `do` needs `for_each` (for_each = { read = "{{ event.url }}", as = "csv" })"#);
     insta::assert_snapshot!(wrong_step("for_each = [\"a\"]\ndo = [{ command = \"x\" }]"), @"tasks/t.toml:3:12: `for_each` takes an expression in quotes that gives a list, or a table with `read` or `rows`");

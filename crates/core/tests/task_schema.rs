@@ -41,6 +41,8 @@ const BAD: &[&str] = &[
     "on.object = {}\n[[step]]\ncommand = \"x\"\n",
     "on.object = { source = \"s3://x\" }\n[[step]]\ncommand = \"x\"\n",
     "on.call = {}\n[[step]]\ncommand = \"x\"\nretry = 3\n",
+    "on.call = {}\n[[step]]\ncommand = \"x\"\nrate = \"5/s\"\n",
+    "on.call = {}\n[[step]]\nfor_each = \"event.a\"\nrate = \"5/d\"\ndo = [{ command = \"x\" }]\n",
     "on.call = {}\n[[step]]\nfor_each = { rows = \"select 1\" }\ndo = [{ command = \"x\" }]\n",
     "on.call = {}\n[[step]]\nfor_each = { rows = \"select {{ event.a }}\", key = \"id\" }\ndo = [{ command = \"x\" }]\n",
     "on.call = {}\n[[step]]\ncommand = \"x\"\ntimeout = \"5 minutes\"\n",

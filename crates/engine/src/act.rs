@@ -68,7 +68,7 @@ impl Runner {
                 job.row.id
             )));
         };
-        let place = match job.place.take() {
+        let mut place = match job.place.take() {
             Some(place) => Some(place),
             None => self.queue(job).await?,
         };
@@ -84,11 +84,14 @@ impl Runner {
             }
             Work::Action(spec) => (self.act(spec.kind, &call).await, Vec::new()),
             // Boxed, so that the runs which stream nothing need no room for it.
-            Work::Each(each) => match Box::pin(items::run(self, job, found, each, &call)).await? {
-                items::Over::Lost => return Ok(Attempted::Lost),
-                items::Over::Released => return Ok(Attempted::Released),
-                items::Over::Ended(result, ops) => (result, ops),
-            },
+            Work::Each(each) => {
+                let stream = items::run(self, job, found, each, &call, place.take());
+                match Box::pin(stream).await? {
+                    items::Over::Lost => return Ok(Attempted::Lost),
+                    items::Over::Released => return Ok(Attempted::Released),
+                    items::Over::Ended(result, ops) => (result, ops),
+                }
+            }
         };
         let mut ending = self.ending(job, found, &call, result);
         ending.ops.extend(ops);

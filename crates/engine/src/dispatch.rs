@@ -131,11 +131,19 @@ pub(crate) struct Slots {
     tasks: Mutex<HashMap<TaskId, Arc<Semaphore>>>,
 }
 
-/// Places that one acting step takes.
+/// Places that one acting step takes: among those of its task, and among all, where it does not stand
+/// aside.
 pub(crate) struct Place(
     #[allow(dead_code)] OwnedSemaphorePermit,
-    #[allow(dead_code)] OwnedSemaphorePermit,
+    Option<OwnedSemaphorePermit>,
 );
+
+impl Place {
+    /// Lets others act, for a while.
+    pub(crate) fn step_aside(&mut self) {
+        self.1 = None;
+    }
+}
 
 impl Slots {
     fn new(config: &EngineConfig) -> Self {
@@ -158,7 +166,7 @@ impl Slots {
     pub(crate) fn place_now(&self, task: &TaskId) -> Option<Place> {
         let first = self.of_task(task).try_acquire_owned().ok()?;
         let second = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        Some(Place(first, second))
+        Some(Place(first, Some(second)))
     }
 
     /// Waits for a place among the steps of the task, then among all.
@@ -169,7 +177,24 @@ impl Slots {
             .acquire_owned()
             .await
             .map_err(closed)?;
-        Ok(Place(first, second))
+        Ok(Place(first, Some(second)))
+    }
+
+    /// Waits for a place among all for a step that stood aside; false when the process is to stop.
+    pub(crate) async fn come_back(
+        &self,
+        place: &mut Place,
+        stop: &Stop,
+    ) -> Result<bool, LedgerError> {
+        if place.1.is_none() {
+            let all = Arc::clone(&self.all).acquire_owned();
+            tokio::select! {
+                biased;
+                () = stop.stopped() => return Ok(false),
+                found = all => place.1 = Some(found.map_err(|_| LedgerError::Closed)?),
+            }
+        }
+        Ok(!stop.is_stopping())
     }
 }
 

@@ -95,4 +95,14 @@ impl Action for Http {
     fn run<'a>(&'a self, call: &'a Call) -> Fut<'a, Result<Done, Failure>> {
         Box::pin(self.perform(call))
     }
+
+    /// A request that is safe to repeat, by its method.
+    fn look<'a>(&'a self, call: &'a Call) -> Fut<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            if self.repeat(call) != Repeat::Safe {
+                return Err(Failure::permanent("a look is a GET or HEAD request"));
+            }
+            self.perform(call).await.map(drop)
+        })
+    }
 }

@@ -130,21 +130,33 @@ impl Sql {
         }
     }
 
-    fn source(&self, options: &Value, within: Duration) -> Result<sqlite::Source, Failure> {
-        let wanted: sqlite::Wanted = crate::options::read(options)?;
-        let path = match self.database(&wanted.db)? {
+    /// The file of a database whose rows are only read.
+    fn readable(&self, name: &str) -> Result<&std::path::Path, Failure> {
+        let path = match self.database(name)? {
             Connected::Sqlite(pool) => Some(pool.path()),
             Connected::Ledger => self.ledger.as_deref(),
             Connected::Postgres(_) => None,
             Connected::Unknown(why) => return Err(Failure::permanent(why.clone())),
         };
-        let path = path.ok_or_else(|| {
+        path.ok_or_else(|| {
             Failure::permanent(format!(
-                "{:?} is a PostgreSQL database, whose rows cannot be items: name an SQLite database of \
-                 oncely.toml with `db`, or write them to a file and `read` it",
-                wanted.db
+                "{name:?} is a PostgreSQL database, whose rows cannot be items: name an SQLite database of \
+                 oncely.toml with `db`, or write them to a file and `read` it"
             ))
-        })?;
+        })
+    }
+
+    async fn holds(&self, call: &Call) -> Result<(), Failure> {
+        let options: Options = crate::options::read(&call.options)?;
+        let (path, within) = (self.readable(&options.db)?.to_owned(), call.timeout);
+        let holds = move || sqlite::holds(&path, &options.text, &options.bind, within);
+        let looked = tokio::task::spawn_blocking(holds).await;
+        looked.unwrap_or_else(|_| Err(Failure::retry("the select was given up by oncely")))
+    }
+
+    fn source(&self, options: &Value, within: Duration) -> Result<sqlite::Source, Failure> {
+        let wanted: sqlite::Wanted = crate::options::read(options)?;
+        let path = self.readable(&wanted.db)?;
         sqlite::Source::open(path, wanted, within)
     }
 
@@ -209,6 +221,10 @@ impl Action for Sql {
 
     fn rows(&self, call: &Call) -> Option<Result<Box<dyn RowSink>, Failure>> {
         self.sink(call)
+    }
+
+    fn look<'a>(&'a self, call: &'a Call) -> Fut<'a, Result<(), Failure>> {
+        Box::pin(self.holds(call))
     }
 
     fn items(

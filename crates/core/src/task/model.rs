@@ -2,6 +2,7 @@
 
 use super::cancel::CancelOn;
 use super::rounds::Rounds;
+use super::pace::Pace;
 use super::schedule::Schedule;
 use super::webhook::WebhookTrigger;
 use crate::backoff::Retry;
@@ -343,6 +344,8 @@ pub struct Each {
     pub items: Items,
     /// What is done for each.
     pub steps: Vec<Step>,
+    /// How fast.
+    pub pace: Pace,
 }
 
 /// Where the items of a `for_each` step come from.

@@ -5,6 +5,7 @@ use super::cancel::CANCEL_ON;
 use super::fields::{
     EACH, Field, LOOP, OBJECT, RELEASE, ROOTS, ROUNDS, RUN, SCHEDULE, WEBHOOK, outputs,
 };
+use super::pace::{PACE, WHILE};
 use super::policy::{POLICY, RETRY};
 use super::rows::ROWS;
 use super::steps::READ;
@@ -40,6 +41,10 @@ pub fn reference() -> String {
     page.push_str("\nor the rows of a select, in the order of a key:\n");
     page.push_str("\n| Key | Takes | Meaning |\n| --- | --- | --- |\n");
     options(&mut page, "", &ROWS);
+    page.push_str("\nHow fast it goes is said beside it:\n");
+    keys(&mut page, PACE);
+    page.push_str("\n`while` has one action, `http` or `sql`, and\n");
+    keys(&mut page, WHILE);
     page.push_str("\n## Actions\n");
     for doc in ACTIONS {
         action(&mut page, doc);

@@ -3,6 +3,7 @@
 
 use super::actions::{ACTIONS, ActionDoc, Names, OptionKind, TableSpec, Take};
 use super::cancel::CANCEL_ON;
+use super::pace::PACE;
 use super::policy::{ON_UNKNOWN, POLICY, RETRY};
 use super::rows::ROWS;
 use super::steps::{FORMATS, READ};
@@ -164,6 +165,9 @@ fn step(outer: bool) -> Value {
         });
         properties.insert("do".into(), block);
         properties.insert("for_each".into(), for_each());
+        for (key, doc) in PACE {
+            properties.insert((*key).into(), described(pace(key), doc));
+        }
         choices.push(json!({ "required": ["for_each"] }));
     }
     json!({
@@ -174,8 +178,24 @@ fn step(outer: bool) -> Value {
         "dependentRequired": {
             "for_each": ["do"], "do": ["for_each"], "check": ["every", "until"],
             "times": ["every"], "for": ["every"],
+            "rate": ["for_each"], "batch": ["for_each"], "while": ["for_each"],
         },
     })
+}
+
+fn pace(key: &str) -> Value {
+    match key {
+        "rate" => json!({ "type": "string", "pattern": r"^\s*[0-9]+\s*/\s*[smh]\s*$" }),
+        "batch" => json!({ "type": "integer", "minimum": 1, "maximum": limits::RANGE_ITEMS }),
+        _ => json!({
+            "type": "object",
+            "properties": {
+                "http": reference("http"), "sql": reference("sql"), "every": reference("duration"),
+            },
+            "additionalProperties": false,
+            "oneOf": [{ "required": ["http"] }, { "required": ["sql"] }],
+        }),
+    }
 }
 
 fn for_each() -> Value {

@@ -6,6 +6,7 @@ use super::diagnostic::Problem;
 use super::fields::{EACH, ROUNDS, Shape, outputs};
 use super::model::{ActionKind, Each, Format, Items, Step, Undo, Work};
 use super::names::{Scope, Secrets, Seen};
+use super::pace::PACE;
 use super::policy::POLICY;
 use super::reader::{Reader, Span, Table, Val};
 use super::rounds::ROUND_KEYS;
@@ -196,6 +197,7 @@ impl Reader<'_> {
         block: Option<&str>,
     ) -> Option<Each> {
         let mut keys = vec!["id", "for_each", "do"];
+        keys.extend(PACE.iter().map(|(name, _)| *name));
         keys.extend(
             POLICY
                 .iter()
@@ -219,9 +221,11 @@ impl Reader<'_> {
             }
         };
         let steps = self.block(table, head, scope);
+        let pace = self.pace(table, scope);
         Some(Each {
             items: items?,
             steps: steps?,
+            pace,
         })
     }
 

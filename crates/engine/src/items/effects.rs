@@ -3,6 +3,7 @@
 use super::attempts::{Attempts, SubEnd};
 use super::doubts::doubts;
 use super::input::{Entry, Input, Origin, aside};
+use super::pace::{Leave, Pace};
 use super::point::Point;
 use super::run::{Over, Told, Work};
 use crate::ask::Ask;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 
 /// Items that are worked at the same time: their intents and outcomes share commits, and after a
 /// crash no more than these are in doubt.
-const WAVE: usize = 32;
+pub(super) const WAVE: usize = 32;
 
 /// Items set aside that are read at once.
 const SET_ASIDE_PAGE: usize = 1000;
@@ -50,6 +51,7 @@ pub(super) async fn run(
     work: &Work<'_>,
     origin: Origin,
     begun: Point,
+    pace: Pace,
 ) -> Result<Over, LedgerError> {
     let redo = work
         .job
@@ -61,7 +63,7 @@ pub(super) async fn run(
         Ok(steps) => steps,
         Err(failure) => return Ok(Over::Ended(Err(failure), Vec::new())),
     };
-    let input = match open(origin.clone(), begun.clone()).await {
+    let input = match open(origin.clone(), begun.clone(), pace.batch).await {
         Ok(input) => input,
         Err(failure) => return Ok(Over::Ended(Err(failure), Vec::new())),
     };
@@ -74,7 +76,7 @@ pub(super) async fn run(
     if redo && let Some(over) = effects.again(origin).await? {
         return Ok(over);
     }
-    effects.rest(input).await
+    effects.rest(input, pace).await
 }
 
 struct Wave {
@@ -86,8 +88,8 @@ struct Wave {
 }
 
 /// Opens the input on a thread that may wait for the disk.
-async fn open(origin: Origin, from: Point) -> Result<Input, Failure> {
-    tokio::task::spawn_blocking(move || Input::open(origin, &from, WAVE))
+async fn open(origin: Origin, from: Point, page: usize) -> Result<Input, Failure> {
+    tokio::task::spawn_blocking(move || Input::open(origin, &from, page))
         .await
         .unwrap_or_else(|panic| Err(unread(&panic)))
 }
@@ -96,9 +98,10 @@ async fn open(origin: Origin, from: Point) -> Result<Input, Failure> {
 async fn next(
     mut input: Input,
     only: Option<Arc<BTreeSet<u64>>>,
+    most: usize,
 ) -> Result<(Input, Wave), Failure> {
     tokio::task::spawn_blocking(move || {
-        let wave = read(&mut input, only.as_deref())?;
+        let wave = read(&mut input, only.as_deref(), most)?;
         Ok((input, wave))
     })
     .await
@@ -110,14 +113,14 @@ fn unread(panic: &tokio::task::JoinError) -> Failure {
 }
 
 /// Reads the next items; when `only` is given, none but these.
-fn read(input: &mut Input, only: Option<&BTreeSet<u64>>) -> Result<Wave, Failure> {
+fn read(input: &mut Input, only: Option<&BTreeSet<u64>>, most: usize) -> Result<Wave, Failure> {
     let mut wave = Wave {
         items: Vec::with_capacity(WAVE),
         bad: Vec::new(),
         bad_keys: Vec::new(),
         last: false,
     };
-    while wave.items.len() + wave.bad.len() < WAVE {
+    while wave.items.len() + wave.bad.len() < most {
         match input.next()? {
             None => {
                 wave.last = true;
@@ -159,13 +162,13 @@ impl Doubted {
         if origin.is_rows() {
             return Ok(effects.kept().await?.map(Self::Kept));
         }
-        Ok(open(origin, Point::default()).await.map(Self::Again))
+        Ok(open(origin, Point::default(), WAVE).await.map(Self::Again))
     }
 
     async fn next(self, only: &Arc<BTreeSet<u64>>) -> Result<(Self, Wave), Failure> {
         match self {
             Self::Again(input) => {
-                let (input, wave) = next(input, Some(Arc::clone(only))).await?;
+                let (input, wave) = next(input, Some(Arc::clone(only)), WAVE).await?;
                 Ok((Self::Again(input), wave))
             }
             Self::Kept(mut items) => {
@@ -249,12 +252,20 @@ pub(super) struct Effects<'a, 'w> {
 
 impl Effects<'_, '_> {
     /// Works the items from the cursor on.
-    async fn rest(&mut self, mut input: Input) -> Result<Over, LedgerError> {
+    async fn rest(&mut self, mut input: Input, mut pace: Pace) -> Result<Over, LedgerError> {
+        let asks = Pace::asks(self.work);
         loop {
+            if asks {
+                match pace.leave(self.work).await? {
+                    Leave::Go => {}
+                    Leave::Stopping => return Ok(Over::Released),
+                    Leave::Asked => return Ok(self.work.held(&self.point)),
+                }
+            }
             if self.work.runner.stop.is_stopping() {
                 return Ok(Over::Released);
             }
-            let wave = match next(input, None).await {
+            let wave = match next(input, None, pace.batch).await {
                 Ok((back, wave)) => {
                     input = back;
                     wave

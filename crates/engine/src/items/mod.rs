@@ -8,6 +8,7 @@ mod attempts;
 mod doubts;
 mod effects;
 mod input;
+mod pace;
 mod point;
 mod program;
 mod rows;

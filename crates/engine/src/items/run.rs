@@ -1,14 +1,17 @@
 //! Which way the items of a step are worked, and what the ledger is told on the way.
 
 use super::input::Origin;
+use super::pace::Pace;
 use super::point::Point;
 use super::program::Program;
 use super::{effects, stream};
+use crate::dispatch::Place;
 use crate::job::Job;
 use crate::runner::Runner;
 use oncely_core::action::{Call, Done, Failure};
 use oncely_core::ids::StepId;
 use oncely_core::ledger::{Guard, LedgerError, Op, Unit, UnitResult};
+use oncely_core::limits;
 use oncely_core::task::{Each, Step};
 
 /// How the work on items ended.
@@ -28,7 +31,11 @@ pub(crate) async fn run(
     step: &Step,
     each: &Each,
     call: &Call,
+    place: Option<Place>,
 ) -> Result<Over, LedgerError> {
+    let Some(place) = place else {
+        return Ok(Over::Released);
+    };
     let origin = match Origin::of(runner, call) {
         Ok(origin) => origin,
         Err(failure) => return Ok(Over::Ended(Err(failure), Vec::new())),
@@ -46,8 +53,14 @@ pub(crate) async fn run(
     let begun = work.point(origin.is_rows()).await?;
     match Program::compile(&work, columns.as_deref()) {
         Err(failure) => Ok(Over::Ended(Err(failure), Vec::new())),
-        Ok(Some(program)) => stream::run(&work, origin, program, begun).await,
-        Ok(None) => effects::run(&work, origin, begun).await,
+        Ok(Some(program)) => {
+            let pace = Pace::new(&work, place, limits::RANGE_ITEMS);
+            stream::run(&work, origin, program, begun, pace).await
+        }
+        Ok(None) => {
+            let pace = Pace::new(&work, place, effects::WAVE);
+            effects::run(&work, origin, begun, pace).await
+        }
     }
 }
 

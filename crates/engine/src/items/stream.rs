@@ -1,6 +1,7 @@
 //! Items that become rows: one thread reads and computes, one writes ranges.
 
 use super::input::{Entry, Input, Origin, aside};
+use super::pace::{Leave, Pace};
 use super::point::Point;
 use super::program::{Block, Fields, Program};
 use super::run::{Over, Told, Work};
@@ -39,6 +40,8 @@ enum Report {
     /// A range is committed; these items are to be copied to the ledger before the next, which waits
     /// for the word that they are: its mark forgets them.
     Range(Point, Vec<SetAside>, oneshot::Sender<()>),
+    /// The next range is about to be read, and waits for leave.
+    Leave(oneshot::Sender<()>),
     /// Everything is.
     All(Point),
     /// It was told to stop at this place.
@@ -60,6 +63,7 @@ pub(super) async fn run(
     origin: Origin,
     program: Program,
     begun: Point,
+    pace: Pace,
 ) -> Result<Over, LedgerError> {
     let halt = Arc::new(AtomicBool::new(false));
     let (reports, mut inbox) = mpsc::channel(1);
@@ -70,9 +74,11 @@ pub(super) async fn run(
         halt: Arc::clone(&halt),
         reports,
         told: Instant::now(),
+        batch: pace.batch,
+        asks: Pace::asks(work),
     };
     let writing = tokio::task::spawn_blocking(move || writer.run(origin, program));
-    let over = listen(work, &mut inbox, &halt, begun).await;
+    let over = listen(work, &mut inbox, &halt, begun, pace).await;
     halt.store(true, Ordering::Release);
     // Reports that nobody reads any more would keep the writer waiting.
     inbox.close();
@@ -86,18 +92,37 @@ async fn listen(
     inbox: &mut mpsc::Receiver<Report>,
     halt: &AtomicBool,
     begun: Point,
+    mut pace: Pace,
 ) -> Result<Over, LedgerError> {
     let mut progress = begun;
     let mut asked = false;
+    // Dropped, it says that there is no leave.
+    let mut waits: Option<oneshot::Sender<()>> = None;
     loop {
         let report = tokio::select! {
             report = inbox.recv() => report,
             () = work.runner.stop.stopped(), if !halt.load(Ordering::Acquire) => {
                 halt.store(true, Ordering::Release);
+                waits = None;
+                continue;
+            }
+            leave = pace.leave(work), if waits.is_some() => {
+                let waiting = waits.take();
+                match leave? {
+                    // The reader is gone only when it has its own reason to end.
+                    Leave::Go => drop(waiting.map(|waiting| waiting.send(()))),
+                    Leave::Stopping => halt.store(true, Ordering::Release),
+                    Leave::Asked => {
+                        asked = true;
+                        halt.store(true, Ordering::Release);
+                    }
+                }
                 continue;
             }
         };
         match report {
+            Some(Report::Leave(_)) if halt.load(Ordering::Acquire) => {}
+            Some(Report::Leave(waiting)) => waits = Some(waiting),
             Some(Report::Range(to, set_aside, recorded)) => {
                 progress = to;
                 match work.tell(work.items_ops(&progress, set_aside)).await? {
@@ -133,6 +158,10 @@ struct Writer {
     halt: Arc<AtomicBool>,
     reports: mpsc::Sender<Report>,
     told: Instant,
+    /// Items of a range.
+    batch: usize,
+    /// Whether there is to be leave for each range.
+    asks: bool,
 }
 
 impl Writer {
@@ -159,10 +188,12 @@ impl Writer {
         if from.progress.next > self.recorded && !self.report(from.clone(), marked.last_set_aside) {
             return Ok(Report::Stopped);
         }
-        let input = Input::open(origin, &from, limits::RANGE_ITEMS).map_err(RowError::Failed)?;
+        let input = Input::open(origin, &from, self.batch).map_err(RowError::Failed)?;
         let (chunks, ready) = std::sync::mpsc::sync_channel(AHEAD);
         let (recycle, used) = std::sync::mpsc::channel();
         let halt = Arc::clone(&self.halt);
+        let batch = self.batch;
+        let leave = self.asks.then(|| self.reports.clone());
         let width = sink.columns().len();
         std::thread::scope(|scope| {
             // It goes when this ends, so that the reader does not wait for room for ever.
@@ -177,6 +208,8 @@ impl Writer {
                     used,
                     width,
                     scratch,
+                    batch,
+                    leave,
                 };
                 reader.run(input, unseen);
             });
@@ -282,9 +315,8 @@ impl Chunk {
         self.last = false;
     }
 
-    fn is_full(&self) -> bool {
-        self.rows.len() + self.set_aside.len() >= limits::RANGE_ITEMS
-            || self.raw.len() >= limits::RANGE_BYTES
+    fn is_full(&self, batch: usize) -> bool {
+        self.rows.len() + self.set_aside.len() >= batch || self.raw.len() >= limits::RANGE_BYTES
     }
 
     fn refuse(&mut self, refused: Vec<(usize, String)>) -> Result<(), RowError> {
@@ -319,11 +351,23 @@ struct Reader {
     used: std::sync::mpsc::Receiver<Chunk>,
     width: usize,
     scratch: Scratch,
+    batch: usize,
+    /// Whom to ask before each range, where somebody is to be asked.
+    leave: Option<mpsc::Sender<Report>>,
 }
 
 impl Reader {
+    /// Waits for leave to read the next range; false when there is none.
+    fn may_go_on(&self) -> bool {
+        let Some(ask) = &self.leave else {
+            return true;
+        };
+        let (word, leave) = oneshot::channel();
+        ask.blocking_send(Report::Leave(word)).is_ok() && leave.blocking_recv().is_ok()
+    }
+
     fn run(mut self, mut input: Input, unseen_before: u64) {
-        while !self.halt.load(Ordering::Acquire) {
+        while !self.halt.load(Ordering::Acquire) && self.may_go_on() {
             let mut chunk = self
                 .used
                 .try_recv()
@@ -340,7 +384,7 @@ impl Reader {
     }
 
     fn fill(&mut self, input: &mut Input, chunk: &mut Chunk) -> Result<(), Failure> {
-        while !chunk.is_full() {
+        while !chunk.is_full(self.batch) {
             match input.next()? {
                 None => {
                     chunk.last = true;

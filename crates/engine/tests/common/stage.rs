@@ -161,7 +161,7 @@ pub(crate) struct Process {
     pub(crate) engine: Arc<Engine>,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) people: People,
-    clock: Arc<TurnedClock>,
+    pub(crate) clock: Arc<TurnedClock>,
 }
 
 impl Process {

@@ -255,6 +255,42 @@ impl RowSource for Source {
     }
 }
 
+/// Whether the first value that a select gives is true.
+pub(crate) fn holds(
+    path: &Path,
+    text: &str,
+    bind: &Map<String, Value>,
+    within: Duration,
+) -> Result<(), Failure> {
+    let failed = |error: rusqlite::Error| error::failure(&error);
+    let mut connection = connect(path).map_err(failed)?;
+    let until = Instant::now() + within;
+    let late = move || Instant::now() > until;
+    connection.busy_timeout(BUSY.min(within)).map_err(failed)?;
+    connection
+        .progress_handler(LOOK_EVERY, Some(late))
+        .map_err(failed)?;
+    let mut statement = connection.prepare(text).map_err(failed)?;
+    let mut names = Names::default();
+    let parameters = names.of(&statement)?;
+    names.check(bind.keys())?;
+    bind::bind(&mut statement, &parameters, bind)?;
+    let mut rows = statement.raw_query();
+    let Some(row) = rows.next().map_err(failed)? else {
+        return Err(Failure::retry("the select gave no row"));
+    };
+    let (said, holds) = match row.get_ref(0).map_err(failed)? {
+        ValueRef::Null => ("null".into(), false),
+        ValueRef::Integer(number) => (number.to_string(), number != 0),
+        ValueRef::Real(number) => (number.to_string(), number != 0.0),
+        ValueRef::Text(text) | ValueRef::Blob(text) => ("an empty text".into(), !text.is_empty()),
+    };
+    match holds {
+        true => Ok(()),
+        false => Err(Failure::retry(format!("the select gave {said}"))),
+    }
+}
+
 /// What a select that is not taken was refused for.
 fn refused(error: &rusqlite::Error) -> Failure {
     let words = error::words(error);
@@ -389,6 +425,38 @@ mod tests {
         source.connection.authorizer(guard).unwrap();
         let written = source.connection.execute("insert into t values (1)", []);
         assert!(written.unwrap_err().to_string().contains("readonly"));
+    }
+
+    #[test]
+    fn a_look_holds_where_the_first_value_is_true_and_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let made = "create table t (a); insert into t values (1), (2)";
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch(made)
+            .unwrap();
+        let bind = serde_json::json!({ "most": 5 });
+        let looked = |text: &str| {
+            let bind = bind.as_object().unwrap();
+            holds(&path, text, bind, Duration::from_millis(200)).map_err(|f| f.error().to_owned())
+        };
+        assert_eq!(looked("select count(*) < :most from t"), Ok(()));
+        let said = |text: &str| looked(text).unwrap_err();
+        assert_eq!(said("select count(*) > :most from t"), "the select gave 0");
+        assert_eq!(
+            said("select max(a) from t where a > :most"),
+            "the select gave null"
+        );
+        assert_eq!(
+            said("select a from t where a > :most"),
+            "the select gave no row"
+        );
+        let endless = "with recursive c (n) as (select :most union all select n + 1 from c)
+                       select max(n) from c";
+        assert!(said(endless).contains("took longer"));
+        assert!(said("delete from t where a < :most returning a").contains("may not"));
+        assert!(said("select :most from oncely_facts").contains("no such table"));
     }
 
     #[test]
