@@ -57,8 +57,6 @@ fn what_is_said_of_how_fast_a_stream_goes_is_understood_or_refused() {
         with("while = { http = { url = \"https://db.example.com/\", json = {} } }"),
         with("while = { command = \"bin/healthy\" }"),
         with("while = { every = \"5s\" }"),
-        with("until = \"output.ready\""),
-        wrong_step("command = \"x\"\nrate = \"5/s\""),
         wrong_step("for_each = { rows = \"select a from t limit 9\", key = \"a\" }\ndo = [{ command = \"x\" }]"),
         wrong_step("for_each = { rows = \"select a from t\", key = \"t.a\" }\ndo = [{ command = \"x\" }]"),
         wrong_step("for_each = { rows = \"select a from t\" }\ndo = [{ command = \"x\" }]"),

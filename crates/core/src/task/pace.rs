@@ -5,6 +5,7 @@ use super::model::{ActionKind, ActionSpec};
 use super::names::Scope;
 use super::reader::{Reader, Table, Val};
 use crate::limits;
+use crate::undo;
 
 /// The keys beside `for_each`, and what they mean.
 pub const PACE: &[(&str, &str)] = &[
@@ -118,7 +119,7 @@ impl Reader<'_> {
             batch: batch.and_then(|items| usize::try_from(items).ok()),
             check: table
                 .get("while")
-                .and_then(|value| self.check(value, scope)),
+                .and_then(|value| self.look_before(value, scope)),
         }
     }
 
@@ -132,7 +133,7 @@ impl Reader<'_> {
         self.keep(value.span(), found)
     }
 
-    fn check(&mut self, value: &Val<'_>, scope: &Scope) -> Option<Check> {
+    fn look_before(&mut self, value: &Val<'_>, scope: &Scope) -> Option<Check> {
         let table = self.table(value, "while")?;
         let spec = self.one_action(&table, "`while`", &["every"], scope)?;
         self.keep(value.span(), looks(&spec))?;
@@ -147,16 +148,8 @@ impl Reader<'_> {
 
 /// Whether an action only looks: it is asked without a record.
 fn looks(spec: &ActionSpec) -> Result<(), Problem> {
-    let has = |name| spec.options.get(name).is_some();
     let changes = match spec.kind {
-        ActionKind::Http => {
-            let method = spec.fixed.get("method").and_then(crate::Value::as_str);
-            has("json")
-                || has("form")
-                || has("body")
-                || !matches!(method, None | Some("GET" | "HEAD"))
-        }
-        ActionKind::Sql => false,
+        ActionKind::Http | ActionKind::Sql => !undo::only_looks(spec),
         _ => true,
     };
     match changes {

@@ -73,7 +73,7 @@ pub(super) async fn run(
         fence: work.job.fence,
         halt: Arc::clone(&halt),
         reports,
-        told: Instant::now(),
+        told: None,
         batch: pace.batch,
         asks: Pace::asks(work),
     };
@@ -157,7 +157,7 @@ struct Writer {
     fence: oncely_core::ids::Fence,
     halt: Arc<AtomicBool>,
     reports: mpsc::Sender<Report>,
-    told: Instant,
+    told: Option<Instant>,
     /// Items of a range.
     batch: usize,
     /// Whether there is to be leave for each range.
@@ -271,10 +271,11 @@ impl Writer {
     }
 
     fn tell(&mut self, progress: &Point, set_aside: &[SetAside]) -> bool {
-        if set_aside.is_empty() && self.told.elapsed() < TELL_EVERY {
+        let lately = self.told.is_some_and(|told| told.elapsed() < TELL_EVERY);
+        if set_aside.is_empty() && lately {
             return true;
         }
-        self.told = Instant::now();
+        self.told = Some(Instant::now());
         self.report(progress.clone(), set_aside.to_vec())
     }
 

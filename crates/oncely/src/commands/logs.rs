@@ -1,17 +1,25 @@
 //! `oncely logs`: what happened, in the order it happened.
 
+use super::progress::{self, Followed, Speed};
 use crate::cli::Logs;
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::{Voice, count, moment, plain};
+use oncely_core::Value;
 use oncely_core::fact::{Fact, Outcome, Recorded, Request, Settlement};
 use oncely_core::ids::RunId;
 use oncely_core::ledger::{Change, Filter, RunRow};
 use oncely_core::question::{Answer, Identity};
 use oncely_core::round::Named;
+use oncely_core::run::RunStatus;
+use oncely_core::time::Clock;
 use oncely_engine::{Ask, Stop};
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How often streams are looked at that are followed.
+const LOOK: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(voice: Voice, flags: &Flags, args: &Logs) -> Result<Exit, Failure> {
     let house = House::open(flags, "oncely logs", false)?;
@@ -19,27 +27,60 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Logs) -> Result<Exit, Fail
         let stop = Stop::default();
         house.stop_on_signals(&stop);
         let mut told = BTreeMap::new();
+        let mut streams = Followed::default();
         let mut change = Change::default();
         loop {
-            let ended = tell(voice, &house, args, &mut told).await?;
+            let rows = tell(voice, &house, args, &mut told).await?;
+            let ended = args.run.is_some() && rows.iter().all(|row| row.status.is_ended());
             if !args.follow || ended {
                 return Ok(Exit::Done);
             }
+            let running = rows.iter().filter(|row| row.status == RunStatus::Running);
+            let running: Vec<&RunRow> = running.collect();
+            for row in &running {
+                stream(voice, &house, row, &mut streams).await?;
+            }
             tokio::select! {
                 seen = house.ledger().watch(change) => change = seen,
+                () = tokio::time::sleep(LOOK), if !running.is_empty() => {}
                 () = stop.stopped() => return Ok(Exit::Done),
             }
         }
     })
 }
 
-/// Tells what is new; says whether the one run that was asked for has ended.
+/// Says how far the streams of a run are, every so often: they leave no facts on their way.
+async fn stream(
+    voice: Voice,
+    house: &House,
+    row: &RunRow,
+    streams: &mut Followed,
+) -> Result<(), Failure> {
+    for (standing, speed) in streams.news(house, row.id).await? {
+        let mut record = standing.record();
+        record["run"] = row.id.0.into();
+        record["task"] = row.task.as_str().into();
+        record["speed"] = speed.map_or(Value::Null, Speed::record);
+        voice.record(&record);
+        voice.say(format!(
+            "{}  run {} {}  `{}` {}",
+            voice.dim(moment(house.clock.now())),
+            row.id,
+            house.label(&row.task),
+            standing.step,
+            progress::sentence(&standing, speed)
+        ));
+    }
+    Ok(())
+}
+
+/// Tells what is new of the runs that were asked for, and gives these.
 async fn tell(
     voice: Voice,
     house: &House,
     args: &Logs,
     told: &mut BTreeMap<RunId, usize>,
-) -> Result<bool, Failure> {
+) -> Result<Vec<RunRow>, Failure> {
     let ask = Ask(house.ledger());
     let rows =
         match args.run {
@@ -59,8 +100,7 @@ async fn tell(
             }
         };
     let mut lines: Vec<(RunRow, Recorded)> = Vec::new();
-    let ended = rows.iter().all(|row| row.status.is_ended());
-    for row in rows {
+    for row in &rows {
         let facts = ask.facts(row.id).await?;
         let before = told.insert(row.id, facts.len()).unwrap_or(0);
         lines.extend(
@@ -86,7 +126,7 @@ async fn tell(
             sentence(&fact.fact)
         ));
     }
-    Ok(ended && args.run.is_some())
+    Ok(rows)
 }
 
 /// A fact as a sentence.

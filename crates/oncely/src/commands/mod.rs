@@ -22,6 +22,7 @@ pub(crate) mod model;
 pub(crate) mod new;
 pub(crate) mod people;
 pub(crate) mod plan;
+mod progress;
 pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod runs;

@@ -2,6 +2,7 @@
 
 use super::drive::Stands;
 use super::logs;
+use super::progress::{self, Standing};
 use crate::cli::RunArg;
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
@@ -73,24 +74,26 @@ fn outputs(voice: Voice, stands: &Stands) {
 }
 
 async fn progress(voice: Voice, house: &House, stands: &Stands) -> Result<(), Failure> {
-    for step in stands.state.steps.keys() {
-        let progress = Ask(house.ledger())
-            .progress(stands.row.id, step.clone())
-            .await?;
-        if let Some(progress) = progress {
-            voice.record(&serde_json::json!({ "step": step, "progress": progress }));
-            voice.say(format!("\n{}", sentence(step, &progress)));
-        }
+    for standing in progress::of(house, stands).await? {
+        voice.record(&standing.record());
+        voice.say(format!("\n{}", sentence(&standing)));
     }
     Ok(())
 }
 
-fn sentence(step: &StepId, progress: &Progress) -> String {
+fn sentence(standing: &Standing) -> String {
+    let Progress {
+        done, set_aside, ..
+    } = standing.progress;
+    let items = match standing.open {
+        true => standing.items(),
+        false => format!("{} items", thousands(standing.progress.next)),
+    };
     format!(
-        "Step `{step}`: {} items, {} done, {} set aside",
-        thousands(progress.next),
-        thousands(progress.done),
-        thousands(progress.set_aside)
+        "Step `{}`: {items}, {} done, {} set aside",
+        standing.step,
+        thousands(done),
+        thousands(set_aside)
     )
 }
 

@@ -5,6 +5,7 @@
 
 use super::attention;
 use super::drive::Stands;
+use super::progress;
 use super::run::{is_in, newest};
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
@@ -151,10 +152,7 @@ impl Listing<'_> {
             Some(row) => (
                 self.voice.status(row.status),
                 moment(row.changed),
-                match row.status.is_ended() {
-                    true => span(self.millis(row)),
-                    false => String::new(),
-                },
+                self.took(row).await?,
             ),
             None => (
                 self.voice.dim(never_ran(brief)),
@@ -165,6 +163,21 @@ impl Listing<'_> {
         let next = self.next_tick(&brief.id).map(moment).unwrap_or_default();
         let version = version.clone();
         Ok(Line::Cells(vec![state, version, name, last, took, next]))
+    }
+
+    /// How long the last run took, or how far its stream is.
+    async fn took(&self, row: &RunRow) -> Result<String, Failure> {
+        if row.status.is_ended() {
+            return Ok(span(self.millis(row)));
+        }
+        let stream = match row.status {
+            RunStatus::Running => {
+                let stands = Stands::read(self.house, row.id).await?;
+                progress::under_way(self.house, &stands).await?
+            }
+            _ => None,
+        };
+        Ok(stream.map(|standing| standing.items()).unwrap_or_default())
     }
 
     async fn record(&self, brief: &Brief, row: Option<&RunRow>) -> Result<Value, Failure> {
@@ -179,6 +192,11 @@ impl Listing<'_> {
             true => None,
             false => Some(Stands::read(self.house, row.id).await?),
         };
+        let stream = match &stands {
+            Some(stands) => progress::under_way(self.house, stands).await?,
+            None => None,
+        };
+        let stream = stream.map(|standing| standing.record());
         let rounds = stands.as_ref().and_then(Stands::rounds);
         let rounds = rounds.map(|(step, done, due)| {
             serde_json::json!({ "step": step, "done": done, "next": due.map(rfc3339) })
@@ -186,7 +204,7 @@ impl Listing<'_> {
         Ok(serde_json::json!({
             "task": brief.id, "file": brief.path, "state": row.status, "run": row.id,
             "last_run": rfc3339(row.changed), "millis": self.millis(row), "next": next,
-            "rounds": rounds, "needs_person": self.needs_person(row, stands.as_ref()),
+            "rounds": rounds, "stream": stream, "needs_person": self.needs_person(row, stands.as_ref()),
         }))
     }
 

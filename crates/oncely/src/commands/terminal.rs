@@ -2,6 +2,7 @@
 
 use super::drive::{self, Stands};
 use super::people::{people, who};
+use super::progress;
 use crate::failure::Failure;
 use crate::house::House;
 use crate::output::{Voice, plain};
@@ -23,7 +24,7 @@ pub(crate) async fn to_rest(
     engine: &Arc<Engine>,
     run: RunId,
 ) -> Result<Stands, Failure> {
-    let mut stands = drive::to_rest(house, engine, run).await?;
+    let mut stands = rest(voice, house, engine, run).await?;
     if voice.json || !somebody_is_there() {
         return Ok(stands);
     }
@@ -35,15 +36,26 @@ pub(crate) async fn to_rest(
     while may_answer(house, &stands) {
         let Some(reply) = ask(house, &lines, &stands).await else {
             // Somebody else may have answered meanwhile.
-            return drive::to_rest(house, engine, run).await;
+            return rest(voice, house, engine, run).await;
         };
         if let Err(refused) = people(house).answer(run, &reply).await {
             write(&format!("{refused}\n"));
-            return drive::to_rest(house, engine, run).await;
+            return rest(voice, house, engine, run).await;
         }
-        stands = drive::to_rest(house, engine, run).await?;
+        stands = rest(voice, house, engine, run).await?;
     }
     Ok(stands)
+}
+
+/// Drives a run until it rests, and shows meanwhile how far its stream is.
+async fn rest(
+    voice: Voice,
+    house: &House,
+    engine: &Arc<Engine>,
+    run: RunId,
+) -> Result<Stands, Failure> {
+    let driven = drive::to_rest(house, engine, run);
+    progress::beside(voice, house, run, driven).await
 }
 
 fn somebody_is_there() -> bool {

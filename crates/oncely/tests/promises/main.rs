@@ -30,6 +30,7 @@ mod rounds;
 mod serving;
 mod skipping;
 mod slack;
+mod streams;
 mod terminal;
 mod testing;
 mod tls;

@@ -4,12 +4,12 @@ use crate::project::{PATIENCE, Project, wait};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 /// A command with somebody in front of it.
-struct Terminal {
+pub(crate) struct Terminal {
     child: Child,
     keys: File,
     screen: Receiver<Vec<u8>>,
@@ -17,7 +17,20 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn new(project: &Project, args: &[&str]) -> Self {
+    pub(crate) fn new(project: &Project, args: &[&str]) -> Self {
+        let mut command = project.command(args);
+        command.env("NO_COLOR", "1");
+        Self::of(command)
+    }
+
+    /// One that shows colours and bars.
+    pub(crate) fn capable(project: &Project, args: &[&str]) -> Self {
+        let mut command = project.command(args);
+        command.env("TERM", "xterm");
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Self {
         let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&keys).unwrap();
         unlockpt(&keys).unwrap();
@@ -27,8 +40,6 @@ impl Terminal {
             let mut options = OpenOptions::new();
             options.read(true).write(true).open(path).unwrap()
         };
-        let mut command = project.command(args);
-        command.env("NO_COLOR", "1");
         command.stdin(Stdio::from(open()));
         command.stdout(Stdio::from(open()));
         command.stderr(Stdio::from(open()));
@@ -46,7 +57,7 @@ impl Terminal {
     }
 
     /// Waits until this is on the screen, and forgets what was before it.
-    fn shows(&mut self, words: &str) {
+    pub(crate) fn shows(&mut self, words: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.seen.contains(words) {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -64,7 +75,7 @@ impl Terminal {
         self.keys.write_all(b"\n").unwrap();
     }
 
-    fn ends(&mut self) -> i32 {
+    pub(crate) fn ends(&mut self) -> i32 {
         let mut status = None;
         wait("the command to end", || {
             status = self.child.try_wait().unwrap();
