@@ -38,6 +38,8 @@ pub const RECORD_COLUMNS: usize = 4096;
 pub const RANGE_ITEMS: usize = 1000;
 /// Most items of a `rate` of a `for_each` step.
 pub const RATE_ITEMS: u32 = 1_000_000_000;
+/// Most files of a folder that a `for_each` step goes through.
+pub const FOLDER_FILES: usize = 100_000;
 /// Longest time of a look that says whether a `for_each` step goes on, in milliseconds.
 pub const LOOK_MS: u64 = 10_000;
 /// Bytes of raw input in one range of a `for_each` step: wide records make shorter ranges.

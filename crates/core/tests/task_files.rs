@@ -59,6 +59,8 @@ fn what_is_said_of_how_fast_a_stream_goes_is_understood_or_refused() {
         with("while = { every = \"5s\" }"),
         wrong_step("for_each = { rows = \"select a from t limit 9\", key = \"a\" }\ndo = [{ command = \"x\" }]"),
         wrong_step("for_each = { rows = \"select a from t\", key = \"t.a\" }\ndo = [{ command = \"x\" }]"),
+        wrong_step("for_each = { read = \"in\", as = \"files\", match = \"a/*.csv\" }\ndo = [{ command = \"x\" }]"),
+        wrong_step("for_each = { read = \"in/a.csv\", as = \"csv\", match = \"*\" }\ndo = [{ command = \"x\" }]"),
         wrong_step("for_each = { rows = \"select a from t\" }\ndo = [{ command = \"x\" }]"),
     ].join("\n"));
 }
@@ -673,9 +675,9 @@ tasks/t.toml:5:1: unknown key `command` in a `for_each` step (known keys: `id`, 
     insta::assert_snapshot!(wrong_step("do = [{ command = \"x\" }]"), @r#"tasks/t.toml:2:1: a step with `do` needs `for_each` (for_each = { read = "{{ event.url }}", as = "csv" })"#);
     insta::assert_snapshot!(wrong_step("for_each = [\"a\"]\ndo = [{ command = \"x\" }]"), @"tasks/t.toml:3:12: `for_each` takes an expression in quotes that gives a list, or a table with `read` or `rows`");
     insta::assert_snapshot!(wrong_step("for_each = { read = \"in/x\", as = \"xml\", columns = [\"a\", \"a\"], header = true }\ndo = [{ command = \"x\" }]"), @r#"
-tasks/t.toml:3:34: `as` takes "csv" or "jsonl" or "lines"
+tasks/t.toml:3:34: `as` takes "csv" or "jsonl" or "lines" or "files"
 tasks/t.toml:3:57: two columns are called `a`
-tasks/t.toml:3:63: unknown key `header` in `for_each` (known keys: `read`, `as`, `columns`)
+tasks/t.toml:3:63: unknown key `header` in `for_each` (known keys: `read`, `as`, `match`, `columns`)
 "#);
     insta::assert_snapshot!(wrong_step("for_each = { read = \"in/x\", as = \"jsonl\", columns = [\"a\"] }\ndo = [{ command = \"x\" }]"), @"tasks/t.toml:3:43: only csv has `columns`");
 }

@@ -175,6 +175,10 @@ impl Runner {
                 let from = from.render(&context).map_err(|e| e.to_string())?;
                 Ok(serde_json::json!({ "read": from, "as": format, "columns": columns }))
             }
+            Items::Files { from, pattern } => {
+                let from = from.render(&context).map_err(|e| e.to_string())?;
+                Ok(serde_json::json!({ "read": from, "as": "files", "match": pattern }))
+            }
             Items::Rows(options) => options.render(&context).map_err(|e| e.to_string()),
         }
     }

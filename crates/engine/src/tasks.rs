@@ -65,7 +65,9 @@ fn reads_run_id(task: &Task) -> bool {
         Work::Action(spec) => spec.options.names().iter().any(|n| reads(n)),
         Work::Each(each) => match &each.items {
             Items::List(expr) => expr.names().iter().any(|n| reads(n)),
-            Items::Read { from, .. } => from.names().iter().any(|n| reads(n)),
+            Items::Read { from, .. } | Items::Files { from, .. } => {
+                from.names().iter().any(|n| reads(n))
+            }
             Items::Rows(node) => node.names().iter().any(|n| reads(n)),
         },
     };

@@ -1,8 +1,8 @@
 //! What a task file says, once it has been read and checked.
 
 use super::cancel::CancelOn;
-use super::rounds::Rounds;
 use super::pace::Pace;
+use super::rounds::Rounds;
 use super::schedule::Schedule;
 use super::webhook::WebhookTrigger;
 use crate::backoff::Retry;
@@ -361,6 +361,13 @@ pub enum Items {
         format: Format,
         /// Names of the columns of a file that has no header.
         columns: Option<Vec<String>>,
+    },
+    /// The files of a folder, in the order of their names.
+    Files {
+        /// The folder, below the project's root.
+        from: Node,
+        /// A glob that names must match.
+        pattern: String,
     },
     /// Rows of a table, paged by a key: `rows`, `key`, `db` and `bind`.
     Rows(Node),

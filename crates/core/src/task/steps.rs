@@ -30,9 +30,17 @@ struct Head {
 pub const READ: &[(&str, &str)] = &[
     (
         "read",
-        "The file: `{{ event.url }}`, or a path below the project's root.",
+        "The file: `{{ event.url }}`, or a path below the project's root; with `files`, a folder.",
     ),
-    ("as", "How it is cut into items: csv, jsonl or lines."),
+    (
+        "as",
+        "How it is cut into items: csv, jsonl or lines; or files, each of which is an item with \
+         `name`, `path`, `size` and `modified`, in the order of their names.",
+    ),
+    (
+        "match",
+        "With `files`: a glob that names must match; all but hidden ones unless given.",
+    ),
     (
         "columns",
         "Names of the columns of a file without a header.",
@@ -40,7 +48,7 @@ pub const READ: &[(&str, &str)] = &[
 ];
 
 /// The words of `as`.
-pub(super) const FORMATS: [&str; 3] = ["csv", "jsonl", "lines"];
+pub(super) const FORMATS: [&str; 4] = ["csv", "jsonl", "lines", "files"];
 
 impl Reader<'_> {
     /// The steps of a task, or of the `do` block of the step `block`.
@@ -268,7 +276,25 @@ impl Reader<'_> {
         let from = self.required(&table, "read", "`for_each`");
         let from = from.and_then(|value| self.file(value, "read", scope));
         let format = self.required(&table, "as", "`for_each`");
-        let format = format.and_then(|value| self.format(value));
+        let word = format.and_then(|value| self.choice(value, "as", &FORMATS));
+        let given = table.get("match");
+        let pattern = given.map(|value| self.glob(value));
+        if word == Some("files") {
+            if table.has("columns") {
+                let problem = Problem::new("only csv has `columns`");
+                self.report(table.key_span("columns"), problem);
+            }
+            let pattern = pattern.unwrap_or_else(|| Some("*".to_owned()))?;
+            return Some(Items::Files {
+                from: from?,
+                pattern,
+            });
+        }
+        if given.is_some() {
+            let problem = Problem::new("only files have a `match`");
+            self.report(table.key_span("match"), problem);
+        }
+        let format = word.map(format_of);
         let columns = match table.get("columns") {
             Some(value) => Some(self.columns(value)?),
             None => None,
@@ -299,12 +325,15 @@ impl Reader<'_> {
         value
     }
 
-    fn format(&mut self, value: &Val<'_>) -> Option<Format> {
-        match self.choice(value, "as", &FORMATS)? {
-            "csv" => Some(Format::Csv),
-            "jsonl" => Some(Format::Jsonl),
-            _ => Some(Format::Lines),
-        }
+    fn glob(&mut self, value: &Val<'_>) -> Option<String> {
+        let text = self.word(value, "match")?;
+        let found = match text.contains('/') {
+            true => Err(Problem::new("`match` is about names in the folder")
+                .label("it holds a `/`")
+                .help("name the folder in `read`")),
+            false => super::top::pattern(text),
+        };
+        self.keep(value.span(), found)
     }
 
     /// A file is named by an event or a step that wrote it, or by a path that the author began.
@@ -345,6 +374,14 @@ impl Reader<'_> {
             return None;
         }
         Some(names)
+    }
+}
+
+fn format_of(word: &str) -> Format {
+    match word {
+        "csv" => Format::Csv,
+        "jsonl" => Format::Jsonl,
+        _ => Format::Lines,
     }
 }
 

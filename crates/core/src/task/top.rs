@@ -434,7 +434,7 @@ fn folder(source: &str) -> Result<String, Problem> {
     }
 }
 
-fn pattern(text: &str) -> Result<String, Problem> {
+pub(super) fn pattern(text: &str) -> Result<String, Problem> {
     if text.starts_with('/') || text.split('/').any(|part| part == "..") {
         return Err(Problem::new("`match` stays below the watched folder"));
     }

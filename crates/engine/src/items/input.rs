@@ -1,7 +1,8 @@
 //! Where items come from: a file, a list in the call, or the rows of a select.
 
+use super::folder::{self, Folder};
 use super::point::Point;
-use super::rows::{RowInput, RowItem, Select};
+use super::rows::{RowInput, RowItem, Table};
 use crate::runner::Runner;
 use oncely_core::Value;
 use oncely_core::action::{Call, Failure};
@@ -26,7 +27,7 @@ pub(crate) enum Origin {
         columns: Option<Vec<String>>,
     },
     /// Rows of a table.
-    Rows(Select),
+    Rows(Table),
 }
 
 impl Origin {
@@ -39,7 +40,7 @@ impl Origin {
         if call.get("rows").is_some() {
             let action = runner.action(ActionKind::Sql).map_err(Failure::permanent)?;
             let options = call.clone();
-            return Ok(Self::Rows(Select {
+            return Ok(Self::Rows(Table::Select {
                 action,
                 options,
                 within,
@@ -49,6 +50,15 @@ impl Origin {
             return Ok(Self::List(list.clone()));
         }
         let read = call.get("read").and_then(Value::as_str).unwrap_or_default();
+        if let Some(pattern) = call.get("match").and_then(Value::as_str) {
+            let (root, path) = folder::below(root, read)?;
+            let pattern = pattern.to_owned();
+            return Ok(Self::Rows(Table::Folder(Folder {
+                root,
+                path,
+                pattern,
+            })));
+        }
         let path = below(root, read)?;
         let format = call.get("as").cloned().unwrap_or_default();
         let format =
@@ -73,7 +83,7 @@ impl Origin {
                 format: Format::Csv,
                 ..
             } => Ok(Some(self.begin()?.columns().to_vec())),
-            Self::Rows(select) => Ok(Some(select.open()?.columns().to_vec())),
+            Self::Rows(table) => Ok(Some(table.open()?.columns().to_vec())),
             Self::File { .. } | Self::List(_) => Ok(None),
         }
     }
@@ -212,8 +222,8 @@ impl Input {
     /// # Errors
     /// When the file cannot be read.
     pub(crate) fn open(origin: Origin, point: &Point, page: usize) -> Result<Self, Failure> {
-        if let Origin::Rows(select) = &origin {
-            return RowInput::open(select, point, page).map(Self::Rows);
+        if let Origin::Rows(table) = &origin {
+            return RowInput::open(table, point, page).map(Self::Rows);
         }
         let from = &point.progress;
         if let Origin::List(list) = origin {

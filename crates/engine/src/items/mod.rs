@@ -7,6 +7,7 @@
 mod attempts;
 mod doubts;
 mod effects;
+mod folder;
 mod input;
 mod pace;
 mod point;

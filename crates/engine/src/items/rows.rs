@@ -1,5 +1,6 @@
 //! Items that are rows of a table: pages behind the last key, and what is gone on with after a crash.
 
+use super::folder::Folder;
 use super::input::{Entry, Got};
 use super::point::Point;
 use oncely_core::Value;
@@ -10,20 +11,33 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A select, and who reads its rows.
+/// Where rows come from.
 #[derive(Clone)]
-pub(crate) struct Select {
-    pub(crate) action: Arc<dyn Action>,
-    pub(crate) options: Value,
-    /// Longest time of one page.
-    pub(crate) within: Duration,
+pub(crate) enum Table {
+    /// A select, and who reads its rows.
+    Select {
+        action: Arc<dyn Action>,
+        options: Value,
+        /// Longest time of one page.
+        within: Duration,
+    },
+    /// The files of a folder.
+    Folder(Folder),
 }
 
-impl Select {
+impl Table {
     pub(crate) fn open(&self) -> Result<Box<dyn RowSource>, Failure> {
-        let none = || Failure::permanent("this oncely reads no rows");
-        let source = self.action.items(&self.options, self.within);
-        source.ok_or_else(none)?
+        match self {
+            Self::Select {
+                action,
+                options,
+                within,
+            } => {
+                let none = || Failure::permanent("this oncely reads no rows");
+                action.items(options, *within).ok_or_else(none)?
+            }
+            Self::Folder(folder) => Ok(Box::new(folder.open()?)),
+        }
     }
 }
 
@@ -72,8 +86,8 @@ impl RowInput {
     ///
     /// # Errors
     /// When the database cannot be asked.
-    pub(crate) fn open(select: &Select, from: &Point, page: usize) -> Result<Self, Failure> {
-        let mut source = select.open()?;
+    pub(crate) fn open(table: &Table, from: &Point, page: usize) -> Result<Self, Failure> {
+        let mut source = table.open()?;
         let at = from.rows.clone().unwrap_or_default();
         let total = match at.total {
             None if from.progress.next == 0 => source.count(),

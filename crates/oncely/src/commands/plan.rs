@@ -189,7 +189,7 @@ fn exactly(millis: i64) -> String {
 fn items(each: &Each) -> String {
     match &each.items {
         Items::List(expr) => expr.source().to_owned(),
-        Items::Read { from, .. } => source(from),
+        Items::Read { from, .. } | Items::Files { from, .. } => source(from),
         Items::Rows(options) => options.get("rows").map(source).unwrap_or_default(),
     }
 }

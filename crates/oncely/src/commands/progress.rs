@@ -102,10 +102,7 @@ pub(crate) async fn of(house: &House, stands: &Stands) -> Result<Vec<Standing>, 
 }
 
 /// The stream of a run that is being worked.
-pub(crate) async fn under_way(
-    house: &House,
-    stands: &Stands,
-) -> Result<Option<Standing>, Failure> {
+pub(crate) async fn under_way(house: &House, stands: &Stands) -> Result<Option<Standing>, Failure> {
     let all = of(house, stands).await?;
     Ok(all.into_iter().find(|standing| standing.open))
 }
@@ -114,7 +111,7 @@ async fn total(house: &House, run: RunId, step: &StepId, call: &Value) -> Result
     if let Some(list) = call.get("list").and_then(Value::as_array) {
         return Ok(Total::Items(list.len() as u64));
     }
-    if call.get("rows").is_some() {
+    if call.get("rows").is_some() || call.get("match").is_some() {
         let cursor = Ask(house.ledger()).cursor(cursor_name(run, step)).await?;
         let at = cursor.and_then(|cursor| serde_json::from_str::<RowsAt>(&cursor.0).ok());
         let total = at.and_then(|at| at.total);
@@ -290,7 +287,15 @@ fn drawn(standing: &Standing) -> ProgressBar {
 /// What was said of the streams that somebody follows.
 #[derive(Default)]
 pub(crate) struct Followed {
-    streams: BTreeMap<(RunId, StepId), (Meter, Option<(Timestamp, u64)>)>,
+    streams: BTreeMap<(RunId, StepId), Heard>,
+}
+
+/// What is known of a stream that is followed.
+#[derive(Default)]
+struct Heard {
+    meter: Meter,
+    /// When something was said of it, and how far it was.
+    said: Option<(Timestamp, u64)>,
 }
 
 impl Followed {
@@ -309,13 +314,13 @@ impl Followed {
                 self.streams.remove(&key);
                 continue;
             }
-            let (meter, said) = self.streams.entry(key).or_default();
-            let speed = meter.see(at, &standing);
-            let is_new = said.is_none_or(|(then, next)| {
+            let heard = self.streams.entry(key).or_default();
+            let speed = heard.meter.see(at, &standing);
+            let is_new = heard.said.is_none_or(|(then, next)| {
                 at.millis_since(then) >= SAY_EVERY_MS && next != standing.progress.next
             });
             if is_new {
-                *said = Some((at, standing.progress.next));
+                heard.said = Some((at, standing.progress.next));
                 news.push((standing, speed));
             }
         }
@@ -399,7 +404,8 @@ mod tests {
             let now = standing(next, Total::Items(100_000));
             let speed = meter.see(Timestamp(second.cast_signed() * 1000), &now);
             if second == 60 {
-                assert_eq!(per_time(speed.unwrap().per_second), "10/s");
+                let said = speed.map(|speed| per_time(speed.per_second));
+                assert_eq!(said.as_deref(), Some("10/s"));
             }
         }
     }

@@ -367,7 +367,7 @@ fn rows_of_a_table_are_those_of_the_answers() {
     let project = Project::new();
     project.write(
         "tasks/1_fill.toml",
-        "[on.release]\n\n[[step]]\nid = \"fill\"\nfor_each = { rows = \"select id, name from parts\", key = \"id\" }\n\n  [[step.do]]\n  id = \"tell\"\n  command = [\"tell\", \"{{ item.name }}\"]\n",
+        "[on.release]\n\n[[step]]\nid = \"fill\"\nrate = \"1/h\"\nwhile = { http = { url = \"http://127.0.0.1:9/\" } }\nfor_each = { rows = \"select id, name from parts\", key = \"id\" }\n\n  [[step.do]]\n  id = \"tell\"\n  command = [\"tell\", \"{{ item.name }}\"]\n",
     );
     let mut text = project.session(&[&["test", "1_fill"]]);
     for answers in [

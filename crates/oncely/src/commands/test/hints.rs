@@ -111,7 +111,7 @@ fn reads(step: &Step) -> BTreeSet<String> {
         Work::Action(spec) => names.extend(spec.options.names()),
         Work::Each(each) => match &each.items {
             Items::List(expr) => names.extend(expr.names().iter().cloned()),
-            Items::Read { from, .. } => names.extend(from.names()),
+            Items::Read { from, .. } | Items::Files { from, .. } => names.extend(from.names()),
             Items::Rows(options) => names.extend(options.names()),
         },
     }

@@ -262,8 +262,8 @@ pub(crate) fn catching(config: &Config) -> Catching {
     }
 }
 
-/// The task, whose items are tried again at once: waits inside a `do` block are no waits of the run,
-/// which jumps in time.
+/// The task, whose items are tried again at once and come at no rate: waits inside a `for_each` are no
+/// waits of the run, which jumps in time.
 fn at_once(task: &Task) -> Task {
     let mut task = task.clone();
     let no_wait = |step: &mut Step| {
@@ -273,6 +273,8 @@ fn at_once(task: &Task) -> Task {
     for step in &mut task.steps {
         if let Work::Each(each) = &mut step.work {
             each.steps.iter_mut().for_each(no_wait);
+            each.pace.rate = None;
+            each.pace.check = None;
         }
     }
     task
