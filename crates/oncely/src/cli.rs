@@ -219,6 +219,19 @@ pub(crate) struct Run {
     /// Exit 3 when a task waits for a person
     #[arg(long)]
     pub(crate) strict_exit: bool,
+    /// How it speaks: to people, in JSON as with --json, or in the workflow commands of GitHub Actions
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// To people
+    Text,
+    /// In JSON, a value a line
+    Json,
+    /// To GitHub Actions: a group for each task, and annotations
+    Github,
 }
 
 /// Which release tasks a command is about.

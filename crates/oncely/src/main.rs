@@ -9,6 +9,7 @@ mod databases;
 mod disk;
 mod failure;
 mod gateway;
+mod github;
 mod house;
 mod links;
 mod output;
@@ -63,6 +64,16 @@ fn main() -> ExitCode {
         }
     };
     let voice = Voice::new(cli.global.json);
+    let voice = match &cli.command {
+        Command::Run(args) => match voice.in_format(args.format) {
+            Ok(voice) => voice,
+            Err(failure) => {
+                output::complain(voice, &failure);
+                return failure.exit.into();
+            }
+        },
+        _ => voice,
+    };
     match dispatch(cli, voice) {
         Ok(exit) => exit.into(),
         Err(failure) => {

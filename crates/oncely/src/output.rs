@@ -1,6 +1,8 @@
 //! How commands speak: tables and sentences for people, JSON lines for programs.
 
+use crate::cli::Format;
 use crate::failure::Failure;
+use crate::github;
 use jiff::Timestamp as Moment;
 use oncely_core::Value;
 use oncely_core::run::RunStatus;
@@ -15,6 +17,8 @@ pub(crate) struct Voice {
     pub(crate) json: bool,
     pub(crate) colour: bool,
     pub(crate) terminal: bool,
+    /// Whether it speaks to GitHub Actions.
+    pub(crate) github: bool,
 }
 
 impl Voice {
@@ -26,13 +30,43 @@ impl Voice {
             json,
             colour: terminal && !no_colour && !json,
             terminal,
+            github: false,
+        }
+    }
+
+    /// The same in a format that was asked for.
+    ///
+    /// # Errors
+    /// When another one was asked for as well.
+    pub(crate) fn in_format(self, format: Option<Format>) -> Result<Self, Failure> {
+        match format {
+            Some(Format::Text | Format::Github) if self.json => Err(Failure::usage(
+                "--json and another --format exclude one another. Nothing was run.",
+            )),
+            Some(Format::Json) => Ok(Self::new(true)),
+            Some(Format::Github) => {
+                github::speak();
+                Ok(Self {
+                    colour: false,
+                    github: true,
+                    ..self
+                })
+            }
+            Some(Format::Text) | None => Ok(self),
+        }
+    }
+
+    /// A workflow command; nothing when the command does not speak to GitHub Actions.
+    pub(crate) fn command(self, name: &str, properties: &[(&str, &str)], text: &str) {
+        if self.github {
+            print_line(&github::command(name, properties, &plain(text)));
         }
     }
 
     /// A line for people; nothing when the command speaks JSON.
     pub(crate) fn say(self, line: impl AsRef<str>) {
         if !self.json {
-            print_line(&harmless(line.as_ref(), self.colour));
+            print_line(&github::text(&harmless(line.as_ref(), self.colour)));
         }
     }
 
@@ -252,6 +286,8 @@ pub(crate) fn complain(voice: Voice, failure: &Failure) {
     if voice.json {
         let value = serde_json::json!({ "error": failure.message, "exit": failure.exit.code() });
         voice.record(&value);
+    } else if voice.github {
+        voice.command("error", &[("title", "oncely")], &failure.message);
     } else {
         let mut err = std::io::stderr().lock();
         let _ = writeln!(err, "oncely: {}", harmless(&failure.message, voice.colour));

@@ -282,7 +282,11 @@ pub(crate) fn render(problems: &[(Diagnostic, String)], colour: bool) -> String 
 
 /// Reads all tasks and refuses to go on when any file is wrong.
 pub(crate) fn load_clean(config: &Config, colour: bool) -> Result<Loaded, Failure> {
-    let loaded = load(config)?;
+    clean(load(config)?, colour)
+}
+
+/// What was read, if nothing is wrong.
+pub(crate) fn clean(loaded: Loaded, colour: bool) -> Result<Loaded, Failure> {
     if loaded.problems.is_empty() {
         return Ok(loaded);
     }

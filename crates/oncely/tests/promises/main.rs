@@ -13,6 +13,7 @@ mod disk;
 mod exit_codes;
 mod first_minutes;
 mod gateway;
+mod github;
 mod importing;
 mod links;
 mod mail;

@@ -1,5 +1,6 @@
 //! `oncely run`: every release task that has not been done in this environment, in order.
 
+mod annotate;
 mod marks;
 mod name;
 mod older;

@@ -1,5 +1,6 @@
 //! Does what is pending, one task after another, and says how each stands.
 
+use super::annotate;
 use super::marks;
 use super::older;
 use super::quiet;
@@ -74,7 +75,9 @@ impl Releasing<'_> {
         {
             return Ok(self.nothing_to_do(done));
         }
-        let loaded = project::load_clean(&self.house.config, self.voice.colour)?;
+        let loaded = project::load(&self.house.config)?;
+        annotate::problems(self.voice, &self.house.config, &loaded.problems);
+        let loaded = project::clean(loaded, self.voice.colour)?;
         let engine = self.house.engine(loaded.tasks.clone())?;
         let renewing = tokio::spawn(Arc::clone(&engine).renew());
         self.house.ledger().renew().await?;
@@ -142,9 +145,15 @@ impl Releasing<'_> {
                 continue;
             }
             let before = rows.get(&wanted.known.task.id);
-            let stands = self.one(engine, wanted, before, &release).await?;
             let label = project::label(&wanted.known.task);
-            drive::say(self.voice, &label, &stands, environment);
+            self.voice.command("group", &[], &label);
+            let stands = self.one(engine, wanted, before, &release).await;
+            if let Ok(stands) = &stands {
+                drive::say(self.voice, &label, stands, environment);
+            }
+            self.voice.command("endgroup", &[], "");
+            let stands = stands?;
+            annotate::task(self.voice, &self.house.config, &wanted.known.task, &stands);
             self.look_up(engine, wanted.known, &stands.row).await?;
             exit = exit.worse(stands.exit(self.args.strict_exit));
             let left = pending.len() - place - 1;
