@@ -54,6 +54,8 @@ pub const RAKE_MS: i64 = 24 * 3600 * 1000;
 pub const RETRY_WAIT_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Shortest time between two judgements of a condition, in milliseconds, whatever a task file says.
 pub const JUDGE_EVERY_MS: i64 = 1000;
+/// Most releases of an environment that are left to servers at a time.
+pub const RELEASES_ASKED: usize = 100;
 /// Most releases of an environment whose order is remembered.
 pub const RELEASES: usize = 1000;
 /// Shortest time between two messages about one question, in milliseconds.

@@ -219,6 +219,20 @@ pub(crate) struct Run {
     /// Exit 3 when a task waits for a person
     #[arg(long)]
     pub(crate) strict_exit: bool,
+    /// Leave what is pending to a running `oncely serve`, in order
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) detach: bool,
+    /// Wait for answers of people, and for what is detached; at most so long, such as `30m`. Exit 3 when
+    /// not all is done then
+    #[arg(
+        long,
+        value_name = "TIME",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        conflicts_with = "dry_run"
+    )]
+    pub(crate) wait: Option<String>,
     /// How it speaks: to people, in JSON as with --json, or in the workflow commands of GitHub Actions
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,

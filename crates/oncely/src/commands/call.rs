@@ -62,9 +62,8 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: Call) -> Result<Exit, Failu
         };
         if args.detach {
             voice.record(&serde_json::json!({ "run": run, "key": key, "duplicate": false }));
-            voice.say(format!(
-                "Admitted as run {run}. A running `oncely serve` does it."
-            ));
+            let who = super::servers::who_does_it(&house).await?;
+            voice.say(format!("Admitted as run {run}. {who}"));
             return Ok(Exit::Done);
         }
         let renewing = tokio::spawn(std::sync::Arc::clone(&engine).renew());

@@ -1,6 +1,7 @@
 //! What people do to runs: approve, reject, settle, resume, pause, cancel.
 
 use super::drive;
+use super::servers;
 use super::terminal;
 use crate::cli::{Act, Answer, Became, Settle};
 use crate::config::Flags;
@@ -190,7 +191,9 @@ pub(super) async fn go_on(
     detach: bool,
 ) -> Result<Exit, Failure> {
     if detach {
-        voice.record(&serde_json::json!({ "run": run, "detached": true }));
+        let server = servers::alive(house).await?.map(|server| server.pid);
+        voice.record(&serde_json::json!({ "run": run, "detached": true, "server": server }));
+        voice.say(servers::who_does_it(house).await?);
         return Ok(Exit::Done);
     }
     let loaded = project::load(&house.config)?;

@@ -30,6 +30,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Serve) -> Result<Exit, Fai
         let door = FrontDoor::bind(voice, &house).await?;
         let mut watching = Watching::new(voice, &house, &engine);
         watching.take(&loaded);
+        super::servers::attend(&house).await?;
         let tasks = count(loaded.tasks.len(), "task");
         let sources = count(watching.sources(), "source");
         voice.record(&serde_json::json!({
@@ -51,6 +52,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Serve) -> Result<Exit, Fai
         let served = tokio::select! {
             served = engine.serve() => served,
             () = look_after(&house, watching) => Ok(()),
+            () = carry(voice, &house, &engine) => Ok(()),
         };
         engine.stopper().stop();
         if let Some(open) = open {
@@ -61,6 +63,13 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Serve) -> Result<Exit, Fai
         voice.say("Stopped. What was not finished goes on at the next start.");
         Ok(Exit::Done)
     })
+}
+
+/// Carries on the releases that were left to this server. The end of the server is for the engine to
+/// say, which lets what is held end first.
+async fn carry(voice: Voice, house: &House, engine: &Arc<Engine>) {
+    super::run::carry(voice, house, engine).await;
+    std::future::pending().await
 }
 
 /// Takes in task files that are new or changed, and removes copies that nobody needs any more.

@@ -520,7 +520,7 @@ fn what_is_admitted_with_detach_waits_for_a_server() {
     project.call_task("greet", "echo hello >> out");
     project
         .run(&["call", "greet", "--key", "1", "--detach"])
-        .says(0, &["Admitted as run 1. A running `oncely serve` does it."]);
+        .says(0, &["Admitted as run 1. No `oncely serve` is at work in development: it goes on when one is."]);
     assert_eq!(project.text("out"), "");
     project
         .run(&["serve", "--until-idle"])

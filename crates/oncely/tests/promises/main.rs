@@ -9,6 +9,7 @@ mod commands;
 mod containers;
 mod demo;
 mod deploy;
+mod detached;
 mod disk;
 mod exit_codes;
 mod first_minutes;

@@ -6,6 +6,7 @@ use super::older;
 use super::quiet;
 use super::releases;
 use super::turn::Turn;
+use super::waiting;
 use super::wanted::Wanted;
 use super::wanted::is_behind;
 use super::{in_order, is_done, named_release, release_id, standing};
@@ -19,12 +20,14 @@ use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::{Voice, count};
 use crate::project::{self, Loaded};
-use oncely_core::ids::TaskId;
+use oncely_core::ids::{RunId, TaskId};
 use oncely_core::ledger::RunRow;
 use oncely_core::run::RunStatus;
 use oncely_core::task::{Phase, Task, Trigger};
+use oncely_core::time::Timestamp;
 use oncely_engine::{Engine, Known, Offer, Offered};
 use oncely_sources::release::{self, Release};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -41,13 +44,18 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Run) -> Result<Exit, Failu
     }
     let house = House::open(flags, "oncely run", true)?;
     house.block_on(async {
-        Releasing {
+        let releasing = Releasing {
             house: &house,
             voice,
             args,
+            serving: false,
+            rests: Cell::new(None),
+            until: waiting::until(&house, args.wait.as_deref())?,
+        };
+        match args.detach {
+            true => releasing.detach().await,
+            false => releasing.run().await,
         }
-        .run()
-        .await
     })
 }
 
@@ -59,10 +67,16 @@ pub(crate) fn phase(arg: Option<PhaseArg>) -> Option<Phase> {
     })
 }
 
-struct Releasing<'a> {
-    house: &'a House,
-    voice: Voice,
-    args: &'a Run,
+pub(super) struct Releasing<'a> {
+    pub(super) house: &'a House,
+    pub(super) voice: Voice,
+    pub(super) args: &'a Run,
+    /// Whether a server does it: nobody is asked at its terminal.
+    pub(super) serving: bool,
+    /// The run that the rest waits for, with how many facts it has, where it does.
+    pub(super) rests: Cell<Option<(RunId, u64)>>,
+    /// Until when answers are waited for, if they are.
+    pub(super) until: Option<Timestamp>,
 }
 
 impl Releasing<'_> {
@@ -102,7 +116,7 @@ impl Releasing<'_> {
         outcome
     }
 
-    fn nothing_to_do(&self, done: usize) -> Exit {
+    pub(super) fn nothing_to_do(&self, done: usize) -> Exit {
         self.voice
             .record(&serde_json::json!({ "ran": 0, "done_before": done }));
         self.voice.say(match done {
@@ -112,7 +126,7 @@ impl Releasing<'_> {
         Exit::Done
     }
 
-    async fn all(&self, engine: &Arc<Engine>, loaded: &Loaded) -> Result<Exit, Failure> {
+    pub(super) async fn all(&self, engine: &Arc<Engine>, loaded: &Loaded) -> Result<Exit, Failure> {
         let environment = &self.house.config.environment.value;
         let release = Release {
             id: release_id(self.args.release.as_deref(), &self.house.config),
@@ -133,8 +147,7 @@ impl Releasing<'_> {
         releases::record(self.house, &release.id).await?;
         let mut old = Vec::new();
         let is_every = |wanted: &Wanted<'_>| release::is_every(&wanted.known.task);
-        let once = pending.iter().filter(|wanted| !is_every(wanted)).count();
-        if first_run::decide(self.args.first_run, !rows.is_empty(), once)? == FirstRun::Baseline {
+        if first_run_of(self.args.first_run, &rows, &pending)? == FirstRun::Baseline {
             (pending, old) = pending.into_iter().partition(is_every);
             self.skip_all(engine, &old, &release).await?;
         }
@@ -147,7 +160,10 @@ impl Releasing<'_> {
             let before = rows.get(&wanted.known.task.id);
             let label = project::label(&wanted.known.task);
             self.voice.command("group", &[], &label);
-            let stands = self.one(engine, wanted, before, &release).await;
+            let stands = match self.one(engine, wanted, before, &release).await {
+                Ok(stands) => self.answered(engine, &label, stands).await,
+                Err(failure) => Err(failure),
+            };
             if let Ok(stands) = &stands {
                 drive::say(self.voice, &label, stands, environment);
             }
@@ -155,13 +171,17 @@ impl Releasing<'_> {
             let stands = stands?;
             annotate::task(self.voice, &self.house.config, &wanted.known.task, &stands);
             self.look_up(engine, wanted.known, &stands.row).await?;
-            exit = exit.worse(stands.exit(self.args.strict_exit));
+            let strict = self.args.strict_exit || self.args.wait.is_some();
+            exit = exit.worse(stands.exit(strict));
             let left = pending.len() - place - 1;
             if engine.stopper().is_stopping() && (left > 0 || !stands.row.status.is_ended()) {
                 return Err(Failure::failed(told_to_stop(left)));
             }
             if is_behind(stands.row.status) || self.goes_past(stands.row.status) {
                 continue;
+            }
+            if self.rests.get().is_none() && !stands.row.status.is_ended() {
+                self.rests.set(Some((stands.row.id, stands.row.seq)));
             }
             if stands.row.status != RunStatus::Waiting {
                 return Ok(exit);
@@ -247,6 +267,14 @@ impl Releasing<'_> {
         Ok(())
     }
 
+    /// Drives a run until it rests, and asks at the terminal what it asks.
+    async fn to_rest(&self, engine: &Arc<Engine>, run: RunId) -> Result<Stands, Failure> {
+        match self.serving {
+            true => drive::to_rest(self.house, engine, run).await,
+            false => terminal::to_rest(self.voice, self.house, engine, run).await,
+        }
+    }
+
     /// Admits a task, or takes up its run, and drives it until it rests.
     async fn one(
         &self,
@@ -266,7 +294,7 @@ impl Releasing<'_> {
             if row.status == RunStatus::Failed || row.status == RunStatus::Cancelled {
                 return Stands::read(self.house, row.id).await;
             }
-            return terminal::to_rest(self.voice, self.house, engine, row.id).await;
+            return self.to_rest(engine, row.id).await;
         }
         let event = release::event(task, release, wanted.late);
         let first = Offer::new(task.id.clone(), release::key(task, release), event);
@@ -279,7 +307,7 @@ impl Releasing<'_> {
         let offer = offer.started_by(starter, &format!("release {}", release.id));
         match self.house.intake(engine).offer(vec![offer]).await?.pop() {
             Some(Offered::Admitted(run) | Offered::Duplicate(run)) => {
-                terminal::to_rest(self.voice, self.house, engine, run).await
+                self.to_rest(engine, run).await
             }
             Some(Offered::Refused(why)) => Err(Failure::failed(why)),
             None => Err(Failure::failed(
@@ -287,6 +315,18 @@ impl Releasing<'_> {
             )),
         }
     }
+}
+
+/// What is done with pending tasks where nothing is recorded.
+pub(super) fn first_run_of(
+    said: Option<FirstRun>,
+    rows: &BTreeMap<TaskId, RunRow>,
+    pending: &[Wanted<'_>],
+) -> Result<FirstRun, Failure> {
+    let once = pending
+        .iter()
+        .filter(|wanted| !release::is_every(&wanted.known.task));
+    first_run::decide(said, !rows.is_empty(), once.count())
 }
 
 /// Whether a task does not wait for those before it that wait.

@@ -51,6 +51,17 @@ impl Turn<'_> {
         Err(Failure::failed("stopped while waiting; nothing was done."))
     }
 
+    /// The turn, if nobody has it.
+    pub(crate) async fn now(&self) -> Result<Option<Named>, Failure> {
+        let name = format!("release/{}", self.house.config.environment.value);
+        let what = What::Named(name.clone());
+        let leased = self.house.ledger().lease(what, self.claim()).await?;
+        Ok(match leased {
+            Leased::Named(fence) => Some(Named { name, fence }),
+            Leased::Busy(_) | Leased::Runs(_) => None,
+        })
+    }
+
     /// Whether to wait for the process whose turn it is.
     fn waits_for(&self, holder: &HolderInfo, said: bool) -> Result<bool, Failure> {
         let who = format!("process {} ({})", holder.pid, holder.role);
