@@ -37,6 +37,15 @@ pub enum AdoptError {
         /// The most that are read.
         most: usize,
     },
+    /// The database does not take a row.
+    NotAdded {
+        /// The database.
+        place: String,
+        /// The table.
+        table: String,
+        /// What it says.
+        error: String,
+    },
     /// The database refuses a statement.
     Refused {
         /// The database.
@@ -52,6 +61,13 @@ impl fmt::Display for AdoptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(why) => f.write_str(why),
+            Self::Unreachable { place, error } if error.contains("certificate") => write!(
+                f,
+                "the database {place} cannot be reached: {error}. Name the file of the certificate's \
+                 authority in the URL with sslrootcert (PostgreSQL) or sslca (MySQL). Where the network \
+                 is trusted and nobody vouches for the server: `sslmode=no-verify` in the URL, or behind \
+                 the variable, as in env:DATABASE_URL?sslmode=no-verify."
+            ),
             Self::Unreachable { place, error } => write!(
                 f,
                 "the database {place} cannot be reached: {error}. Look at address, user and password \
@@ -76,6 +92,15 @@ impl fmt::Display for AdoptError {
             Self::TooMany { table, most } => {
                 write!(f, "the table {table} has more than {most} rows.")
             }
+            Self::NotAdded {
+                place,
+                table,
+                error,
+            } => write!(
+                f,
+                "the database {place} takes no row into the table {table}: {error}. The user of the \
+                 URL needs the right to insert into it and to select from it."
+            ),
             Self::Refused {
                 place,
                 table,

@@ -1,6 +1,6 @@
 //! An application's database in MySQL or MariaDB.
 
-use crate::session::Texts;
+use crate::session::{Texts, with_times};
 use crate::url::{Server, Tls};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Opts, OptsBuilder, SslOpts};
@@ -9,10 +9,13 @@ use mysql_async::{Conn, Error, Opts, OptsBuilder, SslOpts};
 pub(crate) struct MySql(Conn);
 
 impl MySql {
-    pub(crate) async fn open(server: &Server) -> Result<Self, String> {
+    /// A connection that may only read, unless it is to write.
+    pub(crate) async fn open(server: &Server, writes: bool) -> Result<Self, String> {
         let mut connection = Conn::new(opts(server)?).await.map_err(words)?;
-        let text = "set session transaction read only";
-        connection.query_drop(text).await.map_err(words)?;
+        if !writes {
+            let text = "set session transaction read only";
+            connection.query_drop(text).await.map_err(words)?;
+        }
         Ok(Self(connection))
     }
 
@@ -34,6 +37,23 @@ impl MySql {
         self.0.query(text).await.map_err(words)
     }
 
+    /// Adds a row of this version where there is none; whether it did.
+    pub(crate) async fn add(
+        &mut self,
+        table: &str,
+        times: &[&str],
+        version: &str,
+    ) -> Result<bool, String> {
+        let (columns, values) = with_times(times, "utc_timestamp()");
+        let text = format!(
+            "insert into `{table}` (version{columns}) select ?{values} from dual \
+             where not exists (select 1 from `{table}` as known where known.version = ?)"
+        );
+        let added = self.0.exec_drop(text, (version, version)).await;
+        added.map_err(words)?;
+        Ok(self.0.affected_rows() > 0)
+    }
+
     pub(crate) async fn end(self) -> Result<(), String> {
         self.0.disconnect().await.map_err(words)
     }
@@ -46,7 +66,7 @@ fn opts(server: &Server) -> Result<Opts, String> {
     };
     let is_protected = match server.tls {
         Tls::Off => false,
-        Tls::On => true,
+        Tls::On | Tls::Unverified => true,
         // A password does not cross a network unprotected unless the URL says so.
         Tls::Usual => !server.is_near(),
     };
@@ -65,6 +85,10 @@ fn opts(server: &Server) -> Result<Opts, String> {
 
 /// The same certificates as for every other connection, and none that are built in.
 fn protected(server: &Server) -> Result<SslOpts, String> {
+    if server.tls == Tls::Unverified {
+        let anybody = SslOpts::default().with_danger_accept_invalid_certs(true);
+        return Ok(anybody.with_danger_skip_domain_validation(true));
+    }
     let mut roots = rustls::RootCertStore::empty();
     let mut certificates = Vec::new();
     for certificate in rustls_native_certs::load_native_certs().certs {

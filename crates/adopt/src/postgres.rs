@@ -1,6 +1,7 @@
 //! An application's database in PostgreSQL.
 
-use crate::session::Texts;
+use crate::anybody::Anybody;
+use crate::session::{Texts, with_times};
 use crate::url::{Server, Tls};
 use rustls::{ClientConfig, RootCertStore};
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 pub(crate) struct Postgres(Client);
 
 impl Postgres {
-    pub(crate) async fn open(server: &Server) -> Result<Self, String> {
+    /// A connection that may only read, unless it is to write.
+    pub(crate) async fn open(server: &Server, writes: bool) -> Result<Self, String> {
         let config = config(server);
         let client = if server.tls == Tls::Off {
             let (client, carrier) = config.connect(NoTls).await.map_err(words)?;
@@ -24,8 +26,10 @@ impl Postgres {
             tokio::spawn(carrier);
             client
         };
-        let text = "set default_transaction_read_only = on";
-        client.batch_execute(text).await.map_err(words)?;
+        if !writes {
+            let text = "set default_transaction_read_only = on";
+            client.batch_execute(text).await.map_err(words)?;
+        }
         Ok(Self(client))
     }
 
@@ -46,6 +50,24 @@ impl Postgres {
         let text = format!("select version::text, {time}::text from \"{table}\" limit {most}");
         let rows = self.0.query(&text, &[]).await.map_err(words)?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+}
+
+impl Postgres {
+    /// Adds a row of this version where there is none; whether it did.
+    pub(crate) async fn add(
+        &mut self,
+        table: &str,
+        times: &[&str],
+        version: &str,
+    ) -> Result<bool, String> {
+        let (columns, values) = with_times(times, "timezone('utc', now())");
+        let text = format!(
+            "insert into \"{table}\" (version{columns}) select $1::text{values} \
+             where not exists (select 1 from \"{table}\" where version::text = $1::text)"
+        );
+        let added = self.0.execute(&text, &[&version]).await.map_err(words)?;
+        Ok(added > 0)
     }
 }
 
@@ -72,7 +94,7 @@ fn config(server: &Server) -> Config {
         .ssl_mode(match server.tls {
             Tls::Off => SslMode::Disable,
             Tls::Usual => SslMode::Prefer,
-            Tls::On => SslMode::Require,
+            Tls::On | Tls::Unverified => SslMode::Require,
         });
     config
 }
@@ -97,9 +119,16 @@ pub(crate) fn roots(server: &Server) -> Result<RootCertStore, String> {
 
 fn protected(server: &Server) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
+    if server.tls == Tls::Unverified {
+        let anybody = Arc::new(Anybody::new(&provider));
+        let builder = builder
+            .dangerous()
+            .with_custom_certificate_verifier(anybody);
+        return Ok(builder.with_no_client_auth());
+    }
     let builder = builder.with_root_certificates(roots(server)?);
     Ok(builder.with_no_client_auth())
 }

@@ -15,6 +15,13 @@ pub(crate) type Texts = (Option<String>, Option<String>);
 /// How long another program may keep us from reading.
 pub(crate) const BUSY: Duration = Duration::from_secs(10);
 
+/// The columns that hold a time, and the time now for each, as parts of an `insert`.
+pub(crate) fn with_times(times: &[&str], now: &str) -> (String, String) {
+    let columns = times.iter().map(|column| format!(", {column}")).collect();
+    let values = times.iter().map(|_| format!(", {now}")).collect();
+    (columns, values)
+}
+
 enum Kind {
     Sqlite(Sqlite),
     Postgres(Postgres),
@@ -46,12 +53,15 @@ macro_rules! each {
 }
 
 impl Session {
-    /// A connection that may only read: the database sees to that.
-    pub(crate) async fn open(place: &Database) -> Result<Self, AdoptError> {
+    /// A connection that may only read: the database sees to that. One that is to write may add rows.
+    pub(crate) async fn open(place: &Database, writes: bool) -> Result<Self, AdoptError> {
         let kind = match place {
-            Database::Sqlite(path) => answer(Sqlite::open(path)).await.map(Kind::Sqlite),
-            Database::Postgres(server) => answer(Postgres::open(server)).await.map(Kind::Postgres),
-            Database::MySql(server) => answer(MySql::open(server)).await.map(Kind::MySql),
+            Database::Sqlite(path) => answer(Sqlite::open(path, writes)).await.map(Kind::Sqlite),
+            Database::Postgres(server) => {
+                let opened = answer(Postgres::open(server, writes)).await;
+                opened.map(Kind::Postgres)
+            }
+            Database::MySql(server) => answer(MySql::open(server, writes)).await.map(Kind::MySql),
         };
         let place = place.to_string();
         match kind {
@@ -76,6 +86,22 @@ impl Session {
         let time = if times { "created_at" } else { "null" };
         let found = each!(self, inner => inner.rows(table, time, most));
         found.map_err(|error| self.refused(table, error))
+    }
+
+    /// Adds a row of this version where there is none, with the time where the table has such columns;
+    /// whether it did.
+    pub(crate) async fn add(
+        &mut self,
+        table: &str,
+        times: &[&str],
+        version: &str,
+    ) -> Result<bool, AdoptError> {
+        let added = each!(self, inner => inner.add(table, times, version));
+        added.map_err(|error| AdoptError::NotAdded {
+            place: self.place.clone(),
+            table: table.to_owned(),
+            error,
+        })
     }
 
     /// Takes leave; what the other side says to that changes nothing.

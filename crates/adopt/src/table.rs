@@ -64,7 +64,7 @@ pub struct Found {
 /// # Errors
 /// When the database does not answer, has no such table, or one of another shape.
 pub async fn read(place: &Database, tables: &Tables) -> Result<Found, AdoptError> {
-    let mut session = Session::open(place).await?;
+    let mut session = Session::open(place, false).await?;
     let (table, columns) = find(&mut session, place, tables).await?;
     let time = columns.iter().find(|name| *name == "created_at");
     let texts = session.rows(&table, time.is_some(), ROWS + 1).await?;
@@ -82,6 +82,28 @@ pub async fn read(place: &Database, tables: &Tables) -> Result<Found, AdoptError
         .collect();
     rows.sort_by(|a, b| a.version.cmp(&b.version));
     Ok(Found { table, rows })
+}
+
+/// The columns in which Rails keeps times, where a table has them.
+const TIMES: [&str; 2] = ["created_at", "updated_at"];
+
+/// Adds a row of this version to a tool's table, where there is none, and touches no other row; says
+/// in which table, and whether it was added now. To do it twice is to do it once.
+///
+/// # Errors
+/// When the database does not answer, has no such table, or does not take the row.
+pub async fn add(
+    place: &Database,
+    tables: &Tables,
+    version: &str,
+) -> Result<(String, bool), AdoptError> {
+    let mut session = Session::open(place, true).await?;
+    let (table, columns) = find(&mut session, place, tables).await?;
+    let has = |time: &&str| columns.iter().any(|name| name == time);
+    let times: Vec<&str> = TIMES.into_iter().filter(has).collect();
+    let added = session.add(&table, &times, version).await;
+    session.end().await;
+    Ok((table, added?))
 }
 
 /// The first of these tables that is there, and its columns.

@@ -40,6 +40,8 @@ pub(crate) enum Tls {
     Usual,
     /// Always.
     On,
+    /// Always, whoever is at the other end: the URL says that nobody vouches for its certificate.
+    Unverified,
 }
 
 impl Server {
@@ -183,6 +185,7 @@ fn tls(mode: &str) -> Tls {
         "require" | "required" | "verify-ca" | "verify_ca" | "verify-full" | "verify_identity" => {
             Tls::On
         }
+        "no-verify" => Tls::Unverified,
         _ => Tls::Usual,
     }
 }
@@ -242,6 +245,11 @@ mod tests {
         assert_eq!(server.user.as_deref(), Some("a@b"));
         assert_eq!(server.password.as_deref(), Some("p/w"));
         assert_eq!((server.tls, server.ca), (Tls::On, Some("/ca.pem".into())));
+        let parsed = parse("postgres://u@h/shop?sslmode=no-verify");
+        let Ok(Database::Postgres(server)) = parsed else {
+            unreachable!("{parsed:?}")
+        };
+        assert_eq!(server.tls, Tls::Unverified);
     }
 
     #[test]

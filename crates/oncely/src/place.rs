@@ -98,6 +98,7 @@ pub(crate) fn understand(line: &str, from: &str, root: &Path) -> Result<Sourced<
     sourced(&with_options(&text, options), true, name, root)
 }
 
+/// A URL with further options.
 pub(crate) fn with_options(url: &str, options: &str) -> String {
     match (options, url.contains('?')) {
         ("", _) => url.to_owned(),

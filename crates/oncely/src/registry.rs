@@ -1,5 +1,6 @@
 //! From configuration to code: which action performs a kind of step, which source watches a trigger.
 
+use crate::adopt::WithMirror;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::house::House;
@@ -91,13 +92,7 @@ impl Registry {
                 secrets: Arc::clone(&secrets),
             })),
             http: Arc::new(Http::new(HttpConfig { allowed, secrets })),
-            sql: Arc::new(
-                Sql::new(SqlConfig {
-                    databases: databases(config),
-                    sabotage_mark: sabotaged("mark"),
-                })
-                .with_ledger(ledger_file(config)),
-            ),
+            sql: sql(config),
             put: Arc::new(Put::new(PutConfig {
                 root: config.root.clone(),
                 allowed: config.put_allow.clone(),
@@ -142,6 +137,22 @@ pub(crate) fn secrets(config: &Config) -> Arc<dyn Secrets> {
 /// The folder of the project's models.
 pub(crate) fn models(config: &Config) -> PathBuf {
     config.root.join("models")
+}
+
+fn sql(config: &Config) -> Arc<dyn Action> {
+    let sql = Sql::new(SqlConfig {
+        databases: databases(config),
+        sabotage_mark: sabotaged("mark"),
+    });
+    let sql: Arc<dyn Action> = Arc::new(sql.with_ledger(ledger_file(config)));
+    match config.rake.clone().filter(|rake| rake.mirror) {
+        Some(rake) => Arc::new(WithMirror {
+            sql,
+            rake,
+            root: config.root.clone(),
+        }),
+        None => sql,
+    }
 }
 
 fn databases(config: &Config) -> BTreeMap<String, Database> {

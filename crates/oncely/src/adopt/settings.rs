@@ -2,6 +2,7 @@
 
 use crate::config::FILE;
 use crate::failure::Failure;
+use crate::place::with_options;
 use oncely_adopt::{AdoptError, Database, Tables};
 use serde::Deserialize;
 use std::path::{Component, Path, PathBuf};
@@ -22,6 +23,8 @@ struct RakeSection {
     dir: PathBuf,
     database: Option<String>,
     table: Option<String>,
+    #[serde(default)]
+    mirror: bool,
 }
 
 /// What it means.
@@ -33,6 +36,8 @@ pub(crate) struct Rake {
     pub(crate) database: String,
     /// The table.
     pub(crate) tables: Tables,
+    /// Whether new tasks are recorded in it too.
+    pub(crate) mirror: bool,
 }
 
 impl AdoptSection {
@@ -62,6 +67,7 @@ impl AdoptSection {
             dir,
             database: section.database.unwrap_or_else(|| USUAL.into()),
             tables,
+            mirror: section.mirror,
         }))
     }
 }
@@ -92,6 +98,8 @@ pub(crate) fn place(text: &str, root: &Path) -> Result<Database, AdoptError> {
     let Some(name) = text.strip_prefix("env:") else {
         return Database::parse(text, root, false);
     };
+    // What follows a question mark is added to the URL, which the platform itself may write.
+    let (name, options) = name.split_once('?').unwrap_or((name, ""));
     let said = std::env::var(name).ok().filter(|text| !text.is_empty());
     let said = said.ok_or_else(|| {
         AdoptError::Url(format!(
@@ -100,5 +108,5 @@ pub(crate) fn place(text: &str, root: &Path) -> Result<Database, AdoptError> {
              in {FILE}."
         ))
     })?;
-    Database::parse(&said, root, true)
+    Database::parse(&with_options(&said, options), root, true)
 }

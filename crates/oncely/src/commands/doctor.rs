@@ -126,9 +126,14 @@ impl Report {
         if let Some(rake) = &config.rake {
             let place = rake.place(&config.root);
             let place = place.map_or_else(|_| rake.database.clone(), |place| place.to_string());
+            let mirror = if rake.mirror {
+                ", as new tasks are"
+            } else {
+                ""
+            };
             self.fine(
                 "adopt.rake",
-                &format!("{}, recorded in {place}  (oncely.toml)", rake.dir),
+                &format!("{}, recorded in {place}{mirror}  (oncely.toml)", rake.dir),
             );
         }
         for (named, place) in &config.databases {

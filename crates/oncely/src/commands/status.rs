@@ -7,6 +7,7 @@ use super::attention;
 use super::drive::Stands;
 use super::progress;
 use super::run::{is_in, newest};
+use crate::adopt::MIRROR;
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
 use crate::house::House;
@@ -236,7 +237,7 @@ impl Listing<'_> {
             .recorded
             .rows
             .values()
-            .filter(|row| !there.contains(&row.task));
+            .filter(|row| !there.contains(&row.task) && row.task.as_str() != MIRROR);
         gone.map(|row| {
             if self.voice.json {
                 let record = serde_json::json!({

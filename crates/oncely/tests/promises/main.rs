@@ -18,6 +18,7 @@ mod github;
 mod importing;
 mod links;
 mod mail;
+mod mirror;
 mod models;
 mod overview;
 mod packages;

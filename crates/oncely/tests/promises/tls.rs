@@ -63,6 +63,25 @@ fn a_certificate_that_nobody_vouches_for_is_refused_unless_the_operator_says_so(
 }
 
 #[test]
+fn an_application_s_database_is_read_as_the_ledger_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = with_certificate(folder.path());
+    let application = url(&server);
+    let name = application.rsplit('/').next().unwrap();
+    let table = "create table task_records (version varchar(255) not null);
+        insert into task_records values ('20200101000000')";
+    server.query(name, table).unwrap();
+    let project = Project::new().variable("DATABASE_URL", &application);
+    // The usual way is to encrypt where the server can, and then its certificate is looked at.
+    let refused = project.run(&["import", "after_party"]);
+    refused.says(2, &["sslmode=no-verify", "Nothing was imported."]);
+    let url = "env:DATABASE_URL?sslmode=no-verify";
+    let import = ["import", "after_party", "--database", url];
+    let said = project.run(&import);
+    said.says(0, &["1 version imported into development."]);
+}
+
+#[test]
 fn without_a_verified_certificate_it_is_encrypted_all_the_same() {
     let plain = Server::start(&[]);
     let project = project(&url(&plain), "env:DATABASE_URL?sslmode=no-verify");
