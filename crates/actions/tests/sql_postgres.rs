@@ -9,8 +9,9 @@ use oncely_actions::{Database, Sql, SqlConfig};
 use oncely_core::action::{Action as _, Call, Failure};
 use oncely_core::fact::Repeat;
 use oncely_core::ids::Fence;
+use oncely_core::items::OwnedCell;
 use oncely_core::items::{Cell, Marked, Progress, Range, RowError, RowSink, Rows, SetAside};
-use oncely_core::rows::RowKey;
+use oncely_core::rows::{RowKey, RowSource, TableRow};
 use oncely_ledger::conformance::Server;
 use oncely_postgres::{Address, Login};
 use serde_json::{Value, json};
@@ -398,4 +399,93 @@ fn a_text_that_would_give_rows_to_nobody_is_refused() {
     let missing = step("insert into t (a) values (:a)", json!({"b": ""}));
     let words = room.sql.rows(&missing).unwrap().err().unwrap();
     assert!(words.error().contains("parameter :a"), "{words:?}");
+}
+
+fn source(room: &Room, rows: &str) -> Result<Box<dyn RowSource>, Failure> {
+    let _inside = room.runtime.enter();
+    let options = json!({ "rows": rows, "key": "id", "db": "shop", "bind": { "least": 3 } });
+    room.sql.items(&options, Duration::from_secs(5)).unwrap()
+}
+
+fn keys(page: &[TableRow]) -> Vec<String> {
+    page.iter().map(|row| row.key.to_string()).collect()
+}
+
+#[test]
+fn rows_are_paged_by_their_key_while_others_come_and_go() {
+    let room = Room::new();
+    room.execute(
+        "create table c (id bigint primary key, name text, since timestamptz, ok bool);
+         insert into c select n, 'c' || n, '2026-01-01', n % 2 = 0 from generate_series(1, 9) n",
+    );
+    let mut source = source(&room, "select * from c where id >= :least -- all").unwrap();
+    assert_eq!(source.columns(), ["id", "name", "since", "ok"]);
+    assert_eq!(source.count(), Some(7));
+    let first = source.page(None, 3).unwrap();
+    assert_eq!(keys(&first), ["3", "4", "5"]);
+    let cells = [
+        OwnedCell::Int(4),
+        OwnedCell::Text("c4".into()),
+        OwnedCell::Text("2026-01-01T00:00:00Z".into()),
+        OwnedCell::Int(1),
+    ];
+    assert_eq!(first[1].cells.as_deref(), Ok(cells.as_slice()));
+    room.execute("delete from c where id in (4, 6); insert into c (id) values (12)");
+    let second = source.page(Some(&first[2].key), 3).unwrap();
+    assert_eq!(keys(&second), ["7", "8", "9"]);
+    let last = source.page(Some(&second[2].key), 3).unwrap();
+    assert_eq!(keys(&last), ["12"]);
+    assert!(source.page(Some(&last[0].key), 3).unwrap().is_empty());
+}
+
+#[test]
+fn keys_that_are_texts_go_by_their_bytes_and_uuids_by_theirs() {
+    let room = Room::new();
+    room.execute("create table c (id text primary key, u uuid); insert into c values ('b'), ('B'), ('a'), ('ä')");
+    let texts = "select id from c where :least::int > 0";
+    let mut texts = source(&room, texts).unwrap();
+    let page = texts.page(None, 2).unwrap();
+    assert_eq!(keys(&page), ["\"B\"", "\"a\""]);
+    let rest = texts.page(Some(&page[1].key), 9).unwrap();
+    assert_eq!(keys(&rest), ["\"b\"", "\"ä\""]);
+    let all = "select ('00000000-0000-4000-8000-00000000000' || n)::uuid id from generate_series(1, :least::int) n";
+    let mut uuids = source(&room, all).unwrap();
+    let page = uuids.page(None, 1).unwrap();
+    assert_eq!(uuids.page(Some(&page[0].key), 9).unwrap().len(), 2);
+}
+
+#[test]
+fn selects_that_cannot_be_paged_are_refused() {
+    let room = Room::new();
+    room.execute(
+        "create table c (id bigint, f float8); insert into c values (1), (2), (2), (null)",
+    );
+    let refused = |rows: &str| said(&source(&room, rows).err().unwrap());
+    insta::assert_snapshot!(refused("select id from c"), @"Permanent: the select of `rows` is not taken: bind gives least, which the statement does not use");
+    insta::assert_snapshot!(refused("select f from c where id > :least"), @"Permanent: the select of `rows` gives no column `id`, which `key` names; it gives f");
+    insta::assert_snapshot!(refused("select id, f id from c where id > :least"), @"Permanent: the select of `rows` gives two columns `id`: name one of them anew with `as`");
+    insta::assert_snapshot!(refused("select f id from c where id > :least"), @"Permanent: the first row has float8 as its `id`: a `key` is an integer or a text, and never null. What was done before stays done");
+    insta::assert_snapshot!(refused("select id from c where id > :least; select 1"), @"Permanent: the select of `rows` is not taken: it is one statement");
+    insta::assert_snapshot!(refused("select id from none where id > :least"), @r#"Permanent: the select of `rows` is not taken: relation "none" does not exist"#);
+    insta::assert_snapshot!(refused("delete from c where id > :least returning id"), @r#"Permanent: the select of `rows` is not taken: syntax error at or near "from""#);
+    let mut twice = source(&room, "select id from c where :least::int > 0").unwrap();
+    let failure = twice.page(None, 9).unwrap_err();
+    insta::assert_snapshot!(said(&failure), @"Permanent: two rows have the `id` 2: `key` names a column whose values are unique, or rows would be passed over. What was done before stays done");
+    let mut null = source(
+        &room,
+        "select id from c where id is null and :least::int > 0",
+    )
+    .unwrap();
+    insta::assert_snapshot!(said(&null.page(None, 9).unwrap_err()), @"Permanent: the first row has null as its `id`: a `key` is an integer or a text, and never null. What was done before stays done");
+    let writes =
+        "select id, set_of from (select 1 id, nextval('s') set_of) x where :least::int > 0";
+    room.execute("create sequence s");
+    let mut writes = source(&room, writes).unwrap();
+    assert!(
+        writes
+            .page(None, 9)
+            .unwrap_err()
+            .error()
+            .contains("read-only")
+    );
 }

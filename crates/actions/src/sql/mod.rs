@@ -8,6 +8,7 @@ mod caught;
 mod given;
 mod mark;
 mod postgres;
+mod select;
 mod sqlite;
 
 pub(crate) use caught::catch;
@@ -130,34 +131,44 @@ impl Sql {
         }
     }
 
-    /// The file of a database whose rows are only read.
-    fn readable(&self, name: &str) -> Result<&std::path::Path, Failure> {
-        let path = match self.database(name)? {
+    /// The file of a database that is one.
+    fn file(&self, database: &Connected) -> Result<std::path::PathBuf, Failure> {
+        let path = match database {
             Connected::Sqlite(pool) => Some(pool.path()),
             Connected::Ledger => self.ledger.as_deref(),
             Connected::Postgres(_) => None,
             Connected::Unknown(why) => return Err(Failure::permanent(why.clone())),
         };
+        let path = path.map(std::path::Path::to_owned);
         path.ok_or_else(|| {
-            Failure::permanent(format!(
-                "{name:?} is a PostgreSQL database, whose rows cannot be items: name an SQLite database of \
-                 oncely.toml with `db`, or write them to a file and `read` it"
-            ))
+            Failure::permanent(
+                "the ledger is in PostgreSQL, and is not read by tasks in this way: give its database \
+                 a name under [db] in oncely.toml, and name that with `db`",
+            )
         })
     }
 
     async fn holds(&self, call: &Call) -> Result<(), Failure> {
         let options: Options = crate::options::read(&call.options)?;
-        let (path, within) = (self.readable(&options.db)?.to_owned(), call.timeout);
+        let database = self.database(&options.db)?;
+        if let Connected::Postgres(pool) = database {
+            return postgres::holds(pool, &options.text, &options.bind, call.timeout).await;
+        }
+        let (path, within) = (self.file(database)?, call.timeout);
         let holds = move || sqlite::holds(&path, &options.text, &options.bind, within);
         let looked = tokio::task::spawn_blocking(holds).await;
         looked.unwrap_or_else(|_| Err(Failure::retry("the select was given up by oncely")))
     }
 
-    fn source(&self, options: &Value, within: Duration) -> Result<sqlite::Source, Failure> {
-        let wanted: sqlite::Wanted = crate::options::read(options)?;
-        let path = self.readable(&wanted.db)?;
-        sqlite::Source::open(path, wanted, within)
+    fn source(&self, options: &Value, within: Duration) -> Result<Box<dyn RowSource>, Failure> {
+        let wanted: select::Wanted = crate::options::read(options)?;
+        let database = self.database(&wanted.db)?;
+        if let Connected::Postgres(pool) = database {
+            let source = postgres::Source::open(Arc::clone(pool), wanted, within)?;
+            return Ok(Box::new(source));
+        }
+        let path = self.file(database)?;
+        Ok(Box::new(sqlite::Source::open(&path, wanted, within)?))
     }
 
     fn sink(&self, call: &Call) -> Option<Result<Box<dyn RowSink>, Failure>> {
@@ -232,7 +243,6 @@ impl Action for Sql {
         options: &Value,
         page_within: Duration,
     ) -> Option<Result<Box<dyn RowSource>, Failure>> {
-        let source = self.source(options, page_within);
-        Some(source.map(|source| Box::new(source) as Box<dyn RowSource>))
+        Some(self.source(options, page_within))
     }
 }

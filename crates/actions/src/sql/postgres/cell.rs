@@ -40,6 +40,18 @@ pub(crate) fn record(row: &Row) -> Result<Value, Error> {
     Ok(Value::Object(record))
 }
 
+/// The values of a row, in the order of its columns.
+pub(crate) fn values(row: &Row) -> Result<Vec<Value>, Error> {
+    let places = 0..row.columns().len();
+    let found = places.map(|place| row.try_get(place).map(|Found(value)| value));
+    found.collect()
+}
+
+/// Whether the column is a number without a fraction.
+pub(crate) fn is_integer(ty: &Type) -> bool {
+    [Type::INT2, Type::INT4, Type::INT8].contains(ty)
+}
+
 /// A column of a row.
 struct Found(Value);
 
@@ -66,7 +78,7 @@ fn known(ty: &Type) -> bool {
     }
 }
 
-fn is_text(ty: &Type) -> bool {
+pub(crate) fn is_text(ty: &Type) -> bool {
     [
         Type::TEXT,
         Type::VARCHAR,

@@ -12,5 +12,5 @@ mod step;
 
 pub(crate) use database::Pool;
 pub(crate) use rows::Sink;
-pub(crate) use source::{Source, Wanted, holds};
+pub(crate) use source::{Source, holds};
 pub(crate) use step::Step;

@@ -3,6 +3,7 @@
 use super::bind::{self, Names};
 use super::database::{BUSY, LOOK_EVERY};
 use super::error;
+use crate::sql::select::Wanted;
 use oncely_core::Value;
 use oncely_core::action::Failure;
 use oncely_core::items::OwnedCell;
@@ -11,7 +12,6 @@ use oncely_core::rows::{RowKey, RowSource, TableRow};
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row, Statement};
-use serde::Deserialize;
 use serde_json::Map;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -21,21 +21,6 @@ const COUNT_WITHIN: Duration = Duration::from_secs(1);
 
 const AFTER: &str = "oncely_after";
 const MOST: &str = "oncely_most";
-
-/// What a task says of the rows.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Wanted {
-    rows: String,
-    key: String,
-    #[serde(default = "ledger")]
-    pub(crate) db: String,
-    #[serde(default)]
-    bind: Map<String, Value>,
-}
-
-fn ledger() -> String {
-    "ledger".into()
-}
 
 /// Rows of an SQLite file, read without the right to write.
 pub(crate) struct Source {
@@ -84,19 +69,7 @@ impl Source {
         names.check(self.wanted.bind.keys())?;
         let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         drop(statement);
-        if let Some(twice) = twice(&columns) {
-            return Err(Failure::permanent(format!(
-                "the select of `rows` gives two columns `{twice}`: name one of them anew with `as`"
-            )));
-        }
-        let key = columns.iter().position(|name| *name == self.wanted.key);
-        self.key = key.ok_or_else(|| {
-            Failure::permanent(format!(
-                "the select of `rows` gives no column `{}`, which `key` names; it gives {}",
-                self.wanted.key,
-                columns.join(", ")
-            ))
-        })?;
+        self.key = self.wanted.key_among(&columns)?;
         self.columns = columns;
         Ok(())
     }
@@ -143,13 +116,7 @@ impl Source {
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().map_err(failed)? {
             let key = self.key_of(row, last.as_ref())?;
-            if last.as_ref().is_some_and(|last| *last >= key) {
-                return Err(Failure::permanent(format!(
-                    "two rows have the `{}` {key}: `key` names a column whose values are unique, or \
-                     rows would be passed over. What was done before stays done",
-                    self.wanted.key
-                )));
-            }
+            self.wanted.behind(last.as_ref(), &key)?;
             if page.len() == most || bytes >= limits::RANGE_BYTES {
                 break;
             }
@@ -171,15 +138,7 @@ impl Source {
             ValueRef::Real(_) => "a number with a fraction",
             ValueRef::Blob(_) => "bytes",
         };
-        let place = last.map_or_else(
-            || "the first row".to_owned(),
-            |key| format!("the row behind {key}"),
-        );
-        Err(Failure::permanent(format!(
-            "{place} has {found} as its `{}`: a `key` is an integer or a text, and never null. What \
-             was done before stays done",
-            self.wanted.key
-        )))
+        Err(self.wanted.no_key(last, found))
     }
 
     fn cells(
@@ -304,11 +263,6 @@ fn refused(error: &rusqlite::Error) -> Failure {
         }
         _ => Failure::permanent(format!("the select of `rows` is not taken: {words}")),
     }
-}
-
-fn twice(columns: &[String]) -> Option<&String> {
-    let mut seen = std::collections::BTreeSet::new();
-    columns.iter().find(|name| !seen.insert(*name))
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
