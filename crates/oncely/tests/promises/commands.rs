@@ -256,7 +256,7 @@ fn a_mistyped_key_in_the_configuration_is_shown_with_the_right_one() {
       |
     1 | enviroment = "production"
       | ^^^^^^^^^^
-    unknown field `enviroment`, expected one of `environment`, `ledger`, `tasks`, `spool`, `secrets`, `adopt`, `db`, `http`, `put`, `email`, `slack`, `people`, `gateway`, `limits`
+    unknown field `enviroment`, expected one of `environment`, `ledger`, `tasks`, `spool`, `secrets`, `env`, `adopt`, `db`, `http`, `put`, `email`, `slack`, `people`, `gateway`, `limits`
     Did you mean `environment`?
     Nothing was run.
     [exit 2]
