@@ -321,7 +321,17 @@ async fn a_paused_table_goes_on_behind_the_last_row(stage: Stage) {
         .filter(|n| *n != 33)
         .map(|n| format!("r{n}"))
         .collect();
-    assert_eq!(shop.kit.command.args(), wanted);
+    // Rows that are worked at the same time are in no order.
+    let done = shop.kit.command.args();
+    let ((before, after), wanted) = (done.split_at(32), wanted.split_at(32));
+    assert_eq!(sorted(before), sorted(wanted.0));
+    assert_eq!(sorted(after), sorted(wanted.1));
+}
+
+fn sorted(texts: &[String]) -> Vec<String> {
+    let mut texts = texts.to_vec();
+    texts.sort();
+    texts
 }
 
 /// Drives a task over these rows; what it ended for.
