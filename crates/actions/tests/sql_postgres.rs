@@ -489,3 +489,35 @@ fn selects_that_cannot_be_paged_are_refused() {
             .contains("read-only")
     );
 }
+
+#[test]
+fn a_look_holds_where_the_first_value_is_true_and_changes_nothing() {
+    let room = Room::new();
+    room.execute("insert into t (a) values (1), (2)");
+    let look = |text: &str| {
+        let step = step(text, json!({"most": 5}));
+        let looked = room.runtime.block_on(room.sql.look(&step));
+        looked.map_err(|failure| failure.error().to_owned())
+    };
+    assert_eq!(look("select count(*) < :most from t"), Ok(()));
+    assert_eq!(look("select count(*) from t where a < :most"), Ok(()));
+    let said = |text: &str| look(text).unwrap_err();
+    assert_eq!(
+        said("select count(*) > :most from t"),
+        "the select gave false"
+    );
+    assert_eq!(
+        said("select count(*) from t where a > :most"),
+        "the select gave 0"
+    );
+    assert_eq!(
+        said("select max(a) from t where a > :most"),
+        "the select gave null"
+    );
+    assert_eq!(
+        said("select a from t where a > :most"),
+        "the select gave no row"
+    );
+    assert!(said("delete from t where a < :most returning a").contains("read-only"));
+    assert_eq!(room.count(), 2);
+}

@@ -18,7 +18,8 @@ pub(crate) async fn holds(
     within: Duration,
 ) -> Result<(), Failure> {
     let asked = tokio::time::timeout(within, first(pool, text, bind, within)).await;
-    let first = asked.map_err(|_| Failure::retry("the select took longer than the step may take"))?;
+    let first =
+        asked.map_err(|_| Failure::retry("the select took longer than the step may take"))?;
     let (said, holds) = match first? {
         None => return Err(Failure::retry("the select gave no row")),
         Some(Value::String(text)) => ("an empty text".to_owned(), !text.is_empty()),
@@ -51,12 +52,20 @@ async fn first(
     let given = |name: &&str| bind.get(*name).map_or(Bound::Null, Bound::from);
     let values: Vec<Bound<'_>> = part.names.iter().map(given).collect();
     let values: Vec<_> = values.iter().map(|v| v as &(dyn ToSql + Sync)).collect();
-    let rows = session.client.query(&statement, &values).await.map_err(failed)?;
+    let rows = session
+        .client
+        .query(&statement, &values)
+        .await
+        .map_err(failed)?;
     let found = match rows.first() {
         Some(row) => cell::values(row).map_err(failed)?.into_iter().next(),
         None => None,
     };
-    session.client.batch_execute("commit").await.map_err(failed)?;
+    session
+        .client
+        .batch_execute("commit")
+        .await
+        .map_err(failed)?;
     pool.give_back(session);
     Ok(found)
 }
