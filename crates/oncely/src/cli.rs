@@ -89,6 +89,8 @@ pub(crate) enum Command {
     Cancel(Act),
     /// Watch the sources and do what is due until told to stop
     Serve(Serve),
+    /// Run tasks as their files are saved, with a ledger in memory, and catch mail, Slack and HTTP
+    Dev(Dev),
     /// List the processes at work on the ledger, and what each of them holds
     Workers,
     /// See oncely predict a census, be killed twice, and lose nothing
@@ -557,6 +559,26 @@ pub(crate) struct Serve {
     /// Stop once everything that is there has been dealt with
     #[arg(long)]
     pub(crate) until_idle: bool,
+}
+
+/// A kind of effect that can be caught.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CatchArg {
+    Command,
+    Sql,
+    Put,
+    /// Everything with an effect
+    All,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// Catch these too, which are really done otherwise
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    pub(crate) catch: Vec<CatchArg>,
+    /// Say yes to every question, with everything ticked
+    #[arg(short, long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

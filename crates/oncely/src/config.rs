@@ -57,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) grace: Sourced<Duration>,
     pub(crate) lease: Sourced<Duration>,
     pub(crate) secrets: Option<PathBuf>,
+    /// The folder of everything that oncely keeps beside the ledger.
+    data: PathBuf,
 }
 
 /// What flags say.
@@ -198,13 +200,23 @@ impl Config {
                 value: lease.clamp(SHORTEST_LEASE, LONGEST_LEASE),
             },
             secrets: secrets_folder(file.secrets, &root),
+            data: root.join(".oncely"),
             root,
         })
     }
 
     /// The folder of everything that oncely keeps beside the ledger.
     pub(crate) fn data(&self) -> PathBuf {
-        self.root.join(".oncely")
+        self.data.clone()
+    }
+
+    /// The same, with everything that is kept in a folder of this name of its own: the ledger, if it
+    /// were a file, copies of what lands, scripts and models.
+    pub(crate) fn apart(mut self, name: &str) -> Self {
+        self.data = self.data.join(name);
+        self.spool.value = self.data.join("spool");
+        self.ledger.value = Place::File(self.data.join("ledger.db"));
+        self
     }
 
     /// The folder of task files.

@@ -8,7 +8,7 @@ use crate::store::Store;
 use oncely_core::ids::TaskId;
 use oncely_core::ledger::Ledger;
 use oncely_core::time::Clock;
-use oncely_engine::{Engine, EngineConfig, Intake, Known, Stop, Tasks};
+use oncely_engine::{Actions, Engine, EngineConfig, Intake, Known, Stop, Tasks};
 use oncely_ledger::SystemClock;
 use oncely_sources::webhook::Doors;
 use std::collections::BTreeMap;
@@ -35,8 +35,20 @@ impl House {
         if create {
             make_private(&config)?;
         }
-        let clock = Arc::new(SystemClock);
         let store = Store::open(&config, role, create)?;
+        Self::of(config, store)
+    }
+
+    /// A project whose ledger is in memory, and gone with the process.
+    pub(crate) fn in_memory(config: Config, role: &str) -> Result<Self, Failure> {
+        tell_of_trouble();
+        make_private(&config)?;
+        let store = Store::in_memory(role)?;
+        Self::of(config, store)
+    }
+
+    fn of(config: Config, store: Store) -> Result<Self, Failure> {
+        let clock = Arc::new(SystemClock);
         let ledger = store.ledger();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(workers())
@@ -99,6 +111,11 @@ impl House {
     /// An engine that knows these tasks.
     pub(crate) fn engine(&self, tasks: Vec<Known>) -> Result<Arc<Engine>, Failure> {
         let actions = Arc::new(Registry::new(&self.config)?);
+        Ok(self.engine_with(tasks, actions))
+    }
+
+    /// An engine that knows these tasks and does them with these actions.
+    pub(crate) fn engine_with(&self, tasks: Vec<Known>, actions: Arc<dyn Actions>) -> Arc<Engine> {
         let environment = self.config.environment.value.clone();
         let config = EngineConfig {
             acting: self.config.acting.value,
@@ -110,13 +127,13 @@ impl House {
         let folder = self.config.clone();
         let again = move || project::load(&folder).map(|l| l.tasks).unwrap_or_default();
         let tasks = Arc::new(Tasks::new(tasks).or_read(again));
-        Ok(Engine::new(
+        Engine::new(
             self.shared_ledger(),
             actions,
             tasks,
             self.shared_clock(),
             config,
-        ))
+        )
     }
 
     /// Where events come in.

@@ -118,6 +118,7 @@ fn dispatch(cli: Cli, voice: Voice) -> Result<Exit, Failure> {
         Command::Pause(args) => commands::people::pause(voice, &flags, args),
         Command::Cancel(args) => commands::people::cancel(voice, &flags, args),
         Command::Serve(args) => commands::serve::run(voice, &flags, &args),
+        Command::Dev(args) => commands::dev::run(voice, &flags, &args),
         Command::Workers => commands::workers::run(voice, &flags),
         Command::Demo(args) => commands::demo::run(voice, args),
         Command::Model(args) => commands::model::run(voice, &flags, args),

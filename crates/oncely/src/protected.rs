@@ -44,6 +44,11 @@ impl Protected {
         })
     }
 
+    /// Whether this is one of them.
+    pub(crate) fn has(&self, environment: &Environment) -> bool {
+        self.names.contains(&environment.to_string())
+    }
+
     /// Their names, for `oncely doctor`.
     pub(crate) fn names(&self) -> String {
         let names: Vec<&str> = self.names.iter().map(String::as_str).collect();

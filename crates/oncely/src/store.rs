@@ -18,7 +18,7 @@ const PASSWORD: &str = "LEDGER_PASSWORD";
 
 /// An open ledger.
 pub(crate) enum Store {
-    /// There is none yet, and a command only looks: what it sees is empty.
+    /// In memory: there is none yet, and a command only looks, or none is to be kept.
     Nothing(Arc<MemoryLedger>),
     /// In a file of this machine.
     Sqlite(Arc<SqliteLedger>),
@@ -44,6 +44,12 @@ impl Store {
             }
             opened => opened.map_err(|error| Failure::usage(error.to_string())),
         }
+    }
+
+    /// One that is gone with the process.
+    pub(crate) fn in_memory(role: &str) -> Result<Self, Failure> {
+        let store = MemoryLedger::new(role, Arc::new(SystemClock))?;
+        Ok(Self::Nothing(Arc::new(store)))
     }
 
     /// The ledger as the engine sees it.

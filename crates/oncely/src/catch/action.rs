@@ -6,7 +6,7 @@ use oncely_actions::{Catching, Caught, Given};
 use oncely_core::action::{Action, Call, Done, Failure, Pin};
 use oncely_core::effect::EffectKey;
 use oncely_core::fact::Repeat;
-use oncely_core::ids::StepId;
+use oncely_core::ids::{RunId, StepId, TaskId};
 use oncely_core::question::Notice;
 use oncely_core::rows::RowSource;
 use oncely_core::task::ActionKind;
@@ -20,6 +20,8 @@ use std::time::Duration;
 /// An effect that was caught.
 #[derive(Debug, Clone)]
 pub(crate) struct Effect {
+    pub(crate) run: RunId,
+    pub(crate) task: TaskId,
     pub(crate) step: StepId,
     pub(crate) kind: ActionKind,
     pub(crate) key: EffectKey,
@@ -34,6 +36,32 @@ pub(crate) struct Effect {
     pub(crate) undo: bool,
     /// What somebody said that it gave.
     pub(crate) given: Option<Given>,
+}
+
+impl Effect {
+    /// Its first line: which step, what kind, and its key.
+    pub(crate) fn title(&self) -> String {
+        let step = match Notice::parse(&self.step) {
+            Some(notice) => format!("`{}` tells {}", notice.step, notice.told.person),
+            None => format!("`{}`", self.step),
+        };
+        let item = self.item.map(|item| format!(", item {item}"));
+        let again = match self.attempt {
+            1 => String::new(),
+            attempt => format!(", attempt {attempt}"),
+        };
+        let (kind, key) = (self.kind, &self.key);
+        format!("{step}  {kind}  {key}{}{again}", item.unwrap_or_default())
+    }
+
+    /// All of it, for programs.
+    pub(crate) fn record(&self) -> Value {
+        serde_json::json!({
+            "run": self.run, "task": self.task, "step": self.step, "kind": self.kind,
+            "key": self.key, "attempt": self.attempt, "item": self.item, "undo": self.undo,
+            "call": self.call, "text": self.text, "answered": self.given,
+        })
+    }
 }
 
 /// What is told of each effect.
@@ -75,6 +103,8 @@ impl Catcher {
         let nothing = Given::default();
         let Caught { text, result } = catch(given.as_ref().unwrap_or(&nothing))?;
         (self.hear)(Effect {
+            run: call.site.run,
+            task: call.site.task.clone(),
             step: call.site.step.clone(),
             kind,
             key: call.key.clone(),

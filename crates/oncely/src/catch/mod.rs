@@ -10,4 +10,4 @@ mod rows;
 pub(crate) use action::{Catcher, Effect};
 pub(crate) use answers::{Answers, Says};
 pub(crate) use clock::JumpClock;
-pub(crate) use registry::{CatchRegistry, NoLinks};
+pub(crate) use registry::{CatchRegistry, NoLinks, catching};

@@ -4,7 +4,7 @@ use super::action::{Catcher, CaughtAction};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::registry::Registry;
-use oncely_actions::{Links, Tell};
+use oncely_actions::{Catching, Links, Tell};
 use oncely_core::action::Action;
 use oncely_core::link::{Link, Place};
 use oncely_core::task::ActionKind;
@@ -79,6 +79,20 @@ impl Actions for CatchRegistry {
             real,
             catcher: Arc::clone(&self.catcher),
         }))
+    }
+}
+
+/// What catching calls needs to know of the configuration.
+pub(crate) fn catching(config: &Config) -> Catching {
+    let mut allowed = config.put_allow.clone();
+    allowed.push(config.spool.value.clone());
+    let own = "ledger".to_owned();
+    let databases = config.databases.keys().cloned();
+    Catching {
+        root: config.root.clone(),
+        from: config.email.from.clone(),
+        databases: databases.chain([own]).collect(),
+        allowed,
     }
 }
 

@@ -75,7 +75,7 @@ async fn stream(
 }
 
 /// Tells what is new of the runs that were asked for, and gives these.
-async fn tell(
+pub(super) async fn tell(
     voice: Voice,
     house: &House,
     args: &Logs,

@@ -9,6 +9,7 @@ pub(crate) mod check;
 mod chosen;
 pub(crate) mod completion;
 pub(crate) mod demo;
+pub(crate) mod dev;
 pub(crate) mod doctor;
 pub(crate) mod drive;
 mod first_run;

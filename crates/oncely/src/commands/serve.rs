@@ -89,7 +89,7 @@ async fn look_after(house: &House, mut watching: Watching<'_>) {
 }
 
 /// The pages behind links to questions, where something signs them.
-fn pages(house: &House) -> Result<Option<Router>, Failure> {
+pub(super) fn pages(house: &House) -> Result<Option<Router>, Failure> {
     let key = links::key(&house.config)?;
     let people = people(house);
     let config = house.config.clone();

@@ -58,7 +58,7 @@ async fn rest(
     progress::beside(voice, house, run, driven).await
 }
 
-fn somebody_is_there() -> bool {
+pub(super) fn somebody_is_there() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
@@ -72,15 +72,34 @@ fn may_answer(house: &House, stands: &Stands) -> bool {
 }
 
 /// The person at the terminal: claimed, not proved.
-fn name(house: &House) -> String {
+pub(super) fn name(house: &House) -> String {
     let user = who(None);
     house.config.people.value.name_of(&user).to_owned()
 }
 
+/// Asks the person at the terminal, in the name of somebody who may answer; none when nobody is
+/// there, or they do not answer now.
+pub(super) async fn ask_as(
+    house: &House,
+    stop: Stop,
+    stands: &Stands,
+    by: String,
+) -> Option<Reply> {
+    let lines = Lines {
+        house,
+        run: stands.row.id,
+        stop,
+    };
+    answered(house, &lines, stands, by).await
+}
+
 /// The answer of the person at the terminal; none when they do not answer now.
 async fn ask(house: &House, lines: &Lines<'_>, stands: &Stands) -> Option<Reply> {
+    answered(house, lines, stands, name(house)).await
+}
+
+async fn answered(house: &House, lines: &Lines<'_>, stands: &Stands, by: String) -> Option<Reply> {
     let asked = stands.asked()?;
-    let by = name(house);
     write(&shown(&house.label(&stands.row.task), asked));
     let answer = Answering {
         lines,

@@ -10,6 +10,7 @@ mod containers;
 mod demo;
 mod deploy;
 mod detached;
+mod developing;
 mod disk;
 mod exit_codes;
 mod first_minutes;

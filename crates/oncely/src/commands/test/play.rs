@@ -1,11 +1,10 @@
 //! Plays a run on a ledger in memory: time jumps to what is due next, and people answer at once.
 
 use super::transcript::Transcript;
-use crate::catch::{Answers, CatchRegistry, Catcher, Effect, JumpClock, NoLinks, Says};
+use crate::catch::{Answers, CatchRegistry, Catcher, Effect, JumpClock, NoLinks, Says, catching};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::registry::Registry;
-use oncely_actions::Catching;
 use oncely_core::Value;
 use oncely_core::fact::Recorded;
 use oncely_core::ids::{EventKey, RunId, StepId};
@@ -245,20 +244,6 @@ fn hear(heard: &Mutex<Heard>, effect: Effect) {
         heard.effects.push(effect);
     } else {
         heard.more += 1;
-    }
-}
-
-/// What catching calls needs to know of the configuration.
-pub(crate) fn catching(config: &Config) -> Catching {
-    let mut allowed = config.put_allow.clone();
-    allowed.push(config.spool.value.clone());
-    let own = "ledger".to_owned();
-    let databases = config.databases.keys().cloned();
-    Catching {
-        root: config.root.clone(),
-        from: config.email.from.clone(),
-        databases: databases.chain([own]).collect(),
-        allowed,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::catch::Effect;
 use crate::commands::logs::sentence;
 use crate::config::Config;
 use crate::output::{count, plain, thousands};
+use oncely_core::Value;
 use oncely_core::fact::{Fact, Outcome};
 use oncely_core::ids::{EventKey, StepId};
 use oncely_core::question::Notice;
@@ -47,7 +48,7 @@ impl Transcript {
     }
 
     /// A line for programs.
-    fn record(&mut self, value: &serde_json::Value) {
+    fn record(&mut self, value: &Value) {
         if self.json {
             self.text.push_str(&value.to_string());
             self.text.push('\n');
@@ -119,28 +120,17 @@ impl Transcript {
 
     fn effect(&mut self, effect: &Effect) {
         self.effects += 1;
-        self.record(&serde_json::json!({
-            "effect": self.effects, "step": effect.step, "kind": effect.kind, "key": effect.key,
-            "attempt": effect.attempt, "item": effect.item, "undo": effect.undo,
-            "call": effect.call, "text": effect.text, "answered": effect.given,
-        }));
-        let again = match effect.attempt {
-            1 => String::new(),
-            attempt => format!(", attempt {attempt}"),
-        };
-        let item = effect.item.map(|item| format!(", item {item}"));
-        self.say(format!(
-            "\n{}  {}  {}{}{again}",
-            named(&effect.step),
-            effect.kind,
-            effect.key,
-            item.unwrap_or_default()
-        ));
+        let mut record = serde_json::json!({ "effect": self.effects });
+        if let (Some(table), Value::Object(rest)) = (record.as_object_mut(), effect.record()) {
+            table.extend(rest);
+        }
+        self.record(&record);
+        self.say(format!("\n{}", effect.title()));
         for line in effect.text.lines() {
             self.say(format!("    {line}"));
         }
         if let Some(given) = &effect.given {
-            let given = serde_json::Value::Object(given.clone());
+            let given = Value::Object(given.clone());
             self.say(format!("  answered {given}"));
         }
     }
@@ -201,14 +191,6 @@ impl Transcript {
         self.say(format!("\n{}{why}", played.status));
         let all = count(effects, "effect");
         self.say(format!("{all} caught, nothing was sent or written."));
-    }
-}
-
-/// A step as people know it; a message about a question by whom it goes to.
-fn named(step: &StepId) -> String {
-    match Notice::parse(step) {
-        Some(notice) => format!("`{}` tells {}", notice.step, notice.told.person),
-        None => format!("`{step}`"),
     }
 }
 
