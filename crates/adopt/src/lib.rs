@@ -3,7 +3,6 @@
 //!
 //! [`read`] changes nothing, and has the database see to that. [`add`] adds one row, where it is not there.
 
-mod anybody;
 mod error;
 mod mysql;
 mod postgres;

@@ -1,6 +1,5 @@
 //! An application's database in PostgreSQL.
 
-use crate::anybody::Anybody;
 use crate::session::{Texts, with_times};
 use crate::url::{Server, Tls};
 use rustls::{ClientConfig, RootCertStore};
@@ -118,17 +117,13 @@ pub(crate) fn roots(server: &Server) -> Result<RootCertStore, String> {
 }
 
 fn protected(server: &Server) -> Result<ClientConfig, String> {
+    if server.tls == Tls::Unverified {
+        return oncely_postgres::unverified().map_err(|error| error.to_string());
+    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
-    if server.tls == Tls::Unverified {
-        let anybody = Arc::new(Anybody::new(&provider));
-        let builder = builder
-            .dangerous()
-            .with_custom_certificate_verifier(anybody);
-        return Ok(builder.with_no_client_auth());
-    }
     let builder = builder.with_root_certificates(roots(server)?);
     Ok(builder.with_no_client_auth())
 }

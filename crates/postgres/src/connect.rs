@@ -17,6 +17,17 @@ pub enum ConnectError {
     Server(Error),
 }
 
+impl std::fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tls(words) => write!(f, "TLS cannot be used: {words}"),
+            Self::Server(error) => f.write_str(&crate::words(error)),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
 impl From<Error> for ConnectError {
     fn from(error: Error) -> Self {
         Self::Server(error)
