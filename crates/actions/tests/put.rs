@@ -182,3 +182,25 @@ async fn failures_say_what_is_wrong() {
     insta::assert_snapshot!(said(json!({"to": "x", "copy": "none"})).await, @"Permanent: cannot read ROOT/none: No such file or directory (os error 2)");
     insta::assert_snapshot!(said(json!({"to": "x", "copy": "d"})).await, @"Permanent: ROOT/d is no file that could be copied");
 }
+
+#[tokio::test]
+async fn the_file_says_whether_it_was_written() {
+    use oncely_core::action::Probe;
+    let room = room();
+    let wanted = call(json!({"to": "out/a/b.txt", "text": "hello"}));
+    assert_eq!(room.put.probe(&wanted).await, Probe::DidNotHappen);
+    assert!(!room.root.path().join("out").exists(), "it only looks");
+    output(&room.put, &wanted).await;
+    let Probe::Happened(seen) = room.put.probe(&wanted).await else {
+        panic!("it is there");
+    };
+    insta::assert_snapshot!(seen, @r#"{"path":"out/a/b.txt","bytes":5,"hash":"ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f","created":false}"#);
+    fs::write(room.root.path().join("out/a/b.txt"), "hullo").unwrap();
+    let Probe::CannotTell(why) = room.put.probe(&wanted).await else {
+        panic!("somebody else wrote it");
+    };
+    assert!(
+        why.ends_with("out/a/b.txt holds something else than what was to be written"),
+        "{why}"
+    );
+}

@@ -598,3 +598,19 @@ fn rows_are_written_nearly_as_fast_as_by_hand() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_mark_says_whether_it_was_done() {
+    use oncely_core::action::Probe;
+    let room = Room::new();
+    let insert = step("insert into t (a) values (:a) returning a", json!({"a": 1}));
+    assert_eq!(room.sql.probe(&insert).await, Probe::DidNotHappen);
+    let done = output(&room.sql, &insert).await;
+    assert_eq!(room.sql.probe(&insert).await, Probe::Happened(done));
+    assert_eq!(room.count(), 1, "it only looks");
+    let other = Call {
+        key: oncely_core::effect::EffectKey("another".into()),
+        ..insert
+    };
+    assert_eq!(room.sql.probe(&other).await, Probe::DidNotHappen);
+}

@@ -214,6 +214,18 @@ pub enum Fact {
         /// What it said.
         answer: String,
     },
+    /// A person had an unknown attempt looked up once more.
+    ProbeAsked {
+        /// The step.
+        step: StepId,
+        /// Which attempt.
+        attempt: u32,
+        /// Who.
+        by: String,
+        /// Why.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+    },
     /// A step is to be done, and is held until then.
     Held {
         /// The step.

@@ -84,7 +84,7 @@ fn of_items(each: &Each) -> Inverse<'_> {
 }
 
 /// A request whose method changes nothing on the other side (RFC 9110, section 9.2.1).
-fn asks_only(options: &Node) -> bool {
+pub(crate) fn asks_only(options: &Node) -> bool {
     let has_body = ["json", "form", "body"]
         .iter()
         .any(|name| options.get(name).is_some());
@@ -95,7 +95,7 @@ fn asks_only(options: &Node) -> bool {
 }
 
 /// One statement that begins with `select` or `values`.
-fn looks_only(options: &Node) -> bool {
+pub(crate) fn looks_only(options: &Node) -> bool {
     let Some(text) = options.fixed_text("text") else {
         return false;
     };
@@ -253,6 +253,8 @@ fn taken_back(step: &Step, undoing: &Undoing) -> Option<Step> {
             until: None,
             rounds: None,
             undo: None,
+            // It looks for what was done, and not for what took it back.
+            probe: None,
             // Who takes it back has decided already.
             hold_ms: None,
             ..step.policy.clone()

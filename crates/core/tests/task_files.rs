@@ -187,7 +187,7 @@ fn the_census_task_of_the_design_is_read() {
 fn an_action_that_is_not_there_yet_says_which_there_are() {
     let text = NOTIFY.replace("email = {", "fax = {");
     insta::assert_snapshot!(wrong_at("tasks/20261122101500_notify_issue_111.toml", &text), @r#"
-tasks/20261122101500_notify_issue_111.toml:9:1: `fax` is no action and no other key of a step (actions: command, http, sql, put, email, slack, predict, require, approve, call; beside them: id, for_each, when, until, every, check, times, for, retry, timeout, hold, on_unknown, undo)
+tasks/20261122101500_notify_issue_111.toml:9:1: `fax` is no action and no other key of a step (actions: command, http, sql, put, email, slack, predict, require, approve, call; beside them: id, for_each, when, until, every, check, times, for, retry, timeout, hold, on_unknown, probe, undo)
 tasks/20261122101500_notify_issue_111.toml:10:11: `fax` is no action (actions: command, http, sql, put, email, slack, predict, require, approve, call)
 "#);
 }
@@ -358,6 +358,44 @@ tasks/t.toml:3:61: there is no file b (paths start at the project's root)
 tasks/t.toml:3:9: `email` needs `subject` (What it is about, in one line.)
 tasks/t.toml:3:16: `to` takes a text or a list of texts
 "#);
+}
+
+#[test]
+fn a_probe_only_looks_and_says_what_it_means() {
+    let probe = |inner: &str| wrong_step(&format!("command = [\"x\"]\nprobe = {{ {inner} }}"));
+    let said = [
+        probe("http = { url = \"https://x.example\" }"),
+        probe("happened = \"output.code == 0\""),
+        probe(
+            "http = { url = \"https://x.example\", method = \"POST\" }, happened = \"output.status == 200\"",
+        ),
+        probe(
+            "http = { url = \"https://x.example\", json = 1 }, happened = \"output.status == 200\"",
+        ),
+        probe("sql = { db = \"app\", text = \"delete from t\" }, happened = \"output.rows\""),
+        probe("sql = { db = \"ledger\", text = \"select 1\" }, happened = \"output.rows\""),
+        probe("put = { to = \"a\", text = \"b\" }, happened = \"output.path\""),
+        probe("command = [\"y\"], happened = \"output.status == 200\""),
+        probe("command = [\"y\"], http = { url = \"https://x.example\" }, happened = \"true\""),
+        probe("command = [\"y\"], hapened = \"true\""),
+        wrong_step("require = \"true\"\nprobe = { command = [\"y\"], happened = \"true\" }"),
+        wrong_step("command = [\"x\"]\nwhen = \"output.code\""),
+    ];
+    insta::assert_snapshot!(said.join("\n"), @r##"
+    tasks/t.toml:4:9: `probe` needs `happened` (happened = "output.status == 200")
+    tasks/t.toml:4:9: `probe` has no action (actions: command, http, sql, put, email, slack, predict, require, approve, call)
+    tasks/t.toml:4:11: a `probe` only looks: `GET`, `HEAD` or `OPTIONS`
+    tasks/t.toml:4:11: a `probe` only looks: `GET`, `HEAD` or `OPTIONS`
+    tasks/t.toml:4:11: a `probe` only looks: one `select`
+    tasks/t.toml:4:11: the ledger's own database is not looked up (what a step does there is committed with its record and never in doubt)
+    tasks/t.toml:4:11: `put` looks nothing up (a `probe` has one of: command, http, sql)
+    tasks/t.toml:4:40: `output` has no `status` (there are: `code`, `stdout`, `stderr`, `json`, `millis`)
+    tasks/t.toml:4:28: `probe` has one action (make a step of its own of it)
+    tasks/t.toml:4:9: `probe` needs `happened` (happened = "output.status == 200")
+    tasks/t.toml:4:28: `hapened` is no action and no other key of `probe` (did you mean `happened`?)
+    tasks/t.toml:4:1: `probe` says nothing about `require` (use `else = "retry"` with `every` and `for`)
+    tasks/t.toml:4:9: `output` can be read in `until` and `happened` only
+    "##);
 }
 
 #[test]
@@ -610,7 +648,7 @@ fn names_that_nobody_has_are_told_at_load() {
 tasks/t.toml:3:21: there is no `evnt` to read here (did you mean `event`?)
 tasks/t.toml:3:39: `item` can be read inside a `do` block only
 tasks/t.toml:3:55: `run` has no `idd` (did you mean `run.id`?)
-tasks/t.toml:3:72: `output` can be read in `until` only
+tasks/t.toml:3:72: `output` can be read in `until` and `happened` only
 "#);
     insta::assert_snapshot!(object("command = \"x\"\nuntil = \"output.cod == 0 and output.json.ready\""), @"tasks/t.toml:4:10: `output` has no `cod` (did you mean `output.code`?)");
     insta::assert_snapshot!(wrong("on.call = { key = \"run.id\" }\n[[step]]\ncommand = \"x\"\n"), @"tasks/t.toml:1:20: there is no run yet where this is evaluated");

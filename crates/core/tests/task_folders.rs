@@ -173,7 +173,7 @@ fn faults_of_a_header_are_told_at_the_lines_of_the_script() {
     let text = "#!/bin/sh\necho é\n# /// oncely\n# tiemout = \"5m\"\n# [[step]]\n# ///\n";
     insta::assert_snapshot!(wrong(&bundle("tasks/20261122101500_fix.sh", text)), @r#"
 tasks/20261122101500_fix.sh:4:3: unknown key `tiemout` in the header of a script (did you mean `timeout`?)
-tasks/20261122101500_fix.sh:5:5: unknown key `step` in the header of a script (known keys: `title`, `id`, `environments`, `tags`, `on`, `limits`, `cancel_on`, `when`, `until`, `every`, `check`, `times`, `for`, `retry`, `timeout`, `hold`, `on_unknown`, `undo`)
+tasks/20261122101500_fix.sh:5:5: unknown key `step` in the header of a script (known keys: `title`, `id`, `environments`, `tags`, `on`, `limits`, `cancel_on`, `when`, `until`, `every`, `check`, `times`, `for`, `retry`, `timeout`, `hold`, `on_unknown`, `probe`, `undo`)
 "#);
     let errors = load(&bundle("tasks/20261122101500_fix.sh", text)).unwrap_err();
     insta::assert_snapshot!(errors[0].render(text, false), @r#"

@@ -1,16 +1,15 @@
-//! Makes attempts: acts within the time that a step has, asks the other side, and says how it ended.
+//! Makes attempts: acts within the time that a step has, and says how it ended.
 
 use crate::intake::Offer;
 use crate::items;
-use crate::job::{Job, Rest};
-use crate::runner::{Runner, Todo, find};
+use crate::job::Job;
+use crate::runner::{Runner, find};
 use futures_util::FutureExt;
-use oncely_core::action::{Action, Call, Called, Done, Failure, Probe};
+use oncely_core::action::{Action, Call, Called, Done, Failure};
 use oncely_core::decide::judge_until;
-use oncely_core::fact::{BY_PROBE, Fact, Outcome, Settlement};
+use oncely_core::fact::{Fact, Outcome};
 use oncely_core::ids::StepId;
 use oncely_core::ledger::{LedgerError, Op, Unit};
-use oncely_core::round::Named;
 use oncely_core::task::{ActionKind, Step, Task, Work};
 use oncely_core::time::Timestamp;
 use oncely_core::{Value, limits};
@@ -96,80 +95,6 @@ impl Runner {
         let mut ending = self.ending(job, found, &call, result);
         ending.ops.extend(ops);
         Ok(Attempted::Ended(ending))
-    }
-
-    pub(crate) async fn probe(
-        &self,
-        job: &mut Job,
-        task: &Task,
-        step: &StepId,
-        attempt: u32,
-        at: Timestamp,
-    ) -> Result<Option<Todo>, LedgerError> {
-        let found = find(task, step);
-        let call = found
-            .as_deref()
-            .and_then(|s| job.call(s, &self.ledger.name()));
-        let answer = match (found.as_deref().map(|s| &s.work), &call) {
-            (Some(Work::Action(spec)), Some(call)) => match self.action(spec.kind) {
-                Ok(_) => self.look_up(spec.kind, call).await,
-                Err(error) => Probe::CannotTell(error),
-            },
-            _ => Probe::CannotTell("this kind of step has nobody to ask".into()),
-        };
-        let settle = |settlement| Fact::Settled {
-            step: step.clone(),
-            attempt,
-            settlement,
-            by: BY_PROBE.into(),
-            reason: "the other side was asked".into(),
-        };
-        match answer {
-            Probe::Happened(output) => job.add(at, settle(Settlement::Happened { output }))?,
-            Probe::CannotTell(answer) => {
-                job.add(
-                    at,
-                    Fact::Probed {
-                        step: step.clone(),
-                        attempt,
-                        answer,
-                    },
-                )?;
-            }
-            Probe::DidNotHappen => {
-                // The request could still be on its way until its time is over.
-                let begun = job.state.steps.get(step).and_then(|s| s.last_intent);
-                let over = call.map_or(at, |c| over(begun.unwrap_or(at), &c));
-                if over > at {
-                    let why = format!("step {} is looked up again", Named(step));
-                    return Ok(Some(Todo::Rest(Rest::Waiting {
-                        until: Some(over),
-                        why,
-                    })));
-                }
-                job.add(at, settle(Settlement::DidNotHappen))?;
-            }
-        }
-        Ok(None)
-    }
-
-    /// Asks the other side: a probe that panics, or takes longer than the call may, could not tell.
-    pub(crate) async fn look_up(&self, kind: ActionKind, call: &Call) -> Probe {
-        let action = match self.action(kind) {
-            Ok(action) => action,
-            Err(error) => return Probe::CannotTell(error),
-        };
-        let asking = AssertUnwindSafe(async { action.probe(call).await }).catch_unwind();
-        tokio::select! {
-            answer = tokio::time::timeout(call.timeout, asking) => match answer {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(panic)) => Probe::CannotTell(format!(
-                    "the code that asks panicked: {}", panic_text(&*panic)
-                )),
-                Err(_) => Probe::CannotTell("the other side did not answer in time".into()),
-            },
-            () = self.stop.aborted() => Probe::CannotTell("the process was told to stop".into()),
-        }
     }
 
     /// Performs a call.
@@ -352,7 +277,7 @@ pub(crate) fn bounded(output: Value) -> Value {
     serde_json::json!({ "too_large": true, "bytes": bytes })
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("without a message")

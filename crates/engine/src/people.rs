@@ -2,13 +2,12 @@
 //! answer guards them.
 
 use crate::ask::Ask;
-use oncely_core::Value;
-use oncely_core::fact::{Fact, Request, Settlement};
-use oncely_core::ids::{RunId, StepId};
+use oncely_core::fact::{Fact, Request};
+use oncely_core::ids::RunId;
 use oncely_core::ledger::{Guard, Ledger, LedgerError, Op, RunRef, RunRow, Unit, UnitResult};
 use oncely_core::people::Roster;
-use oncely_core::question::{Notice, Refusal};
-use oncely_core::run::{RunState, RunStatus, Stage};
+use oncely_core::question::Refusal;
+use oncely_core::run::{RunState, RunStatus};
 use oncely_core::time::{Clock, Timestamp};
 use std::fmt;
 use std::sync::Arc;
@@ -84,40 +83,6 @@ impl People {
         }
     }
 
-    /// Says what became of an attempt that nobody knows about.
-    ///
-    /// # Errors
-    /// When no attempt of the run is unknown.
-    pub async fn settle(
-        &self,
-        run: RunId,
-        happened: Option<Value>,
-        by: &str,
-        reason: &str,
-    ) -> Result<StepId, PeopleError> {
-        let decide = |_: &RunRow, state: &RunState| {
-            let (step, attempt) = doubt(run, state)?;
-            let settlement = match &happened {
-                Some(output) => Settlement::Happened {
-                    output: output.clone(),
-                },
-                None => Settlement::DidNotHappen,
-            };
-            let (by, reason) = (by.to_owned(), reason.to_owned());
-            Ok((
-                step.clone(),
-                Fact::Settled {
-                    step,
-                    attempt,
-                    settlement,
-                    by,
-                    reason,
-                },
-            ))
-        };
-        self.act(run, &decide).await
-    }
-
     /// Asks a run to end, to hold, or to go on.
     ///
     /// # Errors
@@ -136,6 +101,12 @@ impl People {
             Ok(((), Fact::Requested { what, by, reason }))
         };
         self.act(run, &decide).await
+    }
+
+    /// A run's facts, folded.
+    pub(crate) async fn folded(&self, run: RunId) -> Result<RunState, PeopleError> {
+        let facts = Ask(&*self.ledger).facts(run).await?;
+        RunState::fold(&facts).map_err(|e| PeopleError::Cannot(format!("run {run}: {e}")))
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -197,18 +168,6 @@ impl People {
             "run {run} keeps changing, so nothing was done. Try again."
         )))
     }
-}
-
-fn doubt(run: RunId, state: &RunState) -> Result<(StepId, u32), PeopleError> {
-    let unknown = state.steps.iter().find_map(|(id, step)| match &step.stage {
-        Stage::Unknown { .. } if !Notice::is_id(id) => Some((id.clone(), step.attempts)),
-        _ => None,
-    });
-    unknown.ok_or_else(|| {
-        PeopleError::Cannot(format!(
-            "no attempt of run {run} is unknown: there is nothing to settle."
-        ))
-    })
 }
 
 fn askable(row: &RunRow, state: &RunState, what: Request) -> Result<(), PeopleError> {

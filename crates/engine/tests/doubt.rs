@@ -129,7 +129,10 @@ async fn settled_as_done_goes_on_and_settled_as_not_done_does_it_again(stage: St
         };
         let kit = Kit::default();
         let (run, heir) = crashed(&other, &kit, TWO).await;
-        let early = heir.people.settle(run, None, "ann", "too early").await;
+        let early = heir
+            .people
+            .settle(run, None, None, "ann", "too early")
+            .await;
         assert!(
             early.unwrap_err().to_string().contains("no attempt"),
             "it is not unknown yet"
@@ -137,13 +140,13 @@ async fn settled_as_done_goes_on_and_settled_as_not_done_does_it_again(stage: St
         assert!(matches!(heir.drive(run).await, Rest::Unknown { .. }));
         let step = heir
             .people
-            .settle(run, settled, "ann", "I looked")
+            .settle(run, None, settled, "ann", "I looked")
             .await
             .unwrap();
         assert_eq!(step, StepId::from("a"));
         assert_eq!(heir.drive(run).await, Rest::Ended(RunStatus::Done));
         assert_eq!(kit.command.args(), args);
-        let again = heir.people.settle(run, None, "ann", "again").await;
+        let again = heir.people.settle(run, None, None, "ann", "again").await;
         assert!(again.is_err(), "nothing is unknown any more");
     }
 }

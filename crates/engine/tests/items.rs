@@ -547,7 +547,7 @@ async fn settled_as_not_done_repeats_exactly_the_items_in_doubt(stage: Stage) {
     let (run, heir) = crashed(&stage, &kit, "").await;
     assert!(matches!(heir.drive(run).await, Rest::Unknown { .. }));
     heir.people
-        .settle(run, None, "ann", "I looked")
+        .settle(run, None, None, "ann", "I looked")
         .await
         .unwrap();
     assert_eq!(heir.drive(run).await, Rest::Ended(RunStatus::Done));
@@ -565,7 +565,7 @@ async fn a_crash_while_items_are_done_again_forgets_none_and_repeats_none(stage:
     assert!(matches!(second.drive(run).await, Rest::Unknown { .. }));
     second
         .people
-        .settle(run, None, "ann", "I looked")
+        .settle(run, None, None, "ann", "I looked")
         .await
         .unwrap();
     let gate = Gate::default();
@@ -608,7 +608,7 @@ async fn a_crash_while_items_are_done_again_forgets_none_and_repeats_none(stage:
     }
     third
         .people
-        .settle(run, None, "ann", "I looked again")
+        .settle(run, None, None, "ann", "I looked again")
         .await
         .unwrap();
     assert_eq!(third.drive(run).await, Rest::Ended(RunStatus::Done));

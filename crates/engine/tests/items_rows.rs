@@ -276,7 +276,7 @@ async fn settled_as_not_done_repeats_the_rows_as_they_were(stage: Stage) {
     shop.execute("delete from src where id <= 20; update src set name = 'changed'");
     process
         .people
-        .settle(run, None, "ann", "I looked")
+        .settle(run, None, None, "ann", "I looked")
         .await
         .unwrap();
     assert_eq!(process.drive_on(run).await, Rest::Ended(RunStatus::Done));

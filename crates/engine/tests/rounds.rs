@@ -153,7 +153,13 @@ async fn a_round_that_was_cut_off_is_in_doubt_and_the_next_one_is_not(stage: Sta
     kit.command
         .does(|_| Behaviour::Output(json!({ "code": 0 })));
     heir.people
-        .settle(run, Some(json!({ "code": 0 })), "ann", "it is in the box")
+        .settle(
+            run,
+            None,
+            Some(json!({ "code": 0 })),
+            "ann",
+            "it is in the box",
+        )
         .await
         .unwrap();
     assert_eq!(round(&heir, run, &stage).await, 14 * DAY);

@@ -182,7 +182,7 @@ async fn what_is_in_doubt_is_skipped_only_once_somebody_says_that_it_did_not_hap
     assert_eq!(heir.status(run).await, RunStatus::Unknown);
     assert!(matches!(heir.drive(run).await, Rest::Unknown { .. }));
     assert_eq!(skipped(&heir, run).await, []);
-    let settled = heir.people.settle(run, None, "ann", "I looked").await;
+    let settled = heir.people.settle(run, None, None, "ann", "I looked").await;
     settled.unwrap();
     assert_eq!(heir.drive(run).await, Rest::Ended(RunStatus::Done));
     assert_eq!(kit.command.args(), ["a", "b"]);

@@ -71,7 +71,7 @@ pub(crate) enum Command {
     Reject(Answer),
     /// Make a link by which a person answers a run's question on a page
     Link(Link),
-    /// Say what became of an attempt that nobody knows about
+    /// Say what became of an attempt that nobody knows about, or have it looked up
     Settle(Settle),
     /// Go on without the step at which a run stands
     Skip(Skip),
@@ -447,23 +447,17 @@ pub(crate) struct Link {
     pub(crate) by: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Became {
-    /// It happened
-    Done,
-    /// It did not happen, and is to be done
-    NotDone,
-}
-
 #[derive(Debug, Args)]
+#[command(override_usage = "oncely settle [OPTIONS] <RUN> [STEP] <done|not-done|probe>")]
 pub(crate) struct Settle {
     /// The run's number
     pub(crate) run: i64,
-    /// What became of it
-    #[arg(value_enum)]
-    pub(crate) became: Became,
-    /// How you know
-    #[arg(long)]
+    /// The step in doubt, to be sure; and `done`: it happened; `not-done`: it did not, and is to be
+    /// done; or `probe`: look it up
+    #[arg(required = true, num_args = 1..=2, value_names = ["STEP", "done|not-done|probe"])]
+    pub(crate) words: Vec<String>,
+    /// How you know; `done` and `not-done` need it
+    #[arg(long, default_value = "")]
     pub(crate) reason: String,
     /// Who says so; default: the user of this shell
     #[arg(long)]

@@ -109,7 +109,7 @@ fn dispatch(cli: Cli, voice: Voice) -> Result<Exit, Failure> {
         Command::Approve(args) => commands::people::answer(voice, &flags, args, true),
         Command::Reject(args) => commands::people::answer(voice, &flags, args, false),
         Command::Link(args) => commands::link::run(voice, &flags, &args),
-        Command::Settle(args) => commands::people::settle(voice, &flags, args),
+        Command::Settle(args) => commands::settle::run(voice, &flags, args),
         Command::Skip(args) => commands::skip::run(voice, &flags, args),
         Command::Resume(args) => commands::people::resume(voice, &flags, args),
         Command::Rerun(args) => commands::people::rerun(voice, &flags, args),

@@ -8,13 +8,14 @@ pub(crate) use caught::catch;
 
 use crate::place::Ground;
 use content::Content;
-use oncely_core::action::{Action, Call, Done, Failure};
+use oncely_core::action::{Action, Call, Done, Failure, Probe};
 use oncely_core::fact::Repeat;
 use oncely_core::{Fut, Value};
 use serde::Deserialize;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
+use write::There;
 
 /// What the `put` action needs to know.
 #[derive(Debug, Clone, Default)]
@@ -73,8 +74,8 @@ impl Put {
 }
 
 impl Grounds {
-    fn put(&self, options: &Options, temporary: &str) -> Result<Value, Failure> {
-        let content = match options {
+    fn content(&self, options: &Options) -> Result<Content, Failure> {
+        Ok(match options {
             Options {
                 copy: Some(path), ..
             } => Content::File(self.from.place(path)?),
@@ -83,7 +84,11 @@ impl Grounds {
             } => Content::Bytes(text.clone().into_bytes()),
             // A value that is null is written too.
             Options { json, .. } => Content::json(json.as_ref().unwrap_or(&Value::Null)),
-        };
+        })
+    }
+
+    fn put(&self, options: &Options, temporary: &str) -> Result<Value, Failure> {
+        let content = self.content(options)?;
         let to = self.to.place(&options.to)?;
         let written = write::write(&to, &content, options.if_absent, temporary)?;
         Ok(json!({
@@ -92,6 +97,25 @@ impl Grounds {
             "hash": written.hash.to_string(),
             "created": written.created,
         }))
+    }
+
+    /// The file says whether it was written. Whether it was there before is not known any more.
+    fn look(&self, options: &Options) -> Result<Probe, Failure> {
+        let content = self.content(options)?;
+        let to = self.to.place(&options.to)?;
+        Ok(match write::look(&to, &content)? {
+            There::Nothing => Probe::DidNotHappen,
+            There::Same(sum) => Probe::Happened(json!({
+                "path": options.to,
+                "bytes": sum.bytes,
+                "hash": sum.hash.to_string(),
+                "created": false,
+            })),
+            There::Other => Probe::CannotTell(format!(
+                "{} holds something else than what was to be written",
+                to.path().display()
+            )),
+        })
     }
 
     fn take_back(&self, written: &Written) -> Result<Value, Failure> {
@@ -114,6 +138,20 @@ impl Action for Put {
             blocking(move || ground.put(&options, &temporary))
                 .await
                 .map(Done::Output)
+        })
+    }
+
+    fn probe<'a>(&'a self, call: &'a Call) -> Fut<'a, Probe> {
+        let ground = Arc::clone(&self.ground);
+        Box::pin(async move {
+            let look = async {
+                let options: Options = crate::options::read(&call.options)?;
+                tokio::task::spawn_blocking(move || ground.look(&options))
+                    .await
+                    .unwrap_or_else(|_| Err(Failure::retry("the look-up was given up by oncely")))
+            };
+            let found = look.await;
+            found.unwrap_or_else(|failure| Probe::CannotTell(failure.error().to_owned()))
         })
     }
 

@@ -55,6 +55,36 @@ pub(crate) fn write(
     })
 }
 
+/// What is at a place where something was to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum There {
+    /// Nothing.
+    Nothing,
+    /// What was to be written.
+    Same(Sum),
+    /// Something else.
+    Other,
+}
+
+/// Looks what is there, and changes nothing.
+pub(crate) fn look(to: &Place, content: &Content) -> Result<There, Failure> {
+    let (folder_place, name) = to.in_folder()?;
+    let folder = match folder_place.open_folder() {
+        Ok(folder) => folder,
+        Err(_) if !folder_place.path().exists() => return Ok(There::Nothing),
+        Err(failure) => return Err(failure),
+    };
+    let failed = |error: io::Error| to.failed("read", error);
+    let Some(there) = sum_of(&folder, name).map_err(failed)? else {
+        return Ok(There::Nothing);
+    };
+    let wanted = copy(content.open()?, io::sink()).map_err(failed)?;
+    Ok(match there == wanted {
+        true => There::Same(there),
+        false => There::Other,
+    })
+}
+
 /// Removes a file that still has this content. False: it is not there any more.
 pub(crate) fn remove(place: &Place, hash: &str) -> Result<bool, Failure> {
     let (folder_place, name) = place.in_folder()?;

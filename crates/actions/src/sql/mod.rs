@@ -14,7 +14,7 @@ mod sqlite;
 pub(crate) use caught::catch;
 pub use mark::TABLE as MARKS;
 
-use oncely_core::action::{Action, Call, Done, Failure, Statement};
+use oncely_core::action::{Action, Call, Done, Failure, Probe, Statement};
 use oncely_core::fact::Repeat;
 use oncely_core::items::RowSink;
 use oncely_core::rows::RowSource;
@@ -171,6 +171,27 @@ impl Sql {
         Ok(Box::new(sqlite::Source::open(&path, wanted, within)?))
     }
 
+    /// The mark says whether it was done.
+    async fn look(&self, call: &Call) -> Result<Probe, Failure> {
+        let options: Options = crate::options::read(&call.options)?;
+        let pool = match self.database(&options.db)? {
+            // Its outcome would have been in the commit, and there is none.
+            Connected::Ledger => return Ok(Probe::DidNotHappen),
+            Connected::Sqlite(pool) => Arc::clone(pool),
+            Connected::Postgres(_) => {
+                let why = "the mark in a PostgreSQL database is found when the step is repeated";
+                return Ok(Probe::CannotTell(why.into()));
+            }
+            Connected::Unknown(why) => return Err(Failure::permanent(why.clone())),
+        };
+        let mark = mark::Mark::of(call);
+        let found = tokio::task::spawn_blocking(move || mark.found(&pool));
+        match found.await {
+            Ok(found) => found.map(|done| done.map_or(Probe::DidNotHappen, Probe::Happened)),
+            Err(_) => Err(Failure::retry("the look-up was given up by oncely")),
+        }
+    }
+
     fn sink(&self, call: &Call) -> Option<Result<Box<dyn RowSink>, Failure>> {
         let options = match crate::options::read::<Options>(&call.options) {
             Ok(options) => options,
@@ -228,6 +249,13 @@ impl Action for Sql {
 
     fn run<'a>(&'a self, call: &'a Call) -> Fut<'a, Result<Done, Failure>> {
         Box::pin(self.perform(call))
+    }
+
+    fn probe<'a>(&'a self, call: &'a Call) -> Fut<'a, Probe> {
+        Box::pin(async {
+            let found = self.look(call).await;
+            found.unwrap_or_else(|failure| Probe::CannotTell(failure.error().to_owned()))
+        })
     }
 
     fn rows(&self, call: &Call) -> Option<Result<Box<dyn RowSink>, Failure>> {

@@ -167,6 +167,14 @@ impl RunState {
         Ok(())
     }
 
+    /// A person who has it looked up tells the step to go on where it did not happen.
+    pub(super) fn probe_again(&mut self, step: &StepId, attempt: u32) -> Folded {
+        let state = self.unknown_attempt(step, attempt)?;
+        state.probed = false;
+        state.tries = 0;
+        Ok(())
+    }
+
     pub(super) fn unknown_attempt(
         &mut self,
         step: &StepId,

@@ -138,6 +138,7 @@ impl RunState {
                 outcome,
             } => self.outcome(at, step, *attempt, outcome),
             Fact::Probed { step, attempt, .. } => self.probe(step, *attempt),
+            Fact::ProbeAsked { step, attempt, .. } => self.probe_again(step, *attempt),
             Fact::Judged {
                 step,
                 held,

@@ -210,7 +210,10 @@ pub const ROOTS: &[Field] = &[
     field("now", "The time, in milliseconds since 1970."),
     open("item", "The item, in a `do` block."),
     open("loop", "The item's place, in a `do` block."),
-    open("output", "What the attempt gave, in `until`."),
+    open(
+        "output",
+        "What the attempt gave, in `until`; what the look-up gave, in `happened`.",
+    ),
     field(
         "round",
         "The number of the round, from 1, in a step with `every`.",

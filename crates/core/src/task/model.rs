@@ -225,6 +225,8 @@ pub struct Policy {
     pub on_unknown: OnUnknown,
     /// How the step is taken back.
     pub undo: Option<Undo>,
+    /// How an attempt that nobody knows about is looked up.
+    pub probe: Option<ProbeSpec>,
 }
 
 impl Default for Policy {
@@ -238,8 +240,29 @@ impl Default for Policy {
             hold_ms: None,
             on_unknown: OnUnknown::Ask,
             undo: None,
+            probe: None,
         }
     }
+}
+
+/// The declared way to look an attempt up.
+#[derive(Debug, Clone)]
+pub struct ProbeSpec {
+    /// The action that looks, and changes nothing.
+    pub look: ActionSpec,
+    /// Whether the attempt happened, of the `output` of the look.
+    pub happened: Expr,
+}
+
+/// How an attempt of a step is looked up.
+#[derive(Debug, Clone, Copy)]
+pub enum Lookup<'t> {
+    /// By the `probe` that the task declares.
+    Declared(&'t ProbeSpec),
+    /// By the step's own action.
+    Own(ActionKind),
+    /// Nobody can look.
+    Nobody,
 }
 
 /// The declared inverse of a step.

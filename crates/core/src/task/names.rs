@@ -79,7 +79,9 @@ impl Scope {
             "loop" if self.item => below("loop", Shape::Known(LOOP), &path, "`loop`"),
             "output" => match self.output {
                 Some(output) => below("output", output, &path, "`output`"),
-                None => Err(Problem::new("`output` can be read in `until` only")),
+                None => Err(Problem::new(
+                    "`output` can be read in `until` and `happened` only",
+                )),
             },
             "round" if self.round && path.is_empty() => Ok(()),
             "check" => match self.check {

@@ -46,6 +46,11 @@ pub const POLICY: &[(&str, &str)] = &[
         "What happens when nobody knows whether an attempt happened: repeat, skip or ask.",
     ),
     (
+        "probe",
+        "How an attempt that nobody knows about is looked up: a table with one action that only looks, \
+         and `happened`.",
+    ),
+    (
         "undo",
         "How the step is taken back: a table with one action, or \"never\".",
     ),
@@ -97,6 +102,10 @@ impl Reader<'_> {
                 .and_then(|value| self.some_time(value, "timeout")),
             hold_ms: table.get("hold").and_then(|value| self.hold(value)),
             on_unknown: on_unknown.unwrap_or_default(),
+            probe: table.get("probe").and_then(|value| {
+                let scope = self.scope_of_round(table, scope);
+                self.probe(value, &scope)
+            }),
             undo: table
                 .get("undo")
                 .and_then(|value| self.undo(value, scope, id, output)),

@@ -7,6 +7,7 @@ use super::fields::{
 };
 use super::pace::{PACE, WHILE};
 use super::policy::{POLICY, RETRY};
+use super::probes::PROBE;
 use super::rows::ROWS;
 use super::steps::READ;
 use super::top::{KeyDoc, LIMITS, TOP, TRIGGERS};
@@ -36,6 +37,8 @@ pub fn reference() -> String {
     keys(&mut page, POLICY);
     page.push_str("\n### `retry`\n");
     keys(&mut page, RETRY);
+    page.push_str("\n### `probe`\n\nOne action that only looks, and:\n");
+    keys(&mut page, PROBE);
     page.push_str("\n### `for_each`\n\nAn expression that gives a list, or a table:\n");
     keys(&mut page, READ);
     page.push_str("\nor the rows of a select, in the order of a key:\n");

@@ -44,6 +44,8 @@ impl Step {
             rounds: None,
             hold_ms: None,
             undo: None,
+            // It looks for what a round did, and not for a look.
+            probe: self.policy.probe.clone().filter(|_| !looks),
             on_unknown: match looks {
                 // To look twice does no harm.
                 true => OnUnknown::Repeat,

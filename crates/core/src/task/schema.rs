@@ -5,6 +5,7 @@ use super::actions::{ACTIONS, ActionDoc, Names, OptionKind, TableSpec, Take};
 use super::cancel::CANCEL_ON;
 use super::pace::PACE;
 use super::policy::{ON_UNKNOWN, POLICY, RETRY};
+use super::probes::{LOOKERS, PROBE};
 use super::rows::ROWS;
 use super::steps::{FORMATS, READ};
 use super::top::{KeyDoc, LIMITS, TOP, TRIGGERS};
@@ -78,6 +79,7 @@ fn definitions() -> Value {
         definitions.insert(doc.kind.name().into(), action(doc));
     }
     definitions.insert("undo".into(), undo());
+    definitions.insert("probe".into(), probe());
     definitions.insert("step".into(), step(true));
     definitions.insert("do_step".into(), step(false));
     Value::Object(definitions)
@@ -223,6 +225,7 @@ fn policy(key: &str) -> Value {
         "check" => check(),
         "on_unknown" => json!({ "enum": ON_UNKNOWN }),
         "undo" => reference("undo"),
+        "probe" => reference("probe"),
         _ => text(),
     }
 }
@@ -258,6 +261,25 @@ fn undo() -> Value {
             "maxProperties": 1,
         },
     ] })
+}
+
+fn probe() -> Value {
+    let mut properties: Map<_, _> = PROBE
+        .iter()
+        .map(|(key, doc)| ((*key).to_owned(), described(text(), doc)))
+        .collect();
+    let mut choices = Vec::new();
+    for kind in LOOKERS {
+        properties.insert(kind.name().into(), reference(kind.name()));
+        choices.push(json!({ "required": [kind.name()] }));
+    }
+    json!({
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+        "required": ["happened"],
+        "oneOf": choices,
+    })
 }
 
 fn action(doc: &ActionDoc) -> Value {

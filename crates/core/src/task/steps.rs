@@ -180,6 +180,7 @@ impl Reader<'_> {
             "retry",
             "timeout",
             "on_unknown",
+            "probe",
             "undo",
             "hold",
         ] {
@@ -206,12 +207,9 @@ impl Reader<'_> {
     ) -> Option<Each> {
         let mut keys = vec!["id", "for_each", "do"];
         keys.extend(PACE.iter().map(|(name, _)| *name));
-        keys.extend(
-            POLICY
-                .iter()
-                .map(|(name, _)| *name)
-                .filter(|n| *n != "until" && (!ROUND_KEYS.contains(n) || table.has("every"))),
-        );
+        keys.extend(POLICY.iter().map(|(name, _)| *name).filter(|n| {
+            !matches!(*n, "until" | "probe") && (!ROUND_KEYS.contains(n) || table.has("every"))
+        }));
         self.known(table, &keys, "a `for_each` step");
         if let Some(block) = block {
             let problem = Problem::new("a `for_each` step cannot stand inside a `do` block")

@@ -36,6 +36,8 @@ pub(super) struct Attempts<'e, 'a, 'w> {
     effects: &'e Effects<'a, 'w>,
     sub: &'e Sub<'a>,
     item: &'e Item,
+    /// What the steps of the block gave so far.
+    outputs: &'e serde_json::Map<String, Value>,
     call: Call,
     repeat: Repeat,
     made: u32,
@@ -54,6 +56,7 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
         effects: &'e Effects<'a, 'w>,
         sub: &'e Sub<'a>,
         item: &'e Item,
+        outputs: &'e serde_json::Map<String, Value>,
         mut call: Call,
         facts: &[ItemFact],
     ) -> Self {
@@ -91,6 +94,7 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
             effects,
             sub,
             item,
+            outputs,
             call,
             repeat,
             made,
@@ -188,7 +192,11 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
         let over = crate::act::over(self.begun.0, &self.call);
         loop {
             let asked_at = runner.clock.now();
-            let answer = runner.look_up(self.sub.kind, &self.call).await;
+            let job = self.effects.work.job;
+            let context = job.context(asked_at);
+            let item = &self.item.value;
+            let context = context.with_item(item, self.item.index + 1, self.outputs);
+            let answer = runner.look(self.sub.step, &self.call, &context).await;
             if answer != Probe::DidNotHappen || asked_at >= over {
                 return Some(answer);
             }

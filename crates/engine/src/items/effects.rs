@@ -483,7 +483,9 @@ impl Effects<'_, '_> {
                 Err(failure) => SubEnd::aside(sub, failure.error()),
             });
         }
-        Attempts::of(self, sub, item, call, facts).run().await
+        Attempts::of(self, sub, item, outputs, call, facts)
+            .run()
+            .await
     }
 
     fn call(

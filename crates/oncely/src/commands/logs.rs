@@ -151,6 +151,13 @@ pub(crate) fn sentence(fact: &Fact) -> String {
         Fact::Probed { step, answer, .. } => {
             format!("{} looked up without an answer: {answer}", Named(step))
         }
+        Fact::ProbeAsked {
+            step, by, reason, ..
+        } => format!(
+            "{} is to be looked up, says {by}{}",
+            Named(step),
+            with_note(reason)
+        ),
         Fact::Judged {
             step, held: true, ..
         } => format!("`{step}` holds"),

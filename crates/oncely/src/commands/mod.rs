@@ -30,6 +30,7 @@ pub(crate) mod runs;
 pub(crate) mod schema;
 pub(crate) mod serve;
 mod servers;
+pub(crate) mod settle;
 pub(crate) mod show;
 pub(crate) mod skip;
 pub(crate) mod status;

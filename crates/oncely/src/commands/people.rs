@@ -1,9 +1,9 @@
-//! What people do to runs: approve, reject, settle, resume, pause, cancel.
+//! What people do to runs: approve, reject, resume, pause, cancel.
 
 use super::drive;
 use super::servers;
 use super::terminal;
-use crate::cli::{Act, Answer, Became, Settle};
+use crate::cli::{Act, Answer};
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
 use crate::house::House;
@@ -12,7 +12,6 @@ use crate::project;
 use oncely_core::fact::Request;
 use oncely_core::ids::RunId;
 use oncely_core::question::Identity;
-use oncely_core::round::Named;
 use oncely_core::run::Asked;
 use oncely_engine::{Ask, Offer, Offered, People, Reply, question};
 use std::sync::Arc;
@@ -48,24 +47,6 @@ pub(crate) fn answer(
         } else {
             format!("Rejected run {run}.")
         });
-        go_on(voice, &house, run, args.detach).await
-    })
-}
-
-pub(crate) fn settle(voice: Voice, flags: &Flags, args: Settle) -> Result<Exit, Failure> {
-    let house = House::open(flags, "oncely settle", false)?;
-    house.block_on(async {
-        let run = RunId(args.run);
-        let words = match args.became {
-            Became::Done => "done",
-            Became::NotDone => "not-done",
-        };
-        say_why(&house, run, &args.reason, &format!("settle {run} {words}")).await?;
-        let happened = (args.became == Became::Done).then_some(serde_json::Value::Null);
-        let step = people(&house)
-            .settle(run, happened, &who(args.by), &args.reason)
-            .await?;
-        voice.say(format!("Settled step {} of run {run}.", Named(&step)));
         go_on(voice, &house, run, args.detach).await
     })
 }

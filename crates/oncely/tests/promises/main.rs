@@ -32,6 +32,7 @@ mod rails;
 mod releases;
 mod rounds;
 mod serving;
+mod settling;
 mod skipping;
 mod slack;
 mod streams;

@@ -78,7 +78,7 @@ fn a_protected_environment_asks_for_a_reason_and_changes_nothing_without_one() {
             oncely cancel 3 --reason "…"
     [exit 2]
     $ oncely settle 1 done --reason ""
-    oncely: the environment production is protected ([env.production] protected = true in [dir]/oncely.toml), and this needs a reason. Nothing was changed. Say why:
+    oncely: say with --reason how you know. Nothing was changed.
             oncely settle 1 done --reason "…"
     [exit 2]
     $ oncely undo 2 --yes --partly

@@ -1,7 +1,10 @@
 //! Marks in an SQLite file.
 
+use super::database::Pool;
+use super::error;
 use crate::sql::mark::{Mark, cursor, int, set_aside};
 use oncely_core::Value;
+use oncely_core::action::Failure;
 use oncely_core::items::{Marked, Progress, Range};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
@@ -55,6 +58,8 @@ const MOVE_UNGUARDED: &str = "update main.oncely_marks
 const HAS_CURSOR: &str =
     "select count(*) from pragma_table_info('oncely_marks', 'main') where name = 'cursor'";
 
+const HAS_MARKS: &str = "select count(*) from main.sqlite_schema where name = 'oncely_marks'";
+
 impl Mark {
     /// The output of the step, if it was done.
     pub(crate) fn output(&self, connection: &Connection) -> rusqlite::Result<Option<Value>> {
@@ -62,6 +67,21 @@ impl Mark {
         statement
             .query_row(named_params! { ":key": self.key.0 }, |row| json(row, 0))
             .optional()
+    }
+
+    /// The output of the step, if this database holds its mark.
+    pub(crate) fn found(&self, pool: &Pool) -> Result<Option<Value>, Failure> {
+        let session = pool.take()?;
+        let connection = &session.connection;
+        let marks = connection.query_row(HAS_MARKS, [], |row| row.get::<_, i64>(0));
+        let found = match marks {
+            Ok(0) => Ok(None),
+            Ok(_) => self.output(connection),
+            Err(error) => Err(error),
+        };
+        let found = found.map_err(|error| error::failure(&error))?;
+        pool.give_back(session);
+        Ok(found)
     }
 
     /// Marks the step as done.

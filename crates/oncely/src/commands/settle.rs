@@ -1,0 +1,120 @@
+//! `oncely settle RUN [STEP] done|not-done|probe`: what became of an attempt that nobody knows about.
+
+use super::people::{go_on, people, say_why, who};
+use crate::cli::Settle;
+use crate::config::Flags;
+use crate::failure::{Exit, Failure};
+use crate::house::House;
+use crate::output::Voice;
+use oncely_core::fact::{BY_PROBE, Fact, Settlement};
+use oncely_core::ids::{RunId, StepId};
+use oncely_core::round::Named;
+use oncely_engine::Ask;
+
+/// What is said of the attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Became {
+    /// It happened.
+    Done,
+    /// It did not happen, and is to be done.
+    NotDone,
+    /// Somebody else knows.
+    Probe,
+}
+
+impl Became {
+    const WORDS: [(&'static str, Self); 3] = [
+        ("done", Self::Done),
+        ("not-done", Self::NotDone),
+        ("probe", Self::Probe),
+    ];
+}
+
+pub(crate) fn run(voice: Voice, flags: &Flags, args: Settle) -> Result<Exit, Failure> {
+    let (named, became) = said(&args)?;
+    let house = House::open(flags, "oncely settle", false)?;
+    house.block_on(async {
+        let run = RunId(args.run);
+        let command = format!("settle {run} {}", args.words.join(" "));
+        say_why(&house, run, &args.reason, &command).await?;
+        let (people, by) = (people(&house), who(args.by.clone()));
+        if became == Became::Probe {
+            let before = Ask(house.ledger()).facts(run).await?.len();
+            let step = people.look_up(run, named, &by, &args.reason).await?;
+            voice.say(format!(
+                "Asked to look step {} of run {run} up.",
+                Named(&step)
+            ));
+            let exit = go_on(voice, &house, run, args.detach).await?;
+            if !args.detach {
+                found(voice, &house, run, &step, before).await?;
+            }
+            return Ok(exit);
+        }
+        let happened = (became == Became::Done).then_some(serde_json::Value::Null);
+        let step = people
+            .settle(run, named, happened, &by, &args.reason)
+            .await?;
+        voice.say(format!("Settled step {} of run {run}.", Named(&step)));
+        go_on(voice, &house, run, args.detach).await
+    })
+}
+
+/// The step that is named, and what became of it.
+fn said(args: &Settle) -> Result<(Option<&str>, Became), Failure> {
+    let (named, word) = match args.words.as_slice() {
+        [word] => (None, word.as_str()),
+        [step, word] => (Some(step.as_str()), word.as_str()),
+        _ => (None, ""),
+    };
+    let run = args.run;
+    let known = Became::WORDS.iter().find(|(known, _)| *known == word);
+    let Some((_, became)) = known else {
+        let step = named.unwrap_or(word);
+        return Err(Failure::usage(format!(
+            "say what became of it: `done`, `not-done`, or `probe` to look it up. Nothing was \
+             changed.\n        oncely settle {run} {step} done|not-done|probe --reason \"…\""
+        )));
+    };
+    if *became != Became::Probe && args.reason.trim().is_empty() {
+        return Err(Failure::usage(format!(
+            "say with --reason how you know. Nothing was changed.\n        oncely settle {run} {} \
+             --reason \"…\"",
+            args.words.join(" ")
+        )));
+    }
+    Ok((named, *became))
+}
+
+/// Says what the look-up found.
+async fn found(
+    voice: Voice,
+    house: &House,
+    run: RunId,
+    step: &StepId,
+    before: usize,
+) -> Result<(), Failure> {
+    let facts = Ask(house.ledger()).facts(run).await?;
+    let found = facts
+        .into_iter()
+        .skip(before)
+        .find_map(|recorded| match recorded.fact {
+            Fact::Probed {
+                step: of, answer, ..
+            } if of == *step => Some(format!("could not tell: {answer}")),
+            Fact::Settled {
+                step: of,
+                settlement,
+                by,
+                ..
+            } if of == *step && by == BY_PROBE => Some(match settlement {
+                Settlement::Happened { .. } => "says that it happened".into(),
+                Settlement::DidNotHappen => "says that it did not happen".into(),
+            }),
+            _ => None,
+        });
+    if let Some(found) = found {
+        voice.say(format!("       The look-up {found}."));
+    }
+    Ok(())
+}
