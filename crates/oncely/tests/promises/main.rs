@@ -40,4 +40,5 @@ mod terminal;
 mod testing;
 mod tls;
 mod undo;
+mod waiting;
 mod webhooks;
