@@ -386,3 +386,53 @@ fn what_is_held_is_cancelled_by_an_older_release_and_held_anew_by_a_newer_one() 
     assert_eq!(project.json(&["runs", "--state", "waiting"])[0]["run"], 3);
     assert_eq!(project.text("out"), "");
 }
+
+#[test]
+fn the_example_asks_those_who_may_answer_and_goes_on_after_a_link() {
+    let project = Project::empty();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/approval");
+    for file in [
+        "run",
+        "tasks/20260126120000_announce_prices.toml",
+        "tasks/20260126130000_raise_the_flag.toml",
+    ] {
+        let from = format!("{example}/{file}");
+        let to = project.write(file, std::fs::read(&from).unwrap());
+        let mode = std::fs::metadata(&from).unwrap().permissions();
+        std::fs::set_permissions(to, mode).unwrap();
+    }
+    // The port of the example may be taken on this machine.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let settings = std::fs::read_to_string(format!("{example}/oncely.toml")).unwrap();
+    project.write("oncely.toml", settings.replace("127.0.0.1:8093", &address));
+    let mut run = std::process::Command::new(project.path("run"));
+    run.env("ONCELY", env!("CARGO_BIN_EXE_oncely"))
+        .env("ONCELY_EPHEMERAL", "allow");
+    let ended = project.ended(run);
+    assert_eq!(ended.code, 0, "{}", ended.all());
+    let page = std::fs::read_to_string(format!("{example}/README.md")).unwrap();
+    let said = |line: &&str| line.starts_with("oncely: run 1") || line.starts_with("New prices");
+    let lines: Vec<&str> = page.lines().filter(said).collect();
+    assert_eq!(lines.len(), 4);
+    for line in lines {
+        assert!(
+            ended.all().contains(line),
+            "{line} is not in {}",
+            ended.all()
+        );
+    }
+    assert!(
+        ended
+            .out
+            .contains("`ok` approved by bob as lead with a link")
+    );
+    // Looking at the page answered nothing.
+    assert!(
+        project
+            .text("page.html")
+            .contains("Announce the new prices?")
+    );
+    assert_eq!(project.text("hoisted.txt"), "up\n");
+}
