@@ -30,7 +30,10 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Serve) -> Result<Exit, Fai
         let door = FrontDoor::bind(voice, &house).await?;
         let mut watching = Watching::new(voice, &house, &engine);
         watching.take(&loaded);
-        super::servers::attend(&house).await?;
+        // It is tried again while it serves.
+        if let Err(error) = super::servers::attend(&house).await {
+            tracing::warn!("it does not stand as the server here yet: {error}");
+        }
         let tasks = count(loaded.tasks.len(), "task");
         let sources = count(watching.sources(), "source");
         voice.record(&serde_json::json!({
