@@ -128,6 +128,11 @@ fn a_server_goes_on_after_the_answer() {
     project.release_task(2, "after", "echo 2 >> out");
     let server = project.serve(&[]);
     project
+        .run(&["run", "--detach", "--release", "v1"])
+        .says(0, &["Left to process"]);
+    // Only then is it known what a wait of any length has to tell.
+    project.wait_run("waiting");
+    project
         .run(&["run", "--detach", "--wait=300ms", "--release", "v1"])
         .says(3, &["waiting 1_ask: Go?", "The time is over"]);
     assert_eq!(project.text("out"), "");
