@@ -100,7 +100,9 @@ impl Releasing<'_> {
         until: Timestamp,
     ) -> Result<Exit, Failure> {
         let before = standing(self.house, &loaded.tasks, release).await?;
-        let mut said = Said(before.values().map(Said::of).collect());
+        // What waits for somebody is news to whoever waits for it.
+        let old = before.values().filter(|row| row.status.is_ended());
+        let mut said = Said(old.map(Said::of).collect());
         let mut change = Change::default();
         loop {
             let stood = asked::standing(self.house, number).await?;
