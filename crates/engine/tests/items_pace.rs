@@ -56,24 +56,25 @@ async fn in_time<T>(process: &Process, work: impl Future<Output = T>) -> T {
     }
 }
 
-/// When the intent of each item was committed, after the first.
-async fn begun(process: &Process, run: RunId) -> Vec<i64> {
+/// How long after a moment the intent of each item was committed. The moment is one before the first
+/// range was let go: when an intent is committed says only that it was let go before.
+async fn begun(process: &Process, run: RunId, since: Timestamp) -> Vec<i64> {
     let ask = process.ask();
     let facts = ask.item_facts(run, "s".into(), 0..1000).await.unwrap();
     let intents = facts
         .iter()
         .filter(|fact| matches!(fact.what, ItemEvent::Intent { .. }));
-    let times: Vec<Timestamp> = intents.map(|fact| fact.at).collect();
-    times.iter().map(|at| at.millis_since(times[0])).collect()
+    intents.map(|fact| fact.at.millis_since(since)).collect()
 }
 
 async fn items_come_no_faster_than_their_rate(stage: Stage) {
     let kit = Kit::default();
     let process = stage.process(&[effects(50, "rate='10/s'")], &kit);
     let run = process.admit("k").await;
+    let since = process.clock.now();
     let rest = in_time(&process, process.drive(run)).await;
     assert_eq!(rest, Rest::Ended(RunStatus::Done));
-    let begun = begun(&process, run).await;
+    let begun = begun(&process, run, since).await;
     assert_eq!(begun.len(), 50);
     for (item, at) in begun.iter().enumerate() {
         let second = item as i64 / 10;
@@ -149,17 +150,16 @@ async fn ranges_of_rows_come_no_faster_than_their_rate(stage: Stage) {
     let process = stage.process(&[task(&text)], &results.kit);
     let told = listened(&process);
     let run = process.admit("k").await;
+    let since = process.clock.now();
     let rest = in_time(&process, process.drive(run)).await;
     assert_eq!(rest, Rest::Ended(RunStatus::Done));
     assert_eq!(results.count(), (900, 900));
     let told = told.lock().unwrap().clone();
-    let (_, began) = told[0];
     assert_eq!(told[0].0, 200);
     for (next, at) in told {
         let least = (next as i64 / 200 - 1) * 1000;
-        let after = at.millis_since(began);
-        // When the first range was told is a little later than when it began.
-        assert!(after + 500 >= least, "{next} after {after} ms");
+        let after = at.millis_since(since);
+        assert!(after >= least, "{next} after {after} ms");
     }
 }
 
@@ -368,8 +368,11 @@ async fn a_look_is_made_as_often_as_it_says(stage: Stage) {
     let text = format!("rate='1/s'\n{WHILE}");
     let process = stage.process(&[effects(5, &text)], &kit);
     let run = process.admit("k").await;
+    let since = process.clock.now();
     let rest = in_time(&process, process.drive(run)).await;
     assert_eq!(rest, Rest::Ended(RunStatus::Done));
+    let passed = process.clock.now().millis_since(since);
     let made = looks.made.load(Ordering::SeqCst);
-    assert!((2..=3).contains(&made), "{made} looks in four seconds");
+    let most = usize::try_from(passed / 2000).unwrap() + 1;
+    assert!((2..=most).contains(&made), "{made} looks in {passed} ms");
 }
