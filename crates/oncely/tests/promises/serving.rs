@@ -62,7 +62,7 @@ fn who_is_at_work_is_listed_and_gone_with_its_end() {
 fn sigterm_ends_within_the_grace_time_and_parks_what_is_not_finished() {
     let project = Project::new();
     project.write("oncely.toml", "[limits]\ngrace = \"500ms\"\n");
-    project.call_task("slow", "echo $$ > began; sleep 60");
+    project.call_task("slow", "echo $$ > began; sleep 600");
     project.call_task("later", "true");
     let server = project.serve(&[]);
     project
@@ -77,7 +77,7 @@ fn sigterm_ends_within_the_grace_time_and_parks_what_is_not_finished() {
         took.as_millis()
     );
     assert_eq!(ended.code, 0, "{}", ended.err);
-    assert!(took < Duration::from_secs(5), "it took {took:?}");
+    assert!(took < Duration::from_secs(30), "it took {took:?}");
     let program = project.text("began");
     wait("the step's program to end", || !lives(program.trim()));
     project
