@@ -12,6 +12,7 @@ mod deploy;
 mod detached;
 mod developing;
 mod disk;
+mod documentation;
 mod exit_codes;
 mod first_minutes;
 mod gateway;
