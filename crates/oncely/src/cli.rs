@@ -218,6 +218,15 @@ pub(crate) struct Run {
     /// In an environment with nothing recorded and many tasks: do all, or skip what is there
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) first_run: Option<FirstRun>,
+    /// Why what is there is skipped, with `--first-run baseline`. A protected environment needs it
+    #[arg(
+        long,
+        value_name = "T",
+        default_value = "",
+        hide_default_value = true,
+        requires = "first_run"
+    )]
+    pub(crate) reason: String,
     /// Exit 3 when a task waits for a person
     #[arg(long)]
     pub(crate) strict_exit: bool,

@@ -144,6 +144,41 @@ fn with_a_reason_it_is_done_and_the_reason_is_kept() {
 }
 
 #[test]
+fn what_is_old_at_the_first_run_is_passed_over_with_a_reason_only() {
+    let project = Project::new();
+    project.write("oncely.toml", PROTECTED);
+    project.release_task(1, "old", "echo old >> out");
+    let first = ["run", "--release", "v1", "--first-run", "baseline"];
+    let shell = ["--env", "staging", "run", "--first-run", "baseline"];
+    let named = ["--env", "production", "run", "--first-run", "baseline"];
+    let empty = ["run", "--first-run", "baseline", "--reason", " "];
+    insta::assert_snapshot!(project.session(&[&first, &empty, &named]), @r##"
+    $ oncely run --release v1 --first-run baseline
+    oncely: the environment production is protected ([env.production] protected = true in [dir]/oncely.toml), and this needs a reason. Nothing was changed. Say why:
+            oncely run --first-run baseline --reason "…"
+    [exit 2]
+    $ oncely run --first-run baseline --reason " "
+    oncely: the environment production is protected ([env.production] protected = true in [dir]/oncely.toml), and this needs a reason. Nothing was changed. Say why:
+            oncely run --first-run baseline --reason "…"
+    [exit 2]
+    $ oncely --env production run --first-run baseline
+    oncely: the environment production is protected ([env.production] protected = true in [dir]/oncely.toml), and this needs a reason. Nothing was changed. Say why:
+            oncely --env production run --first-run baseline --reason "…"
+    [exit 2]
+    "##);
+    assert_eq!(project.json(&["runs"]).len(), 0, "nothing was changed");
+    project.run(&shell).says(0, &["1 task skipped"]);
+    let said = [&first[..], &["--reason", "done by hand in 2025"]].concat();
+    project.run(&said).says(0, &["1 task skipped"]);
+    project
+        .run(&["show", "2"])
+        .says(0, &["ended: skipped (done by hand in 2025, says ann)"]);
+    // Nothing is left that the flag could be about: it stays where a script has it.
+    project.run(&first).says(0, &["Nothing to do"]);
+    assert_eq!(project.text("out"), "");
+}
+
+#[test]
 fn a_wrong_name_of_an_environment_is_said() {
     let project = Project::new();
     project.write("oncely.toml", "[env.\"a b\"]\nprotected = true\n");

@@ -76,6 +76,7 @@ impl Asked {
                 tag: self.tag.clone(),
             },
             first_run: Some(crate::cli::FirstRun::All),
+            reason: String::new(),
             strict_exit: false,
             format: None,
             detach: false,

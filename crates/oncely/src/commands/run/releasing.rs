@@ -172,11 +172,16 @@ impl Releasing<'_> {
                 row.is_some_and(|row| is_done(&wanted.known.task, row.status))
             });
         named_release(&pending, &release)?;
-        releases::record(self.house, &release.id).await?;
         let mut old = Vec::new();
         let is_every = |wanted: &Wanted<'_>| release::is_every(&wanted.known.task);
         if first_run_of(self.args.first_run, &rows, &pending)? == FirstRun::Baseline {
             (pending, old) = pending.into_iter().partition(is_every);
+        }
+        if !old.is_empty() {
+            self.has_reason_to_skip()?;
+        }
+        releases::record(self.house, &release.id).await?;
+        if !old.is_empty() {
             self.skip_all(engine, &old, &release).await?;
         }
         let mut exit = Exit::Done;
@@ -277,6 +282,19 @@ impl Releasing<'_> {
         self.args.keep_going && wrong
     }
 
+    /// Refuses to pass old tasks over without a reason in a protected environment.
+    fn has_reason_to_skip(&self) -> Result<(), Failure> {
+        let config = &self.house.config;
+        let environment = &config.environment.value;
+        let named = match config.environment.from.as_str() {
+            "--env" => format!("--env {environment} "),
+            _ => String::new(),
+        };
+        let command = format!("{named}run --first-run baseline");
+        let protected = &config.protected;
+        protected.reason(environment, &self.args.reason, &command)
+    }
+
     async fn skip_all(
         &self,
         engine: &Arc<Engine>,
@@ -284,8 +302,11 @@ impl Releasing<'_> {
         release: &Release,
     ) -> Result<(), Failure> {
         let tasks: Vec<&Known> = pending.iter().map(|wanted| wanted.known).collect();
-        let reason = "it was there when this environment was new: --first-run baseline";
-        baseline::mark(self.house, engine, &tasks, release, reason).await?;
+        let reason = match self.args.reason.trim() {
+            "" => "it was there when this environment was new: --first-run baseline".to_owned(),
+            said => format!("{said}, says {}", crate::commands::people::who(None)),
+        };
+        baseline::mark(self.house, engine, &tasks, release, &reason).await?;
         let skipped = count(tasks.len(), "task");
         self.voice
             .record(&serde_json::json!({ "skipped": tasks.len() }));
