@@ -375,10 +375,16 @@ fn a_probe_only_looks_and_says_what_it_means() {
         probe("sql = { db = \"app\", text = \"delete from t\" }, happened = \"output.rows\""),
         probe("sql = { db = \"ledger\", text = \"select 1\" }, happened = \"output.rows\""),
         probe("put = { to = \"a\", text = \"b\" }, happened = \"output.path\""),
-        probe("command = [\"y\"], happened = \"output.status == 200\""),
-        probe("command = [\"y\"], http = { url = \"https://x.example\" }, happened = \"true\""),
+        probe("command = { args = [\"y\"], safe = true }, happened = \"output.status == 200\""),
+        probe("command = [\"y\"], happened = \"output.code == 0\""),
+        probe("command = { shell = \"y\", safe = false }, happened = \"output.code == 0\""),
+        probe(
+            "command = { shell = \"y\", safe = true }, http = { url = \"https://x.example\" }, happened = \"true\"",
+        ),
         probe("command = [\"y\"], hapened = \"true\""),
-        wrong_step("require = \"true\"\nprobe = { command = [\"y\"], happened = \"true\" }"),
+        wrong_step(
+            "require = \"true\"\nprobe = { command = { shell = \"y\", safe = true }, happened = \"true\" }",
+        ),
         wrong_step("command = [\"x\"]\nwhen = \"output.code\""),
     ];
     insta::assert_snapshot!(said.join("\n"), @r##"
@@ -389,8 +395,10 @@ fn a_probe_only_looks_and_says_what_it_means() {
     tasks/t.toml:4:11: a `probe` only looks: one `select`
     tasks/t.toml:4:11: the ledger's own database is not looked up (what a step does there is committed with its record and never in doubt)
     tasks/t.toml:4:11: `put` looks nothing up (a `probe` has one of: command, http, sql)
-    tasks/t.toml:4:40: `output` has no `status` (there are: `code`, `stdout`, `stderr`, `json`, `millis`)
-    tasks/t.toml:4:28: `probe` has one action (make a step of its own of it)
+    tasks/t.toml:4:64: `output` has no `status` (there are: `code`, `stdout`, `stderr`, `json`, `millis`)
+    tasks/t.toml:4:11: this `command` cannot be a `probe` (a command that changes nothing says so: safe = true)
+    tasks/t.toml:4:11: this `command` cannot be a `probe` (a command that changes nothing says so: safe = true)
+    tasks/t.toml:4:51: `probe` has one action (make a step of its own of it)
     tasks/t.toml:4:9: `probe` needs `happened` (happened = "output.status == 200")
     tasks/t.toml:4:28: `hapened` is no action and no other key of `probe` (did you mean `happened`?)
     tasks/t.toml:4:1: `probe` says nothing about `require` (use `else = "retry"` with `every` and `for`)

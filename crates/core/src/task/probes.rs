@@ -43,7 +43,7 @@ impl Reader<'_> {
     fn only_looks(&mut self, table: &Table<'_, '_>, look: &ActionSpec) -> Option<()> {
         let name = look.kind.name();
         let problem = match look.kind {
-            ActionKind::Command => return Some(()),
+            ActionKind::Command if says_safe(look) => return Some(()),
             ActionKind::Http if asks_only(&look.options) => return Some(()),
             ActionKind::Sql if looks_only(&look.options) => {
                 if look
@@ -56,6 +56,9 @@ impl Reader<'_> {
                 Problem::new("the ledger's own database is not looked up")
                     .help("what a step does there is committed with its record and never in doubt")
             }
+            ActionKind::Command => Problem::new("this `command` cannot be a `probe`")
+                .label("nothing says that it only looks")
+                .help("a command that changes nothing says so: safe = true"),
             ActionKind::Http => Problem::new("a `probe` only looks: `GET`, `HEAD` or `OPTIONS`")
                 .label("this request may change something"),
             ActionKind::Sql => Problem::new("a `probe` only looks: one `select`")
@@ -66,6 +69,11 @@ impl Reader<'_> {
         self.report(table.key_span(name), problem);
         None
     }
+}
+
+/// Whether the author says of a command that it changes nothing.
+pub(super) fn says_safe(spec: &ActionSpec) -> bool {
+    spec.fixed.get("safe") == Some(&true.into())
 }
 
 /// How an attempt of this step is looked up.

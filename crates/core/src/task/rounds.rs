@@ -5,6 +5,7 @@ use super::diagnostic::Problem;
 use super::fields::{Shape, outputs};
 use super::model::{ActionKind, ActionSpec, Policy, Step, Work};
 use super::names::Scope;
+use super::probes::says_safe;
 use super::reader::{Reader, Table, Val};
 use crate::fact::OnUnknown;
 use crate::limits;
@@ -191,9 +192,7 @@ impl Reader<'_> {
                 "what it selects in the ledger is not given back"
             }
             ActionKind::Http | ActionKind::Sql if undo::only_looks(&spec) => return Some(spec),
-            ActionKind::Command if spec.fixed.get("safe") == Some(&true.into()) => {
-                return Some(spec);
-            }
+            ActionKind::Command if says_safe(&spec) => return Some(spec),
             ActionKind::Command => "nothing says that it only looks",
             _ => "it does more than look",
         };

@@ -17,8 +17,7 @@ fn in_doubt(probe: &str) -> Project {
     project
 }
 
-const PROBE: &str =
-    "probe = { command = \"cat answer\", happened = \"output.stdout | trim == 'yes'\" }\n";
+const PROBE: &str = "probe = { command = { shell = \"cat answer\", safe = true }, happened = \"output.stdout | trim == 'yes'\" }\n";
 
 #[test]
 fn a_person_has_it_looked_up_and_what_cannot_be_told_stays_unknown() {
@@ -48,7 +47,7 @@ fn a_person_has_it_looked_up_and_what_cannot_be_told_stays_unknown() {
            The look-up says that it happened.
     $ oncely logs 1
     [time]  run 1 charge  started by ann (oncely call)
-    [time]  run 1 charge  began with text 6878b386fbda
+    [time]  run 1 charge  began with text 0bac8004705f
     [time]  run 1 charge  `charge` about to act
     [time]  run 1 charge  `charge` unknown: was stopped because it took longer than [span]
     [time]  run 1 charge  `charge` looked up without an answer: `probe`: exited with 1: cat: answer: No such file or directory
