@@ -18,9 +18,13 @@ mod rules;
 mod sabotage;
 mod sql;
 mod sqlite;
+mod stats;
 
 pub use clock::SystemClock;
 pub use memory::MemoryLedger;
 pub use moving::{Moved, move_to_postgres};
 pub use postgres::{PostgresLedger, PostgresOptions, TimeSource};
-pub use sqlite::{Backup, Options, SqliteLedger, migrate};
+pub use sqlite::{
+    Backup, Copied, Options, Restore, Restored, SqliteLedger, back_up, migrate, restore,
+};
+pub use stats::{Stats, Table};

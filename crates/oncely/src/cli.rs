@@ -669,6 +669,27 @@ pub(crate) enum LedgerCommand {
     Migrate,
     /// Take the ledger from its file to a PostgreSQL database, with nothing lost
     Move(MoveTo),
+    /// Copy the ledger to a file while others work on it, and look the copy over
+    Backup(Backup),
+    /// Put a backup in the place of the ledger, and keep the one that was there
+    Restore(Restore),
+    /// Count what the ledger holds, and what it takes on the disk
+    Stats,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// The file to write
+    pub(crate) file: PathBuf,
+    /// Replace the file where it is there already
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The backup
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use crate::place::{self, Place, Url};
 use crate::registry;
 use oncely_core::ledger::{Ledger, LedgerError};
 use oncely_ledger::{
-    MemoryLedger, Moved, Options, PostgresLedger, PostgresOptions, SqliteLedger, SystemClock,
+    MemoryLedger, Moved, Options, PostgresLedger, PostgresOptions, SqliteLedger, Stats, SystemClock,
 };
 use std::io::{self, Write};
 use std::path::Path;
@@ -64,6 +64,15 @@ impl Store {
     /// Whether there is a ledger at all.
     pub(crate) fn exists(&self) -> bool {
         !matches!(self, Self::Nothing(_))
+    }
+
+    /// Counts what the ledger holds; nothing where there is none.
+    pub(crate) fn stats(&self) -> Result<Option<Stats>, LedgerError> {
+        match self {
+            Self::Nothing(_) => Ok(None),
+            Self::Sqlite(store) => store.stats().map(Some),
+            Self::Postgres(store) => store.stats().map(Some),
+        }
     }
 
     /// Writes everything in the ledger as JSON lines.

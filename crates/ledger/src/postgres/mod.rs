@@ -18,6 +18,7 @@ mod save;
 mod schema;
 mod slice;
 mod statements;
+mod stats;
 mod store;
 mod target;
 mod text;

@@ -60,14 +60,18 @@ pub(crate) async fn open(db: &mut Db, place: &str, create: bool) -> Result<Strin
         }
         make(db).await?;
     }
-    let version = meta(db, "schema").await?;
-    check(place, version.parse().unwrap_or_default())?;
+    check(place, version(db).await?)?;
     name(db).await
 }
 
 /// The name of the ledger.
 pub(crate) async fn name(db: &mut Db) -> Result<String, Stop> {
     meta(db, "name").await
+}
+
+/// The version of its tables.
+pub(crate) async fn version(db: &mut Db) -> Result<i32, Stop> {
+    Ok(meta(db, "schema").await?.parse().unwrap_or_default())
 }
 
 /// Gives it another name: that of the ledger which moves in.

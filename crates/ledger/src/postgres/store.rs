@@ -108,6 +108,7 @@ pub(crate) enum Message {
 enum Question {
     Read(Query, oneshot::Sender<Result<Answer, LedgerError>>),
     Export(std::sync::mpsc::Sender<Result<Vec<u8>, LedgerError>>),
+    Stats(std::sync::mpsc::Sender<Result<crate::Stats, LedgerError>>),
     Look,
 }
 
@@ -197,6 +198,18 @@ impl PostgresLedger {
         out.write_all(&text.map_err(io::Error::other)?)
     }
 
+    /// Counts what the ledger holds, and what it takes on the disk. Blocks.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn stats(&self) -> Result<crate::Stats, LedgerError> {
+        let (answer, answered) = std::sync::mpsc::channel();
+        self.reader
+            .send(Question::Stats(answer))
+            .map_err(|_| LedgerError::Closed)?;
+        answered.recv().unwrap_or(Err(LedgerError::Closed))
+    }
+
     /// Ends this handle as if its process had been killed and its lease had run out.
     #[cfg(any(test, feature = "conformance"))]
     pub fn kill(self) {
@@ -282,6 +295,16 @@ async fn read(shared: Arc<Shared>, mut questions: UnboundedReceiver<Question>, n
                 let place = &shared.place;
                 answer
                     .send(text.map_err(|stop| words::gave_up(place, stop, Duration::ZERO)))
+                    .ok();
+            }
+            Some(Question::Stats(answer)) => {
+                let found = match connected(&shared, &mut db).await {
+                    Ok(db) => super::stats::stats(db).await,
+                    Err(stop) => Err(stop),
+                };
+                let place = &shared.place;
+                answer
+                    .send(found.map_err(|stop| words::gave_up(place, stop, Duration::ZERO)))
                     .ok();
             }
             Some(Question::Look) => {

@@ -2,6 +2,7 @@
 
 pub(crate) mod answers;
 mod apply;
+mod backup;
 mod batch;
 mod claim;
 pub(crate) mod guards;
@@ -13,8 +14,10 @@ mod open;
 mod place;
 mod reader;
 mod renew;
+mod restore;
 pub(crate) mod rows;
 pub(crate) mod schema;
+mod stats;
 mod store;
 pub(crate) mod turn;
 mod unit;
@@ -23,9 +26,11 @@ pub(crate) mod whole;
 mod words;
 mod writer;
 
+pub use backup::{Copied, back_up};
 pub(crate) use leave::{close_for_good, open_to_leave};
 pub use migrate::{Backup, migrate};
 pub use open::Options;
+pub use restore::{Restore, Restored, restore};
 pub(crate) use schema::TABLES;
 pub use store::SqliteLedger;
 pub(crate) use watch::next_change;

@@ -81,6 +81,9 @@ pub(crate) fn version(conn: &Connection) -> rusqlite::Result<(i32, i32)> {
 /// The version of a ledger that was moved elsewhere: no program works on it any more.
 pub(crate) const MOVED: i32 = i32::MAX;
 
+/// The version of a ledger in whose place a backup was put.
+pub(crate) const REPLACED: i32 = i32::MAX - 1;
+
 /// Whether this program works on a schema of this version.
 pub(crate) fn check(path: &Path, found: i32) -> Result<(), LedgerError> {
     let shown = |v: i32| format!("{}.{}", v / 1000, v % 1000);
@@ -89,6 +92,12 @@ pub(crate) fn check(path: &Path, found: i32) -> Result<(), LedgerError> {
         return Err(LedgerError::Unusable(format!(
             "the ledger {path} was moved to a PostgreSQL database, and nothing more is recorded \
              here. Nothing was run. Name that database with `ledger` in oncely.toml."
+        )));
+    }
+    if found == REPLACED {
+        return Err(LedgerError::Unusable(format!(
+            "the ledger {path} was replaced by a restored one, and nothing more is recorded here. \
+             Nothing was run. `oncely ledger restore {path}` puts it back into its place."
         )));
     }
     if (VERSION..=NEWEST).contains(&found) && found / 1000 == VERSION / 1000 {

@@ -124,6 +124,18 @@ impl SqliteLedger {
         crate::export::sqlite(&conn, out)
     }
 
+    /// Counts what the ledger holds, and what it takes on the disk. Blocks.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn stats(&self) -> Result<crate::Stats, LedgerError> {
+        let path = &self.shared.path;
+        self.readers.with(|conn| {
+            let tx = conn.unchecked_transaction()?;
+            super::stats::stats(path, &tx)
+        })
+    }
+
     /// Ends this handle as if its process had been killed: what it holds is freed by others.
     #[cfg(any(test, feature = "conformance"))]
     pub fn kill(self) {

@@ -1,4 +1,4 @@
-//! `oncely ledger`: export, migrate and move.
+//! `oncely ledger`: export, migrate and move; the others have files of their own.
 
 use crate::cli::LedgerCommand;
 use crate::config::{Config, Flags};
@@ -21,6 +21,9 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &LedgerCommand) -> Result<E
                 })?,
             }
         }
+        LedgerCommand::Backup(args) => return super::backup::back_up(voice, flags, args),
+        LedgerCommand::Restore(args) => return super::backup::restore(voice, flags, args),
+        LedgerCommand::Stats => return super::stats::run(voice, flags),
         LedgerCommand::Migrate => {
             let config = Config::load(flags)?;
             voice.say(crate::store::migrate(&config)?);

@@ -2,6 +2,7 @@
 
 mod against;
 mod attention;
+mod backup;
 pub(crate) mod baseline;
 pub(crate) mod call;
 
@@ -33,6 +34,7 @@ mod servers;
 pub(crate) mod settle;
 pub(crate) mod show;
 pub(crate) mod skip;
+mod stats;
 pub(crate) mod status;
 mod terminal;
 pub(crate) mod test;

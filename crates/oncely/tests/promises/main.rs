@@ -18,6 +18,7 @@ mod first_minutes;
 mod gateway;
 mod github;
 mod importing;
+mod keeping;
 mod links;
 mod mail;
 mod mirror;

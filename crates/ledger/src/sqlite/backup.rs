@@ -1,0 +1,189 @@
+//! Copies a ledger while others work on it, and looks the copy over before it gets its name.
+
+use super::place::{self, Found, with_ending};
+use super::{reader, schema, words};
+use oncely_core::ledger::LedgerError;
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Pages that are copied at a time: between two steps nothing of the ledger is held.
+const STEP: i32 = 2_000;
+/// A copy begins again when another process has written. After so many times it is taken in one
+/// piece, which holds back the end of the write-ahead log for as long as that lasts.
+const RESTARTS: u32 = 3;
+/// How long a copy waits for the ledger.
+const WAIT: Duration = Duration::from_millis(20);
+
+/// A copy that was taken and looked over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// Where it is.
+    pub file: PathBuf,
+    /// Runs in it.
+    pub runs: u64,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// Copies the ledger to a file that only this user may read. It gets its name when it is whole and
+/// was looked over.
+///
+/// # Errors
+/// When there is no ledger, there is a file already and it is not to be replaced, or the copy cannot
+/// be written or is damaged. Then there is no new file.
+pub fn back_up(ledger: &Path, to: &Path, replace: bool) -> Result<Copied, LedgerError> {
+    if let Found::Nothing = place::look(ledger)? {
+        return Err(place::missing(ledger));
+    }
+    refuse_taken(to, replace)?;
+    let writing = with_ending(to, "-writing");
+    let _held = take(&writing)?;
+    let done = copy(ledger, &writing).and_then(|()| named(&writing, to, replace));
+    if done.is_err() {
+        remove(&writing);
+    }
+    done
+}
+
+fn refuse_taken(to: &Path, replace: bool) -> Result<(), LedgerError> {
+    if replace || !to.exists() {
+        return Ok(());
+    }
+    Err(LedgerError::Unusable(format!(
+        "{} is there already. Nothing was written. Choose another name, or say --replace.",
+        to.display()
+    )))
+}
+
+/// Makes the file that is written, empty, and locks it, so that two copies are not written to one.
+fn take(writing: &Path) -> Result<File, LedgerError> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(writing)
+        .map_err(|error| words::file(writing, &error))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Err(LedgerError::Unusable(format!(
+            "another process is writing {}. Nothing was written. Wait until it has ended.",
+            writing.display()
+        )));
+    }
+    // What a copy that was killed has left.
+    file.set_len(0)
+        .map_err(|error| words::file(writing, &error))?;
+    Ok(file)
+}
+
+fn remove(writing: &Path) {
+    for ending in ["", "-journal", "-wal", "-shm"] {
+        std::fs::remove_file(with_ending(writing, ending)).ok();
+    }
+}
+
+fn copy(ledger: &Path, writing: &Path) -> Result<(), LedgerError> {
+    let from = reader::open(ledger).map_err(|error| words::database(ledger, &error))?;
+    let mut to = writable(writing).map_err(|error| words::database(writing, &error))?;
+    let copied = pages(&from, &mut to, STEP);
+    copied.map_err(|error| words::database(writing, &error))?;
+    // One file that needs no other beside it.
+    to.query_row("pragma journal_mode = delete", [], |_| Ok(()))
+        .map_err(|error| words::database(writing, &error))
+}
+
+/// Opens a database that nobody else knows of.
+pub(super) fn writable(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.pragma_update(None, "synchronous", "full")?;
+    Ok(conn)
+}
+
+/// Copies every page, a few at a time.
+pub(super) fn pages(from: &Connection, to: &mut Connection, step: i32) -> rusqlite::Result<()> {
+    let backup = Backup::new(from, to)?;
+    let (mut left, mut restarts) = (i32::MAX, 0);
+    loop {
+        let pages = if restarts < RESTARTS { step } else { -1 };
+        match backup.step(pages)? {
+            StepResult::Done => return Ok(()),
+            StepResult::Busy | StepResult::Locked => std::thread::sleep(WAIT),
+            _ => {}
+        }
+        let remaining = backup.progress().remaining;
+        if remaining >= left {
+            restarts += 1;
+        }
+        left = remaining;
+    }
+}
+
+/// Looks the copy over, and gives it its name once it is on the disk.
+fn named(writing: &Path, to: &Path, replace: bool) -> Result<Copied, LedgerError> {
+    let runs = look_over(writing)?;
+    let failed = |error: io::Error| words::file(to, &error);
+    let file = File::open(writing).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    let bytes = file.metadata().map_err(failed)?.len();
+    if replace {
+        std::fs::rename(writing, to).map_err(failed)?;
+    } else {
+        // A link is refused where somebody has taken the name meanwhile.
+        std::fs::hard_link(writing, to).map_err(|error| {
+            refuse_taken(to, false)
+                .err()
+                .unwrap_or_else(|| failed(error))
+        })?;
+        std::fs::remove_file(writing).map_err(failed)?;
+    }
+    sync_folder(to);
+    Ok(Copied {
+        file: to.to_owned(),
+        runs,
+        bytes,
+    })
+}
+
+/// Makes a rename last.
+pub(super) fn sync_folder(path: &Path) {
+    if let Ok(folder) = File::open(place::folder_of(path)) {
+        // A file system that cannot do this does it by itself.
+        folder.sync_all().ok();
+    }
+}
+
+/// Reads a copy from end to end: SQLite's own check, and whether it is a ledger that this program
+/// knows. Says how many runs it holds.
+pub(super) fn look_over(path: &Path) -> Result<u64, LedgerError> {
+    let known = |error| words::database(path, &error);
+    let conn = reader::open(path).map_err(known)?;
+    let (application, version) = schema::version(&conn).map_err(known)?;
+    if application != schema::APPLICATION_ID {
+        let why = "it is a database of something else";
+        return Err(words::not_a_ledger(path.display(), why));
+    }
+    if version != schema::REPLACED {
+        schema::check(path, version)?;
+    }
+    let found: String = conn
+        .query_row("pragma integrity_check(1)", [], |row| row.get(0))
+        .map_err(known)?;
+    if found != "ok" {
+        return Err(LedgerError::Unusable(format!(
+            "the copy {} is damaged: {found}. It is of no use. Look at the disk, and at the ledger \
+             with `oncely doctor`.",
+            path.display()
+        )));
+    }
+    let runs: i64 = conn
+        .query_row("select count(*) from oncely_runs", [], |row| row.get(0))
+        .map_err(known)?;
+    Ok(runs.cast_unsigned())
+}
