@@ -387,6 +387,8 @@ pub enum Query {
     Holders,
     /// Who holds this name.
     NameHolder(String),
+    /// Names that are held, in order.
+    Names,
 }
 
 /// An answer of the ledger; which one belongs to the question.
@@ -420,6 +422,8 @@ pub enum Answer {
     Holders(Vec<HolderInfo>),
     /// To [`Query::NameHolder`].
     NameHolder(Option<HolderInfo>),
+    /// To [`Query::Names`].
+    Names(Vec<(String, HolderId)>),
 }
 
 /// Counts the changes of a ledger; what is the same has not changed.

@@ -1,7 +1,7 @@
 //! Questions to a ledger, each with the answer that belongs to it.
 
 use oncely_core::fact::Recorded;
-use oncely_core::ids::{ContentHash, Environment, RunId, StepId};
+use oncely_core::ids::{ContentHash, Environment, HolderId, RunId, StepId};
 use oncely_core::items::{Progress, SetAside};
 use oncely_core::ledger::{
     Answer, FileMark, Filter, HolderInfo, ItemFact, Ledger, LedgerError, Query, RunRow,
@@ -63,4 +63,6 @@ questions! {
     holders() -> Vec<HolderInfo>, Query::Holders, Holders;
     /// Who holds a name.
     name_holder(name: String) -> Option<HolderInfo>, Query::NameHolder(name), NameHolder;
+    /// Names that are held, and by whom.
+    names() -> Vec<(String, HolderId)>, Query::Names, Names;
 }

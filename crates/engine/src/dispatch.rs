@@ -460,6 +460,11 @@ impl Engine {
         }
     }
 
+    /// The claim of a name, which none of the conditions of runs concerns.
+    pub(crate) fn claim_of_name(&self) -> Claim {
+        self.claim_of(self.clock.now(), 1)
+    }
+
     fn caps(&self) -> Vec<(TaskId, u32)> {
         let tasks = self.tasks.all();
         let caps = tasks.iter().filter_map(|known| {

@@ -2,6 +2,7 @@
 
 use crate::ask::Ask;
 use crate::dispatch::{Engine, passes};
+use crate::hold::Hold;
 use crate::intake::{Offer, Offered, Seen};
 use oncely_core::ids::TaskId;
 use oncely_core::ledger::LedgerError;
@@ -33,6 +34,21 @@ const WAS_THERE: &str = "it was there before the task, which says existing = \"s
 /// A source is looked at so often even when it says nothing.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// How soon a source that another process polls is asked for again.
+const TAKE_OVER_EVERY: Duration = Duration::from_secs(1);
+
+/// A source, and what it is known by.
+pub struct Pumped {
+    /// The task that its events start.
+    pub task: TaskId,
+    /// The name of its cursor.
+    pub name: String,
+    /// The name under which one process at a time polls it; none where each has to.
+    pub hold: Option<String>,
+    /// The source.
+    pub source: Box<dyn Source>,
+}
+
 /// Polls a source for a task until the engine stops.
 ///
 /// # Errors
@@ -40,20 +56,27 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// before it.
 pub async fn pump(
     engine: Arc<Engine>,
-    task: TaskId,
-    name: String,
-    mut source: Box<dyn Source>,
+    pumped: Pumped,
     notices: Notices,
 ) -> Result<(), LedgerError> {
     let stop = engine.stopper();
+    let hold = pumped.hold.map(|name| Hold::new(Arc::clone(&engine), name));
+    let mut source = pumped.source;
     let mut pump = Pump {
         engine,
-        task,
-        name,
+        task: pumped.task,
+        name: pumped.name,
+        hold,
         notices,
         said: None,
     };
     while !stop.is_stopping() {
+        if !pump.polls().await? {
+            tokio::select! {
+                () = tokio::time::sleep(TAKE_OVER_EVERY) => continue,
+                () = stop.stopped() => break,
+            }
+        }
         let wait = pump.round(&mut *source).await?;
         tokio::select! {
             () = source.changed(), if wait > Duration::ZERO => {}
@@ -68,12 +91,24 @@ struct Pump {
     engine: Arc<Engine>,
     task: TaskId,
     name: String,
+    hold: Option<Hold>,
     notices: Notices,
     /// What is wrong with the source as a whole and has been said.
     said: Option<String>,
 }
 
 impl Pump {
+    /// Whether it is this process that polls the source.
+    async fn polls(&mut self) -> Result<bool, LedgerError> {
+        let Some(hold) = &mut self.hold else {
+            return Ok(true);
+        };
+        match hold.is_mine().await {
+            Ok(mine) => Ok(mine),
+            Err(error) => self.later(error).map(|_| false),
+        }
+    }
+
     /// Polls once; says how long to wait.
     async fn round(&mut self, source: &mut dyn Source) -> Result<Duration, LedgerError> {
         let cursor = match Ask(self.engine.ledger()).cursor(self.name.clone()).await {

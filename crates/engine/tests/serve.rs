@@ -12,7 +12,7 @@ use oncely_core::limits;
 use oncely_core::source::{Batch, Cursor, Receipt, Room, Source, SourceError, Sourced, Verdict};
 use oncely_core::task::Existing;
 use oncely_core::time::Timestamp;
-use oncely_engine::{Notice, pump};
+use oncely_engine::{Notice, Pumped, pump};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -435,7 +435,7 @@ fn event(key: &str, existing: bool) -> Sourced {
     }
 }
 
-type Pumped = (
+type Outcome = (
     Result<(), oncely_core::ledger::LedgerError>,
     Vec<Notice>,
     Vec<Verdict>,
@@ -446,7 +446,7 @@ async fn pumped(
     process: &Process,
     existing: Option<Existing>,
     batches: Vec<Result<Batch, SourceError>>,
-) -> Pumped {
+) -> Outcome {
     let notices = Arc::new(Mutex::new(Vec::new()));
     let verdicts = Arc::new(Mutex::new(Vec::new()));
     let heard = notices.clone();
@@ -458,9 +458,12 @@ async fn pumped(
     let hear = Arc::new(move |notice| heard.lock().unwrap().push(notice));
     let pumping = pump(
         process.engine.clone(),
-        "t".into(),
-        "canned".into(),
-        Box::new(source),
+        Pumped {
+            task: "t".into(),
+            name: "canned".into(),
+            hold: None,
+            source: Box::new(source),
+        },
         hear,
     );
     let result = tokio::time::timeout(Duration::from_millis(400), pumping).await;

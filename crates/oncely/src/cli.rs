@@ -562,6 +562,12 @@ pub(crate) struct Serve {
     /// Stop once everything that is there has been dealt with
     #[arg(long)]
     pub(crate) until_idle: bool,
+    /// So many processes, each a worker, and another in the place of one that is gone
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) workers: Option<u16>,
+    /// Stop when standard input ends: a worker of `--workers` goes with the process that started it
+    #[arg(long, hide = true, conflicts_with = "workers")]
+    pub(crate) until_eof: bool,
 }
 
 /// A kind of effect that can be caught.

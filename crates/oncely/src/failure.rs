@@ -30,6 +30,14 @@ impl Exit {
         }
     }
 
+    /// What a code of another process of this program means.
+    pub(crate) fn of(code: i32) -> Self {
+        [Self::Done, Self::Usage, Self::Waiting, Self::Unknown]
+            .into_iter()
+            .find(|exit| i32::from(exit.code()) == code)
+            .unwrap_or(Self::Failed)
+    }
+
     /// When several things are wrong the code is the first of 2, 1, 4, 3.
     pub(crate) fn worse(self, other: Self) -> Self {
         let order = [Self::Usage, Self::Failed, Self::Unknown, Self::Waiting];

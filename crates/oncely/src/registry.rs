@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::house::House;
 use crate::links::MessageLinks;
 use crate::place::Place;
+use crate::store::machine;
 use oncely_actions::{
     Allowed, CallTask, Command, CommandConfig, Database, Email, EmailConfig, Http, HttpConfig,
     Predict, PredictConfig, Put, PutConfig, Secrets, Slack, SlackConfig, Sql, SqlConfig,
@@ -16,7 +17,7 @@ use oncely_core::source::Source;
 use oncely_core::task::{
     ActionKind, ObjectTrigger, ScheduleTrigger, Task, Trigger, WebhookTrigger,
 };
-use oncely_engine::Actions;
+use oncely_engine::{Actions, Pumped};
 use oncely_sources::webhook::HookConfig;
 use oncely_sources::{Folder, FolderConfig, Spool, Ticks};
 use std::collections::BTreeMap;
@@ -170,12 +171,8 @@ fn ledger_file(config: &Config) -> Option<PathBuf> {
     }
 }
 
-/// A source and the name of its cursor.
-type Named = (String, Box<dyn Source>);
-
-/// The source that watches a task's trigger, with the name of its cursor; none where events come by
-/// hand.
-pub(crate) fn source(house: &House, task: &Task) -> Result<Option<Named>, Failure> {
+/// The source that watches a task's trigger; none where events come by hand.
+pub(crate) fn source(house: &House, task: &Task) -> Result<Option<Pumped>, Failure> {
     match &task.on {
         Trigger::Object(object) => folder(house, task, object).map(Some),
         Trigger::Schedule(trigger) => Ok(Some(ticks(house, task, trigger))),
@@ -185,14 +182,30 @@ pub(crate) fn source(house: &House, task: &Task) -> Result<Option<Named>, Failur
 }
 
 /// A schedule that is changed begins anew: its cursor has another name.
-fn ticks(house: &House, task: &Task, trigger: &ScheduleTrigger) -> Named {
+fn ticks(house: &House, task: &Task, trigger: &ScheduleTrigger) -> Pumped {
     let name = format!("schedule:{}", trigger.schedule);
     let ticks = Ticks::new(trigger.clone(), house.shared_clock());
-    (cursor_name(house, task, &name), Box::new(ticks))
+    let pumped = pumped(house, task, &name, Box::new(ticks));
+    Pumped {
+        hold: Some(format!("source/{}", pumped.name)),
+        ..pumped
+    }
 }
 
-/// The door of a task, where the configuration has a house that it belongs to.
-fn hook(house: &House, task: &Task, trigger: &WebhookTrigger) -> Result<Named, Failure> {
+fn pumped(house: &House, task: &Task, source_name: &str, source: Box<dyn Source>) -> Pumped {
+    Pumped {
+        task: task.id.clone(),
+        name: format!(
+            "{}/{}/{source_name}",
+            house.config.environment.value, task.id
+        ),
+        hold: None,
+        source,
+    }
+}
+
+/// The door of a task, which each process has to itself, where the configuration has a house that it belongs to.
+fn hook(house: &House, task: &Task, trigger: &WebhookTrigger) -> Result<Pumped, Failure> {
     if house.config.gateway.value.listen.is_none() {
         return Err(Failure::usage(no_listener(trigger)));
     }
@@ -202,8 +215,8 @@ fn hook(house: &House, task: &Task, trigger: &WebhookTrigger) -> Result<Named, F
         secret: Arc::new(move |name| secrets.get(name)),
         clock: house.shared_clock(),
     });
-    let name = cursor_name(house, task, &format!("webhook:{}", trigger.path));
-    Ok((name, Box::new(hook)))
+    let name = format!("webhook:{}", trigger.path);
+    Ok(pumped(house, task, &name, Box::new(hook)))
 }
 
 /// What is wrong with a webhook where nothing listens.
@@ -215,11 +228,8 @@ pub(crate) fn no_listener(trigger: &WebhookTrigger) -> String {
     )
 }
 
-fn cursor_name(house: &House, task: &Task, source: &str) -> String {
-    format!("{}/{}/{source}", house.config.environment.value, task.id)
-}
-
-fn folder(house: &House, task: &Task, object: &ObjectTrigger) -> Result<Named, Failure> {
+/// Each machine has folders of its own; one that several share is polled by one process of each.
+fn folder(house: &House, task: &Task, object: &ObjectTrigger) -> Result<Pumped, Failure> {
     let name = format!("folder:{}", object.folder);
     let folder = Folder::new(FolderConfig {
         folder: house.config.root.join(&object.folder),
@@ -230,7 +240,12 @@ fn folder(house: &House, task: &Task, object: &ObjectTrigger) -> Result<Named, F
         clock: house.shared_clock(),
     });
     let folder = folder.map_err(|e| Failure::usage(format!("{}: {e}", task.path)))?;
-    Ok((cursor_name(house, task, &name), Box::new(folder)))
+    let pumped = pumped(house, task, &name, Box::new(folder));
+    let hold = format!("source/{} on {}", pumped.name, machine());
+    Ok(Pumped {
+        hold: Some(hold),
+        ..pumped
+    })
 }
 
 /// Secrets from `ONCELY_SECRET_NAME`, or from files in a folder.

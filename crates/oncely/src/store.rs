@@ -144,7 +144,7 @@ pub(crate) fn move_to(config: &Config, to: &str) -> Result<Moved, Failure> {
 }
 
 /// The name of this machine.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let system = rustix::system::uname();
     system.nodename().to_string_lossy().into_owned()
 }

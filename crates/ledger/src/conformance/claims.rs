@@ -360,6 +360,10 @@ pub async fn a_name_has_one_holder_at_a_time(stores: &impl Stores) {
         panic!()
     };
     assert_eq!(who.id, a.holder());
+    assert_eq!(
+        b.read(Query::Names).await.unwrap(),
+        Answer::Names(vec![("release".into(), a.holder())])
+    );
     assert!(matches!(
         a.lease(name(), claim(1)).await.unwrap(),
         Leased::Busy(_)
@@ -384,6 +388,7 @@ pub async fn a_name_has_one_holder_at_a_time(stores: &impl Stores) {
         "only its holder gives it back"
     );
     apply(&a, give(1)).await;
+    assert_eq!(b.read(Query::Names).await.unwrap(), Answer::Names(vec![]));
     assert_eq!(
         b.lease(name(), claim(1)).await.unwrap(),
         Leased::Named(Fence(2))

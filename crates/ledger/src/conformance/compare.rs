@@ -415,6 +415,7 @@ impl<'s, A: Stores, B: Stores> Pair<'s, A, B> {
             Query::Holders,
             Query::Cursor(self.shared_name()),
             Query::NameHolder(self.shared_name()),
+            Query::Names,
         ] {
             self.ask(query).await?;
         }

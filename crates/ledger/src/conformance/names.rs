@@ -58,6 +58,10 @@ pub(super) fn answer_by_name(answer: Answer, names: &Names) -> Answer {
             Answer::Holders(all)
         }
         Answer::NameHolder(info) => Answer::NameHolder(info.map(|info| info_by_name(info, names))),
+        Answer::Names(held) => {
+            let by_name = held.into_iter().map(|(name, by)| (name, named(by, names)));
+            Answer::Names(by_name.collect())
+        }
         other => other,
     }
 }

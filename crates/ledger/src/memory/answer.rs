@@ -53,6 +53,13 @@ pub(crate) fn answer(state: &State, query: &Query) -> Answer {
             let holder = state.names.get(name).and_then(|n| n.holder);
             Answer::NameHolder(holder.map(|id| info(state, id)))
         }
+        Query::Names => {
+            let held = state.names.iter();
+            Answer::Names(
+                held.filter_map(|(name, by)| Some((name.clone(), by.holder?)))
+                    .collect(),
+            )
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::db::{Db, Param, Stop};
 use super::text::{self, RUN};
 use crate::sqlite::rows::{BEGAN, Kind, number};
-use oncely_core::ids::{Environment, RunId};
+use oncely_core::ids::{Environment, HolderId, RunId};
 use oncely_core::ledger::{Answer, Filter, Query, RunRow};
 use oncely_core::source::Cursor;
 use oncely_core::time::Timestamp;
@@ -84,6 +84,15 @@ pub(crate) async fn answer(db: &mut Db, query: &Query) -> Result<Answer, Stop> {
                         join oncely_holders h on h.id = n.holder where n.name = $1";
             let rows = db.rows(text, &[name]).await?;
             Answer::NameHolder(one(&rows, |row| text::holder(row, 0))?)
+        }
+        Query::Names => {
+            let text = "select name, holder from oncely_names where holder is not null";
+            let rows = db.rows(text, &[]).await?;
+            let mut names: Vec<(String, HolderId)> = each(&rows, |row| {
+                Ok((row.try_get(0)?, HolderId(row.try_get(1)?)))
+            })?;
+            names.sort();
+            Answer::Names(names)
         }
     })
 }

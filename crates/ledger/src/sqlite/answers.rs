@@ -2,7 +2,9 @@
 
 use super::guards;
 use super::rows::{self, RUN, RUN_OF_TASK, json, run_row, signed, status, unsigned};
-use oncely_core::ids::{ContentHash, Environment, EventKey, Generation, RunId, StepId, TaskId};
+use oncely_core::ids::{
+    ContentHash, Environment, EventKey, Generation, HolderId, RunId, StepId, TaskId,
+};
 use oncely_core::items::{Progress, SetAside};
 use oncely_core::ledger::{Answer, FileMark, Filter, Query, RunRow};
 use oncely_core::run::RunStatus;
@@ -44,6 +46,12 @@ pub(crate) fn answer(conn: &Connection, query: &Query) -> rusqlite::Result<Answe
             .query_row([name], rows::holder_info)
             .optional()?,
         ),
+        Query::Names => {
+            let text =
+                "select name, holder from oncely_names where holder is not null order by name";
+            let read = |row: &Row<'_>| Ok((row.get(0)?, HolderId(row.get(1)?)));
+            Answer::Names(all(conn, text, [], read)?)
+        }
     })
 }
 

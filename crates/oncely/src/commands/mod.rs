@@ -9,6 +9,7 @@ pub(crate) mod call;
 pub(crate) mod check;
 mod chosen;
 pub(crate) mod completion;
+mod crew;
 pub(crate) mod demo;
 pub(crate) mod dev;
 pub(crate) mod doctor;

@@ -11,7 +11,7 @@ use crate::links;
 use crate::output::{Voice, count};
 use crate::project;
 use axum::Router;
-use oncely_engine::Engine;
+use oncely_engine::{Engine, Stop};
 use oncely_gateway::{Answers, Label, answers};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const TIDY_EVERY: Duration = Duration::from_secs(3600);
 
 pub(crate) fn run(voice: Voice, flags: &Flags, args: &Serve) -> Result<Exit, Failure> {
+    if let Some(workers) = args.workers {
+        return super::crew::run(voice, flags, args, workers);
+    }
     let house = House::open(flags, "oncely serve", true)?;
     let loaded = project::load(&house.config)?;
     house.block_on(async {
@@ -49,6 +52,9 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Serve) -> Result<Exit, Fai
         let pages = door.as_ref().map(|_| pages(&house)).transpose()?.flatten();
         let router = oncely_gateway::router(pages.into_iter().chain([hooks]), bounds);
         let open = door.map(|door| door.open(router, engine.stopper()));
+        if args.until_eof {
+            stop_at_eof(engine.stopper());
+        }
         if args.until_idle {
             tokio::spawn(stop_when_idle(Arc::clone(&engine)));
         }
@@ -102,6 +108,17 @@ pub(super) fn pages(house: &House) -> Result<Option<Router>, Failure> {
         label.unwrap_or_else(|| task.to_string())
     });
     Ok(key.map(|key| answers(Answers { people, key, label })))
+}
+
+/// Ends the server when whoever started it is gone. A thread of its own, since nothing ends a read.
+fn stop_at_eof(stop: Stop) {
+    std::thread::spawn(move || {
+        let read = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        if let Err(error) = read {
+            tracing::warn!("standard input: {error}");
+        }
+        stop.stop();
+    });
 }
 
 /// For scripts: ends the server when nothing has been held or due for a while.

@@ -116,20 +116,14 @@ impl<'h> Watching<'h> {
     }
 
     fn start(&mut self, task: &Task) {
-        let (name, source) = match registry::source(self.house, task) {
+        let pumped = match registry::source(self.house, task) {
             Ok(Some(found)) => found,
             Ok(None) => return,
             Err(failure) => return stopped_watching(&self.notices, &task.id, &failure.message),
         };
         let id = task.id.clone();
         let notices = Arc::clone(&self.notices);
-        let pumping = pump(
-            Arc::clone(&self.engine),
-            id.clone(),
-            name,
-            source,
-            Arc::clone(&notices),
-        );
+        let pumping = pump(Arc::clone(&self.engine), pumped, Arc::clone(&notices));
         let handle = tokio::spawn(async move {
             if let Err(error) = pumping.await {
                 stopped_watching(&notices, &id, &error.to_string());

@@ -7,6 +7,7 @@ mod bad_input;
 mod cancel_on;
 mod commands;
 mod containers;
+mod crew;
 mod demo;
 mod deploy;
 mod detached;

@@ -36,13 +36,22 @@ fn who_is_at_work_is_listed_and_gone_with_its_end() {
         "greet",
         "echo $$ > began; until test -e go; do sleep 0.01; done",
     );
+    project.write("tasks/look.toml", look(""));
     assert_eq!(project.json(&["workers"]), [Value::Null; 0]);
     let server = project.serve(&[]);
     let mut at_work = Vec::new();
-    wait("the server to be listed", || {
+    wait("the server to be listed with what it watches", || {
         at_work = project.json(&["workers"]);
-        !at_work.is_empty()
+        at_work
+            .first()
+            .is_some_and(|server| server["names"].as_array().unwrap().len() == 2)
     });
+    assert_eq!(at_work[0]["names"][0], "serve/development");
+    let watched = at_work[0]["names"][1].as_str().unwrap();
+    assert!(
+        watched.starts_with("source/development/look/folder:inbox on "),
+        "{watched}"
+    );
     assert_eq!(at_work[0]["role"], "oncely serve");
     assert_eq!(at_work[0]["holds"], json!([]));
     project
@@ -50,7 +59,10 @@ fn who_is_at_work_is_listed_and_gone_with_its_end() {
         .says(0, &[]);
     project.wait_lines("began", 1);
     let all = project.run(&["workers"]);
-    all.says(0, &["oncely serve", "run 1 (greet)"]);
+    all.says(
+        0,
+        &["oncely serve", "run 1 (greet), serve/development, source/"],
+    );
     project.write("go", "");
     project.wait_run("done");
     assert_eq!(server.stop().code, 0);
