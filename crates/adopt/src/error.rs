@@ -14,6 +14,13 @@ pub enum AdoptError {
         /// What it, or the way to it, says.
         error: String,
     },
+    /// The file of the database is not there, or is none.
+    NoFile {
+        /// The file.
+        place: String,
+        /// What is wrong with it.
+        error: String,
+    },
     /// The database has no such table.
     NoTable {
         /// The database.
@@ -72,6 +79,12 @@ impl fmt::Display for AdoptError {
                 f,
                 "the database {place} cannot be reached: {error}. Look at address, user and password \
                  of the URL."
+            ),
+            Self::NoFile { place, error } => write!(
+                f,
+                "the database {place} cannot be read: {error}. A path without a scheme is an SQLite file; \
+                 for a server write postgres://user@host:5432/database or \
+                 mysql2://user@host:3306/database."
             ),
             Self::NoTable { place, names } => write!(
                 f,

@@ -3,7 +3,7 @@
 use crate::session::{Texts, with_times};
 use crate::url::{Server, Tls};
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error, Opts, OptsBuilder, SslOpts};
+use mysql_async::{Conn, Error, IoError, Opts, OptsBuilder, SslOpts};
 
 /// A connection.
 pub(crate) struct MySql(Conn);
@@ -111,6 +111,7 @@ fn words(error: Error) -> String {
     match error {
         Error::Server(said) => said.message,
         Error::Driver(said) => said.to_string(),
+        Error::Io(IoError::Io(said)) => said.to_string(),
         other => other.to_string(),
     }
 }

@@ -63,9 +63,11 @@ impl Session {
             }
             Database::MySql(server) => answer(MySql::open(server, writes)).await.map(Kind::MySql),
         };
+        let is_file = matches!(place, Database::Sqlite(_));
         let place = place.to_string();
         match kind {
             Ok(kind) => Ok(Self { kind, place }),
+            Err(error) if is_file => Err(AdoptError::NoFile { place, error }),
             Err(error) => Err(AdoptError::Unreachable { place, error }),
         }
     }

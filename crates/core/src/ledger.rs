@@ -309,6 +309,17 @@ pub struct RunRow {
     pub parent: Option<RunId>,
 }
 
+/// How a run began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// The run.
+    pub run: RunId,
+    /// When.
+    pub at: Timestamp,
+    /// The stored text of its task.
+    pub text: ContentHash,
+}
+
 impl RunRow {
     /// The run that this one takes back, if it is an undo.
     #[must_use]
@@ -365,7 +376,7 @@ pub enum Query {
     Newest(Environment),
     /// A run's facts, from this number.
     Facts(RunId, u64),
-    /// When each of these runs began.
+    /// When each of these runs began, and with which text.
     Began(Vec<RunId>),
     /// Content by its hash.
     Stored(ContentHash),
@@ -401,7 +412,7 @@ pub enum Answer {
     /// To [`Query::Facts`].
     Facts(Vec<Recorded>),
     /// To [`Query::Began`]: runs in the order that was asked for, without those that have not begun.
-    Began(Vec<(RunId, Timestamp)>),
+    Began(Vec<Begun>),
     /// To [`Query::Stored`].
     Stored(Option<Arc<[u8]>>),
     /// To [`Query::Progress`].

@@ -4,7 +4,7 @@ use oncely_core::fact::Recorded;
 use oncely_core::ids::{ContentHash, Environment, HolderId, RunId, StepId};
 use oncely_core::items::{Progress, SetAside};
 use oncely_core::ledger::{
-    Answer, FileMark, Filter, HolderInfo, ItemFact, Ledger, LedgerError, Query, RunRow,
+    Answer, Begun, FileMark, Filter, HolderInfo, ItemFact, Ledger, LedgerError, Query, RunRow,
 };
 use oncely_core::run::RunStatus;
 use oncely_core::source::Cursor;
@@ -41,8 +41,8 @@ questions! {
     newest(environment: Environment) -> Vec<RunRow>, Query::Newest(environment), Runs;
     /// A run's facts.
     facts(id: RunId) -> Vec<Recorded>, Query::Facts(id, 0), Facts;
-    /// When each of these runs began, without those that have not.
-    began(runs: Vec<RunId>) -> Vec<(RunId, Timestamp)>, Query::Began(runs), Began;
+    /// When each of these runs began and with which text, without those that have not.
+    began(runs: Vec<RunId>) -> Vec<Begun>, Query::Began(runs), Began;
     /// Content by its hash.
     stored(hash: ContentHash) -> Option<Arc<[u8]>>, Query::Stored(hash), Stored;
     /// How far a step has come.

@@ -100,7 +100,14 @@ impl People {
             let (by, reason) = (act.by.to_owned(), act.reason.to_owned());
             Ok(((), Fact::Requested { what, by, reason }))
         };
-        self.act(run, &decide).await
+        // What waits goes on waiting until somebody looks at what is asked, which is due at once.
+        let due = |row: &RunRow, at| {
+            Some(match row.status {
+                RunStatus::Waiting => is_due(run, RunStatus::Waiting, at),
+                _ => is_due(run, RunStatus::Pending, at),
+            })
+        };
+        self.record(run, &decide, &due).await
     }
 
     /// A run's facts, folded.
@@ -115,13 +122,8 @@ impl People {
 
     /// Records what somebody does to a run, which is due then.
     pub(crate) async fn act<T>(&self, run: RunId, decide: Decide<'_, T>) -> Result<T, PeopleError> {
-        let due = |at| Op::Run {
-            run: RunRef::Id(run),
-            status: RunStatus::Pending,
-            due: Some(at),
-            keep: false,
-        };
-        self.record(run, decide, &|at| Some(due(at))).await
+        let due = |_: &RunRow, at| Some(is_due(run, RunStatus::Pending, at));
+        self.record(run, decide, &due).await
     }
 
     /// Records what somebody did about a run, which stands as before.
@@ -130,14 +132,14 @@ impl People {
         run: RunId,
         decide: Decide<'_, T>,
     ) -> Result<T, PeopleError> {
-        self.record(run, decide, &|_| None).await
+        self.record(run, decide, &|_, _| None).await
     }
 
     async fn record<T>(
         &self,
         run: RunId,
         decide: Decide<'_, T>,
-        then: &(dyn Fn(Timestamp) -> Option<Op> + Sync),
+        then: &(dyn Fn(&RunRow, Timestamp) -> Option<Op> + Sync),
     ) -> Result<T, PeopleError> {
         for _ in 0..TRIES {
             let ask = Ask(&*self.ledger);
@@ -157,7 +159,7 @@ impl People {
             };
             let unit = Unit {
                 guards: vec![Guard::RunSeq(run, facts.len() as u64)],
-                ops: std::iter::once(said).chain(then(at)).collect(),
+                ops: std::iter::once(said).chain(then(&row, at)).collect(),
             };
             match self.ledger.commit(vec![unit]).await?.first() {
                 Some(UnitResult::Applied(_)) => return Ok(answer),
@@ -167,6 +169,15 @@ impl People {
         Err(PeopleError::Cannot(format!(
             "run {run} keeps changing, so nothing was done. Try again."
         )))
+    }
+}
+
+fn is_due(run: RunId, status: RunStatus, at: Timestamp) -> Op {
+    Op::Run {
+        run: RunRef::Id(run),
+        status,
+        due: Some(at),
+        keep: false,
     }
 }
 

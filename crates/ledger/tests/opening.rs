@@ -59,7 +59,7 @@ fn what_is_no_ledger_is_refused_in_words() {
     assert_snapshot!(refused(&folder, "no/such", true), @"the ledger's folder FOLDER/no does not exist. Nothing was changed. Make it, or choose another place with `ledger` in oncely.toml.");
     assert_snapshot!(refused(&folder, "directory", true), @"FOLDER/directory is not a ledger: it is not a file. Nothing was changed. Choose another file with `ledger` in oncely.toml.");
     assert_snapshot!(refused(&folder, "text", true), @"FOLDER/text is not a ledger: it is not a SQLite database. Nothing was changed. Choose another file with `ledger` in oncely.toml.");
-    assert_snapshot!(refused(&folder, "empty", false), @"FOLDER/empty is not a ledger: it is empty. Nothing was changed. Choose another file with `ledger` in oncely.toml.");
+    assert_snapshot!(refused(&folder, "empty", false), @"there is no ledger at FOLDER/empty. Nothing was changed. `oncely init` makes one; or choose another place with `ledger` in oncely.toml.");
     assert_snapshot!(refused(&folder, "other", true), @"FOLDER/other is not a ledger: it is a database of something else. Nothing was changed. Choose another file with `ledger` in oncely.toml.");
 }
 

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::project::{self, TaskFile};
 use oncely_core::ids::{ContentHash, Environment, TaskId};
 use oncely_core::task::{Diagnostic, Task, Trigger};
+use oncely_sources::release;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -31,6 +32,8 @@ pub(crate) struct Brief {
     /// Where it runs; empty means everywhere.
     pub(crate) environments: Vec<Environment>,
     pub(crate) on: Starts,
+    /// The mark of its text, where a run that is done stays done whatever becomes of the text.
+    pub(crate) mark: Option<u64>,
 }
 
 /// What starts a task.
@@ -107,7 +110,15 @@ pub(crate) fn read(config: &Config) -> Result<Overview, Failure> {
     })
 }
 
-fn brief(task: &Task) -> Brief {
+/// What tells a text from others: the beginning of its hash, which costs little to keep.
+pub(crate) fn mark(text: ContentHash) -> u64 {
+    let first = text.0.first_chunk().copied();
+    u64::from_le_bytes(first.unwrap_or_default())
+}
+
+/// What lists say of a task that was read.
+pub(crate) fn brief(task: &Task) -> Brief {
+    let once = matches!(task.on, Trigger::Release(_)) && !release::is_repeated(task);
     Brief {
         id: task.id.clone(),
         path: task.path.clone(),
@@ -116,6 +127,7 @@ fn brief(task: &Task) -> Brief {
             Trigger::Release(release) => Starts::Release(release.version.clone()),
             other => Starts::Other(other.name().to_owned()),
         },
+        mark: once.then(|| mark(task.text)),
     }
 }
 

@@ -136,6 +136,23 @@ pub(crate) fn task_file(path: String, metadata: &fs::Metadata) -> TaskFile {
     }
 }
 
+/// The texts of these task files, by path; one that cannot be read is left out.
+pub(crate) fn bundles(
+    config: &Config,
+    paths: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, Bundle>, Failure> {
+    if paths.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let files = files(config)?.into_iter();
+    let files = files.filter(|file| paths.contains(file.path.as_str()));
+    let read = |file: TaskFile| {
+        let bundle = bundle(config, &file, &mut BTreeSet::new()).ok()?;
+        Some((file.path, bundle))
+    };
+    Ok(files.filter_map(read).collect())
+}
+
 /// The tasks of these files alone; what is wrong with them is left out.
 pub(crate) fn tasks_of(config: &Config, files: &[TaskFile]) -> Vec<Task> {
     let bundles: Vec<Bundle> = files

@@ -117,10 +117,7 @@ fn not_started(code: Option<i32>, error: &str, options: &Options) -> Failure {
         Options { script, .. } => script.as_deref().unwrap_or_default(),
     };
     match errno {
-        Some(Errno::NOENT) => Failure::permanent(format!(
-            "{name} was not found, or the interpreter that its first line names was not: \
-             give a path from the project's root, or a program on the PATH"
-        )),
+        Some(Errno::NOENT) => Failure::permanent(not_found(name, options.script_text.as_deref())),
         Some(Errno::ACCESS) => Failure::permanent(format!(
             "{name} may not be executed: chmod +x it, and see that its file system allows programs"
         )),
@@ -132,6 +129,29 @@ fn not_started(code: Option<i32>, error: &str, options: &Options) -> Failure {
              allows; hand large data over by stdin"
         )),
         _ => Failure::retry(format!("{name} was not started: {error}")),
+    }
+}
+
+/// A script is there, since its text is: what is missing is the program that its first line names.
+fn not_found(name: &str, script: Option<&str>) -> String {
+    let first = script.and_then(|text| text.split('\n').next());
+    let Some(line) = first.and_then(|line| line.strip_prefix("#!")) else {
+        return format!(
+            "{name} was not found, or the interpreter that its first line names was not: give a \
+             path from the project's root, or a program on the PATH"
+        );
+    };
+    let program = line.split_whitespace().next().unwrap_or_default();
+    let program = crate::options::cut(program, LINE_CHARS);
+    match line.ends_with('\r') {
+        true => format!(
+            "{name} was not started: its lines end as those of Windows do, so that its first line \
+             names no program that there is: save it with plain line ends"
+        ),
+        false => format!(
+            "{name} was not started: its first line names {program}, and there is no such program \
+             on this machine: install it, or name another"
+        ),
     }
 }
 

@@ -16,7 +16,7 @@ pub use address::Allowed;
 pub(crate) use answer::Answer;
 pub(crate) use caught::catch;
 pub(crate) use options::{Auth, Options};
-pub(crate) use outcome::{judge, words};
+pub(crate) use outcome::{judge, patience, words};
 
 use crate::secret::{Secrets, Veil};
 use oncely_core::Fut;

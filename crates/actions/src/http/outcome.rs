@@ -97,16 +97,25 @@ pub(crate) fn judge(
     let error = describe(&answer, veil);
     let safe = repeat == Repeat::Safe;
     Err(match status {
-        429 | 503 => Failure::Retry {
-            error,
-            after: answer.wait(),
-        },
+        429 | 503 => {
+            let after = answer.wait();
+            Failure::Retry {
+                error: format!("{error}{}", patience(after)),
+                after,
+            }
+        }
         // The server says that it did not look at the request.
         425 => Failure::retry(error),
         408 | 500..=599 if safe => Failure::retry(error),
         408 | 500..=599 => Failure::unknown(error),
         _ => Failure::permanent(error),
     })
+}
+
+/// How long the other side asks to wait, in words.
+pub(crate) fn patience(after: Option<Duration>) -> String {
+    let asked = after.map(|after| format!("; it asks to wait {}", spoken(after)));
+    asked.unwrap_or_default()
 }
 
 fn describe(answer: &Answer, veil: &Veil) -> String {

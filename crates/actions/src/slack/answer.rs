@@ -1,6 +1,6 @@
 //! What Slack answers: in a word what was wrong, and what helps.
 
-use crate::http::{Answer, Options as Request, judge};
+use crate::http::{Answer, Options as Request, judge, patience};
 use crate::secret::Veil;
 use oncely_core::Value;
 use oncely_core::action::Failure;
@@ -41,10 +41,13 @@ fn refused(answer: &Answer, json: &Value) -> Failure {
     let more = details(json);
     let error = format!("Slack answered {word}{more}{}", hint(word));
     match word {
-        "ratelimited" | "rate_limited" => Failure::Retry {
-            error,
-            after: answer.wait(),
-        },
+        "ratelimited" | "rate_limited" => {
+            let after = answer.wait();
+            Failure::Retry {
+                error: format!("{error}{}", patience(after)),
+                after,
+            }
+        }
         "service_unavailable" | "team_added_to_org" | "accesslimited" => Failure::retry(error),
         // Slack says that a part of it may have been done before.
         "fatal_error" | "internal_error" | "request_timeout" => Failure::unknown(error),

@@ -3,7 +3,7 @@
 use super::stage::*;
 use oncely_core::fact::{End, Fact, Request};
 use oncely_core::ids::{ContentHash, Fence, RunId};
-use oncely_core::ledger::{Answer, Guard, Ledger, LedgerError, Op, Query, UnitResult};
+use oncely_core::ledger::{Answer, Begun, Guard, Ledger, LedgerError, Op, Query, UnitResult};
 use oncely_core::run::RunStatus;
 use oncely_core::time::Timestamp;
 use std::sync::Arc;
@@ -332,7 +332,12 @@ pub async fn when_runs_began_is_told_for_many_at_once(stores: &impl Stores) {
     )
     .await;
     let asked = vec![early, never, RunId(99), late];
-    let told = vec![(early, Timestamp(2)), (late, Timestamp(3))];
+    let begun = |run, at| Begun {
+        run,
+        at: Timestamp(at),
+        text: ContentHash([7; 32]),
+    };
+    let told = vec![begun(early, 2), begun(late, 3)];
     assert_eq!(
         a.read(Query::Began(asked)).await.unwrap(),
         Answer::Began(told)

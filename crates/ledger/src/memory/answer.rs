@@ -4,9 +4,8 @@ use super::claim::info;
 use super::state::State;
 use oncely_core::fact::Fact;
 use oncely_core::ids::{Environment, RunId};
-use oncely_core::ledger::{Answer, Filter, Query, RunRow};
+use oncely_core::ledger::{Answer, Begun, Filter, Query, RunRow};
 use oncely_core::run::RunStatus;
-use oncely_core::time::Timestamp;
 use std::collections::BTreeMap;
 
 /// Answers a question.
@@ -16,11 +15,9 @@ pub(crate) fn answer(state: &State, query: &Query) -> Answer {
         Query::Runs(filter) => Answer::Runs(runs(state, filter)),
         Query::Newest(environment) => Answer::Runs(newest(state, environment)),
         Query::Facts(id, from) => Answer::Facts(facts(state, *id, *from)),
-        Query::Began(runs) => Answer::Began(
-            runs.iter()
-                .filter_map(|id| Some((*id, began(state, *id)?)))
-                .collect(),
-        ),
+        Query::Began(runs) => {
+            Answer::Began(runs.iter().filter_map(|id| began(state, *id)).collect())
+        }
         Query::Stored(hash) => Answer::Stored(state.store.get(hash).cloned()),
         Query::Progress(run, step) => {
             Answer::Progress(state.progress.get(&(*run, step.clone())).cloned())
@@ -104,10 +101,16 @@ fn facts(state: &State, id: RunId, from: u64) -> Vec<oncely_core::fact::Recorded
     all.skip(from).cloned().collect()
 }
 
-fn began(state: &State, id: RunId) -> Option<Timestamp> {
-    let mut facts = state.runs.get(&id)?.facts.iter();
-    let found = facts.find(|recorded| matches!(recorded.fact, Fact::Began { .. }))?;
-    Some(found.at)
+fn began(state: &State, run: RunId) -> Option<Begun> {
+    let mut facts = state.runs.get(&run)?.facts.iter();
+    facts.find_map(|recorded| match recorded.fact {
+        Fact::Began { text, .. } => Some(Begun {
+            run,
+            at: recorded.at,
+            text,
+        }),
+        _ => None,
+    })
 }
 
 fn set_aside(state: &State, run: RunId, from: u64, limit: usize) -> Answer {

@@ -4,7 +4,7 @@ use super::db::{Db, Param, Stop};
 use super::text::{self, RUN};
 use crate::sqlite::rows::{BEGAN, Kind, number};
 use oncely_core::ids::{Environment, HolderId, RunId};
-use oncely_core::ledger::{Answer, Filter, Query, RunRow};
+use oncely_core::ledger::{Answer, Begun, Filter, Query, RunRow};
 use oncely_core::source::Cursor;
 use oncely_core::time::Timestamp;
 use std::collections::BTreeMap;
@@ -98,20 +98,19 @@ pub(crate) async fn answer(db: &mut Db, query: &Query) -> Result<Answer, Stop> {
 }
 
 /// When each run began: its first fact that says so.
-async fn began(db: &mut Db, runs: &[RunId]) -> Result<Vec<(RunId, Timestamp)>, Stop> {
+async fn began(db: &mut Db, runs: &[RunId]) -> Result<Vec<Begun>, Stop> {
     let ids: Vec<i64> = runs.iter().map(|id| id.0).collect();
     let pattern = format!("%{BEGAN}%");
     let text = "select run, at, body from oncely_facts where run = any($1) and body like $2
                 order by run, seq";
     let mut found = BTreeMap::new();
     for row in &db.rows(text, &[&ids, &pattern]).await? {
-        if text::json::<Kind>(row, 2)?.is_began() {
-            found
-                .entry(RunId(row.try_get(0)?))
-                .or_insert(Timestamp(row.try_get(1)?));
+        if let Some(text) = text::json::<Kind>(row, 2)?.began() {
+            let (run, at) = (RunId(row.try_get(0)?), Timestamp(row.try_get(1)?));
+            found.entry(run).or_insert(Begun { run, at, text });
         }
     }
-    let known = |id: &RunId| Some((*id, *found.get(id)?));
+    let known = |id: &RunId| found.get(id).copied();
     Ok(runs.iter().filter_map(known).collect())
 }
 

@@ -135,8 +135,8 @@ fn is_empty(conn: &Connection) -> rusqlite::Result<bool> {
 /// Makes the tables, unless another process has just done so.
 fn make(path: &Path, conn: &Connection, options: &Options) -> Result<(), LedgerError> {
     if !options.create {
-        let why = "it is empty";
-        return Err(words::not_a_ledger(path.display(), why));
+        // Another process may be about to make it in this file.
+        return Err(place::missing(path));
     }
     let mut turn = Turn::open(path)?;
     turn.enter()?;

@@ -1,12 +1,14 @@
 //! Runs as rows: what is read and written, and how the types of core stand in columns.
 
 use oncely_core::fact::{Fact, Recorded};
-use oncely_core::ids::{Environment, Fence, Generation, HolderId, RunId, TaskId};
-use oncely_core::ledger::{HolderInfo, RunRow};
+use oncely_core::ids::{ContentHash, Environment, Fence, Generation, HolderId, RunId, TaskId};
+use oncely_core::ledger::{Begun, HolderInfo, RunRow};
 use oncely_core::run::RunStatus;
 use oncely_core::time::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Deserializer as _;
+use serde::de::{SeqAccess, Visitor};
 use std::collections::HashMap;
 
 /// The part of a run that changes.
@@ -211,21 +213,21 @@ pub(crate) fn facts(conn: &Connection, id: RunId, from: u64) -> rusqlite::Result
     Ok(facts)
 }
 
-/// When each run began. Most say so in their first row, and only the kinds of facts are looked at.
-pub(crate) fn began(
-    conn: &Connection,
-    runs: &[RunId],
-) -> rusqlite::Result<Vec<(RunId, Timestamp)>> {
+/// How each run began. Most say so in their first row, and only the facts up to there are looked at.
+pub(crate) fn began(conn: &Connection, runs: &[RunId]) -> rusqlite::Result<Vec<Begun>> {
     let mut statement =
         conn.prepare_cached("select at, body from oncely_facts where run = ?1 order by first")?;
     let mut began = Vec::with_capacity(runs.len());
-    for id in runs {
-        let mut rows = statement.query([id.0])?;
+    for run in runs {
+        let mut rows = statement.query([run.0])?;
         while let Some(row) = rows.next()? {
-            if row.get_ref(1)?.as_str()?.contains(BEGAN)
-                && json::<Vec<Kind>>(row, 1)?.iter().any(Kind::is_began)
-            {
-                began.push((*id, Timestamp(row.get(0)?)));
+            if let Some(text) = began_with(row.get_ref(1)?.as_str()?)? {
+                let at = Timestamp(row.get(0)?);
+                began.push(Begun {
+                    run: *run,
+                    at,
+                    text,
+                });
                 break;
             }
         }
@@ -236,16 +238,58 @@ pub(crate) fn began(
 /// What stands in the JSON of the fact that a run began, and perhaps elsewhere.
 pub(crate) const BEGAN: &str = "\"fact\":\"began\"";
 
-/// Which kind of fact it is, and nothing more of it.
+/// The text that a run began with, where one of these facts says so.
+fn began_with(facts: &str) -> rusqlite::Result<Option<ContentHash>> {
+    if !facts.contains(BEGAN) {
+        return Ok(None);
+    }
+    let mut text = None;
+    let mut reader = serde_json::Deserializer::from_str(facts);
+    match reader.deserialize_seq(UntilBegan(&mut text)) {
+        // What stands behind the fact was not read, and the reader says that it is there.
+        _ if text.is_some() => Ok(text),
+        Ok(()) => Ok(None),
+        Err(error) => Err(rusqlite::Error::FromSqlConversionFailure(
+            1,
+            Type::Text,
+            Box::new(error),
+        )),
+    }
+}
+
+/// Reads facts up to the one that says that the run began.
+struct UntilBegan<'t>(&'t mut Option<ContentHash>);
+
+impl<'de> Visitor<'de> for UntilBegan<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("facts")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut facts: A) -> Result<(), A::Error> {
+        while self.0.is_none()
+            && let Some(kind) = facts.next_element::<Kind>()?
+        {
+            *self.0 = kind.began();
+        }
+        Ok(())
+    }
+}
+
+/// Which kind of fact it is, and the text that it names, if that is what it does.
 #[derive(Debug, serde::Deserialize)]
 pub(crate) struct Kind {
     fact: String,
+    #[serde(default)]
+    text: serde_json::Value,
 }
 
 impl Kind {
-    /// Whether it says that a run began.
-    pub(crate) fn is_began(&self) -> bool {
-        self.fact == "began"
+    /// The text that a run began with, where it says so.
+    pub(crate) fn began(&self) -> Option<ContentHash> {
+        let text = self.text.as_str().filter(|_| self.fact == "began");
+        text.and_then(ContentHash::parse)
     }
 }
 

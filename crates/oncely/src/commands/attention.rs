@@ -20,7 +20,9 @@ pub(super) async fn people(voice: Voice, house: &House) -> Result<(), Failure> {
     for row in Ask(house.ledger()).runs(filter).await? {
         let stands = Stands::read(house, row.id).await?;
         let (id, task) = (row.id, house.label(&row.task));
-        if stands.waits_for_person() && stands.question_is_over(house.clock.now()) {
+        if let Some(asked) = stands.asked_of_it() {
+            voice.say(format!("\nRun {id} of {task} {asked}"));
+        } else if stands.waits_for_person() && stands.question_is_over(house.clock.now()) {
             voice.say(format!(
                 "\nRun {id} of {task}: nobody answered in time, which counts as no. The next \
                  `oncely run` or `oncely serve` ends it."
@@ -44,6 +46,8 @@ pub(super) async fn people(voice: Voice, house: &House) -> Result<(), Failure> {
             ));
         } else if let Some(rounds) = stands.rounds_said() {
             voice.say(format!("\nRun {id} of {task}: {rounds}"));
+        } else if let Some(again) = stands.tried_again() {
+            voice.say(format!("\nRun {id} of {task}: {again}"));
         }
         if row.status == RunStatus::Unknown {
             voice.say(format!(

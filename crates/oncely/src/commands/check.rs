@@ -1,6 +1,7 @@
 //! `oncely check`: every task file is read, and everything that is wrong is said at once.
 
 use super::against::Branch;
+use super::changed;
 use crate::cli::Check;
 use crate::config::{Config, Flags};
 use crate::failure::{Exit, Failure};
@@ -28,6 +29,9 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Check) -> Result<Exit, Fai
     if exit == Exit::Done {
         voice.record(&serde_json::json!({ "tasks": loaded.tasks.len(), "errors": 0 }));
         voice.say(format!("{}, no errors.", count(loaded.tasks.len(), "task")));
+        if changed::is_near(&config.ledger.value) {
+            changed::tell(voice, &changed::beside(flags, &loaded.tasks));
+        }
     }
     Ok(exit)
 }

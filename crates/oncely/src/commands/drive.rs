@@ -82,6 +82,39 @@ impl Stands {
         ))
     }
 
+    /// What a person asked of a run that has not ended.
+    pub(crate) fn asked_of_it(&self) -> Option<String> {
+        let id = self.row.id;
+        match (self.state.cancel, self.state.paused) {
+            (true, _) => Some(format!(
+                "is to be cancelled: the next `oncely run` or `oncely serve` ends it, or \
+                 `oncely cancel {id}`"
+            )),
+            // Between rounds that is said with them.
+            (false, true) if self.rounds().is_none() => {
+                Some(format!("is paused: oncely resume {id} goes on"))
+            }
+            (false, _) => None,
+        }
+    }
+
+    /// The step that failed and is tried again, with when and why.
+    pub(crate) fn tried_again(&self) -> Option<String> {
+        let due = self.row.due.filter(|_| !self.row.status.is_ended())?;
+        let mut steps = self.state.steps.iter();
+        steps.find_map(|(id, step)| match &step.stage {
+            Stage::Failed {
+                error, again: true, ..
+            } => Some(format!(
+                "{} is tried again at {} UTC: {}",
+                Named(id),
+                moment(due),
+                plain(error)
+            )),
+            _ => None,
+        })
+    }
+
     fn rests(&self, now: Timestamp) -> bool {
         let held = self.held_until().is_some_and(|until| until > now);
         let between = self
@@ -300,6 +333,8 @@ pub(crate) fn say(voice: Voice, label: &str, stands: &Stands, environment: &Envi
                 voice.say(format!("        Held until {} UTC", moment(until)));
             } else if let Some(rounds) = stands.rounds_said() {
                 voice.say(format!("        {rounds}"));
+            } else if let Some(again) = stands.tried_again() {
+                voice.say(format!("        {again}"));
             }
         }
         RunStatus::Cancelled | RunStatus::Skipped | RunStatus::Undone | RunStatus::Imported => {

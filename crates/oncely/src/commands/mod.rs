@@ -6,6 +6,7 @@ mod backup;
 pub(crate) mod baseline;
 pub(crate) mod call;
 
+mod changed;
 pub(crate) mod check;
 mod chosen;
 pub(crate) mod completion;

@@ -1,5 +1,6 @@
 //! `oncely plan`: what would run and which effects it has. Does nothing.
 
+use super::changed;
 use super::chosen::Choice;
 use super::run::{in_order, is_done, named_release, phase, release_id, standing};
 use crate::adopt;
@@ -27,11 +28,12 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Plan) -> Result<Exit, Fail
         environment: environment.clone(),
         phase: phase(args.phase),
     };
-    let (rows, recorded) = house.block_on(async {
+    let (rows, recorded, changed) = house.block_on(async {
         let rows = standing(&house, &loaded.tasks, &release).await?;
         let recorded = adopt::look(&house, &loaded.tasks, &rows).await;
         let recorded = recorded.map_err(adopt::refused)?;
-        Ok::<_, Failure>((rows, recorded))
+        let changed = changed::of(&house, &loaded.tasks).await?;
+        Ok::<_, Failure>((rows, recorded, changed))
     })?;
     let choice = Choice::of(&args.chosen, &loaded)?;
     let mut wanted = in_order(&loaded.tasks, &rows, &release);
@@ -63,6 +65,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Plan) -> Result<Exit, Fail
             "\n{tasks} would run in {environment}. Nothing was done."
         ));
     }
+    changed::tell(voice, &changed);
     Ok(Exit::Done)
 }
 

@@ -4,6 +4,7 @@
 //! facts of the runs that have not ended: unchanged files are not read.
 
 use super::attention;
+use super::changed::{self, Changed};
 use super::drive::Stands;
 use super::progress;
 use super::run::{is_in, newest};
@@ -16,7 +17,7 @@ use crate::overview::{self, Brief, Overview, Starts};
 use crate::project;
 use oncely_core::Value;
 use oncely_core::ids::{RunId, TaskId};
-use oncely_core::ledger::RunRow;
+use oncely_core::ledger::{Begun, RunRow};
 use oncely_core::run::RunStatus;
 use oncely_core::task::Trigger;
 use oncely_core::time::{Clock, Timestamp};
@@ -33,13 +34,17 @@ pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
         let overview = files
             .await
             .unwrap_or_else(|e| Err(Failure::failed(e.to_string())))?;
-        let listed = list(voice, &house, &overview, recorded?).await?;
+        let recorded = recorded?;
+        let (rows, begun) = (&recorded.rows, &recorded.began);
+        let changed = changed::since(&house, &overview.tasks, rows, begun).await?;
+        let listed = list(voice, &house, &overview, &recorded, &changed).await?;
         if listed.is_empty() {
             voice.say("There are no tasks yet. `oncely new NAME` writes one.");
         } else {
             tell(voice, listed);
         }
         attention::people(voice, &house).await?;
+        changed::say(voice, &changed);
         Ok::<_, Failure>(overview)
     })?;
     if !overview.problems.is_empty() {
@@ -64,8 +69,8 @@ enum Line {
 struct Recorded {
     /// The newest run of each.
     rows: BTreeMap<TaskId, RunRow>,
-    /// When those runs began.
-    began: HashMap<RunId, Timestamp>,
+    /// How those runs began.
+    began: HashMap<RunId, Begun>,
 }
 
 impl Recorded {
@@ -73,7 +78,7 @@ impl Recorded {
         let rows = newest(house, &house.config.environment.value).await?;
         let runs = rows.values().map(|row| row.id).collect();
         let began = Ask(house.ledger()).began(runs).await?;
-        let began = began.into_iter().collect();
+        let began = began.into_iter().map(|begun| (begun.run, begun)).collect();
         Ok(Self { rows, began })
     }
 }
@@ -83,7 +88,8 @@ async fn list(
     voice: Voice,
     house: &House,
     overview: &Overview,
-    recorded: Recorded,
+    recorded: &Recorded,
+    changed: &[Changed],
 ) -> Result<Vec<Line>, Failure> {
     let environment = &house.config.environment.value;
     let listing = Listing {
@@ -91,6 +97,7 @@ async fn list(
         house,
         overview,
         recorded,
+        changed: changed.iter().map(|c| (&c.task, c)).collect(),
     };
     let mut lines = Vec::with_capacity(overview.tasks.len());
     for brief in &overview.tasks {
@@ -133,7 +140,8 @@ struct Listing<'a> {
     voice: Voice,
     house: &'a House,
     overview: &'a Overview,
-    recorded: Recorded,
+    recorded: &'a Recorded,
+    changed: HashMap<&'a TaskId, &'a Changed>,
 }
 
 impl Listing<'_> {
@@ -206,12 +214,13 @@ impl Listing<'_> {
             "task": brief.id, "file": brief.path, "state": row.status, "run": row.id,
             "last_run": rfc3339(row.changed), "millis": self.millis(row), "next": next,
             "rounds": rounds, "stream": stream, "needs_person": self.needs_person(row, stands.as_ref()),
+            "changed": self.changed.get(&brief.id).map(|changed| changed.record()),
         }))
     }
 
     /// How long its run took, or has taken.
     fn millis(&self, row: &RunRow) -> i64 {
-        let began = self.recorded.began.get(&row.id).copied();
+        let began = self.recorded.began.get(&row.id).map(|begun| begun.at);
         row.changed.millis_since(began.unwrap_or(row.admitted))
     }
 

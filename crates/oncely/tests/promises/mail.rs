@@ -12,13 +12,13 @@ const NOTIFY: &str = include_str!("../../../core/tests/tasks/notify_issue_111.to
 const FILE: &str = "tasks/20261122101500_notify_issue_111.toml";
 
 /// A mail server that keeps what it takes; without `answers` it never says that it did.
-struct Post {
-    port: u16,
+pub(crate) struct Post {
+    pub(crate) port: u16,
     taken: Arc<Mutex<Vec<String>>>,
 }
 
 impl Post {
-    fn start(answers: bool) -> Self {
+    pub(crate) fn start(answers: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let taken = Arc::new(Mutex::new(Vec::new()));
@@ -31,7 +31,7 @@ impl Post {
         Self { port, taken }
     }
 
-    fn taken(&self) -> Vec<String> {
+    pub(crate) fn taken(&self) -> Vec<String> {
         self.taken.lock().unwrap().clone()
     }
 }

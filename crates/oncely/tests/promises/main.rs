@@ -32,6 +32,7 @@ mod processes;
 mod project;
 mod protected;
 mod rails;
+mod release_bad_input;
 mod releases;
 mod rounds;
 mod serving;

@@ -117,6 +117,8 @@ fn what_happens_to_the_files_is_seen_by_the_next_status() {
     ready schedule gifts [time]
     ready call greet
     done 2 (no file) [time]
+
+    tasks/1_z.toml was called tasks/1_a.toml when run 1 began, which is done and stays so: the version is the same.
     ");
 }
 
