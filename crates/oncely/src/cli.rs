@@ -354,6 +354,9 @@ pub(crate) struct Call {
     /// Only admit it, for a running `oncely serve` to do
     #[arg(long)]
     pub(crate) detach: bool,
+    /// Start it in the `oncely dev` that is at work in this project
+    #[arg(long, conflicts_with_all = ["detach", "strict_exit"])]
+    pub(crate) dev: bool,
     /// Exit 3 when it waits for a person
     #[arg(long)]
     pub(crate) strict_exit: bool,

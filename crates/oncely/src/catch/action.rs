@@ -8,6 +8,7 @@ use oncely_core::effect::EffectKey;
 use oncely_core::fact::Repeat;
 use oncely_core::ids::{RunId, StepId, TaskId};
 use oncely_core::question::Notice;
+use oncely_core::round::Named;
 use oncely_core::rows::RowSource;
 use oncely_core::task::ActionKind;
 use oncely_core::template::SECRET;
@@ -43,7 +44,7 @@ impl Effect {
     pub(crate) fn title(&self) -> String {
         let step = match Notice::parse(&self.step) {
             Some(notice) => format!("`{}` tells {}", notice.step, notice.told.person),
-            None => format!("`{}`", self.step),
+            None => Named(&self.step).to_string(),
         };
         let item = self.item.map(|item| format!(", item {item}"));
         let again = match self.attempt {
@@ -82,8 +83,7 @@ impl Catcher {
         if Notice::parse(step).is_some() {
             return None;
         }
-        let name = step.as_str().rsplit('/').next().unwrap_or_default();
-        self.answers.reply(undo, name, call.attempt, item)
+        self.answers.reply(undo, step, call.attempt, item)
     }
 
     /// Catches a call of which this is known to people.

@@ -1,10 +1,13 @@
 //! The answers file of a test: what steps are said to have come to, by their ids.
 
+use super::cancelled::Cancelled;
 use super::reply::Reply;
 use super::rows::{SaidRows, Selects};
 use crate::failure::Failure;
 use crate::output::suggestion;
 use oncely_core::Value;
+use oncely_core::ids::StepId;
+use oncely_core::round::Round;
 use oncely_core::task::{ActionKind, Items, Step, Task, Undo, Work};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,9 +19,12 @@ const FILE_BYTES: u64 = 4 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     doing: BTreeMap<String, Said>,
+    /// The looks before rounds, by the step that is done in rounds.
+    looking: BTreeMap<String, Said>,
     undoing: BTreeMap<String, Said>,
     people: BTreeMap<String, Person>,
     selects: Selects,
+    pub(crate) cancelled: Option<Cancelled>,
 }
 
 /// The replies of a step.
@@ -26,8 +32,8 @@ pub(crate) struct Answers {
 struct Said {
     /// One for each attempt; the last one stands for all that follow.
     attempts: Vec<Reply>,
-    /// Those of single items, counted from 1.
-    items: BTreeMap<u64, Vec<Reply>>,
+    /// Those of single items, or rounds, counted from 1.
+    single: BTreeMap<u64, Vec<Reply>>,
 }
 
 /// What a person says.
@@ -61,6 +67,11 @@ impl Answers {
             .map_err(|error| Failure::usage(format!("{shown}:\n{error}Nothing was run.")))?;
         let mut answers = Self::default();
         for (part, steps) in &table {
+            if part == "cancelled" {
+                let found = Cancelled::read(steps, task);
+                answers.cancelled = Some(found.map_err(|why| wrong(format!("cancelled: {why}")))?);
+                continue;
+            }
             let steps = part_of(part, steps).map_err(wrong)?;
             for (id, value) in steps {
                 let value = serde_json::to_value(value).unwrap_or_default();
@@ -75,7 +86,7 @@ impl Answers {
     fn add(&mut self, part: &str, id: &str, value: &Value, task: &Task) -> Result<(), String> {
         let step = find(task, id)?;
         if part == "undo" {
-            let said = said(undone_by(step)?, value)?;
+            let said = said(undone_by(step)?, value, Single::Items)?;
             self.undoing.insert(id.to_owned(), said);
             return Ok(());
         }
@@ -88,10 +99,40 @@ impl Answers {
             ActionKind::Approve => {
                 self.people.insert(id.to_owned(), person(value)?);
             }
+            kind if step.policy.rounds.is_some() => self.add_rounds(id, step, kind, value)?,
             kind => {
-                self.doing.insert(id.to_owned(), said(kind, value)?);
+                let said = said(kind, value, Single::Items)?;
+                self.doing.insert(id.to_owned(), said);
             }
         }
+        Ok(())
+    }
+
+    /// The rounds of a step, and the looks before them.
+    fn add_rounds(
+        &mut self,
+        id: &str,
+        step: &Step,
+        kind: ActionKind,
+        value: &Value,
+    ) -> Result<(), String> {
+        let mut value = value.clone();
+        if let Some(look) = value
+            .as_object_mut()
+            .and_then(|table| table.remove("check"))
+        {
+            let rounds = step.policy.rounds.as_ref();
+            let check = rounds.and_then(|rounds| rounds.check.as_ref());
+            let check = check.ok_or("it has no `check` that could be answered.")?;
+            let look = said(check.kind, &look, Single::Rounds);
+            let look = look.map_err(|why| format!("check: {why}"))?;
+            self.looking.insert(id.to_owned(), look);
+            if value.as_object().is_some_and(serde_json::Map::is_empty) {
+                return Ok(());
+            }
+        }
+        let said = said(kind, &value, Single::Rounds)?;
+        self.doing.insert(id.to_owned(), said);
         Ok(())
     }
 
@@ -99,13 +140,20 @@ impl Answers {
     pub(super) fn reply(
         &self,
         undoing: bool,
-        step: &str,
+        step: &StepId,
         attempt: u32,
         item: Option<u64>,
     ) -> Option<&Reply> {
-        let part = if undoing { &self.undoing } else { &self.doing };
-        let said = part.get(step)?;
-        let own = item.and_then(|item| said.items.get(&item));
+        let round = Round::parse(step);
+        let part = match &round {
+            _ if undoing => &self.undoing,
+            Some(round) if round.look > 0 => &self.looking,
+            _ => &self.doing,
+        };
+        let name = Round::step_of(step);
+        let said = part.get(name.as_str().rsplit('/').next().unwrap_or_default())?;
+        let single = round.map(|round| u64::from(round.nth)).or(item);
+        let own = single.and_then(|nth| said.single.get(&nth));
         let replies = own.unwrap_or(&said.attempts);
         let place = usize::try_from(attempt.saturating_sub(1)).unwrap_or(0);
         replies.get(place).or_else(|| replies.last())
@@ -125,7 +173,7 @@ impl Answers {
 /// The steps of a part of the file.
 fn part_of<'t>(part: &str, steps: &'t toml::Value) -> Result<&'t toml::Table, String> {
     if !matches!(part, "steps" | "undo") {
-        let known = suggestion(part, ["steps", "undo"]);
+        let known = suggestion(part, ["steps", "undo", "cancelled"]);
         return Err(format!("there is no `{part}` in a file of answers.{known}"));
     }
     steps
@@ -198,21 +246,42 @@ fn undone_by(step: &Step) -> Result<ActionKind, String> {
     }
 }
 
-fn said(kind: ActionKind, value: &Value) -> Result<Said, String> {
+/// What the replies to a step are said one by one for.
+#[derive(Debug, Clone, Copy)]
+enum Single {
+    Items,
+    Rounds,
+}
+
+impl Single {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Items => "items",
+            Self::Rounds => "rounds",
+        }
+    }
+
+    fn counted(self) -> &'static str {
+        match self {
+            Self::Items => "items are counted from 1, in the order of the list.",
+            Self::Rounds => "rounds are counted from 1.",
+        }
+    }
+}
+
+fn said(kind: ActionKind, value: &Value, single: Single) -> Result<Said, String> {
     let mut said = Said::default();
     if let Value::Array(_) = value {
         said.attempts = replies(kind, value)?;
         return Ok(said);
     }
     let mut table = value.as_object().cloned().unwrap_or_default();
-    if let Some(items) = table.remove("items") {
-        let items = items.as_object().cloned().unwrap_or_default();
-        for (number, value) in items {
-            let item = number.parse().ok().filter(|item| *item > 0);
-            let item = item.ok_or_else(|| {
-                format!("`items.{number}`: items are counted from 1, in the order of the list.")
-            })?;
-            said.items.insert(item, replies(kind, &value)?);
+    let name = single.name();
+    if let Some(all) = table.remove(name) {
+        for (number, value) in all.as_object().cloned().unwrap_or_default() {
+            let nth = number.parse().ok().filter(|nth| *nth > 0);
+            let nth = nth.ok_or_else(|| format!("`{name}.{number}`: {}", single.counted()))?;
+            said.single.insert(nth, replies(kind, &value)?);
         }
         if table.is_empty() {
             return Ok(said);

@@ -2,6 +2,7 @@
 
 mod action;
 mod answers;
+mod cancelled;
 mod clock;
 mod registry;
 mod reply;

@@ -1,34 +1,33 @@
 //! `oncely call TASK`: an event offered by hand.
 
+use super::dev::{Handed, hand_over};
 use super::drive;
 use super::terminal;
 use crate::cli::Call;
-use crate::config::Flags;
+use crate::config::{Config, Flags};
 use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::Voice;
-use crate::project;
+use crate::project::{self, Loaded};
 use oncely_core::Value;
 use oncely_core::ids::RunId;
 use oncely_core::limits;
 use oncely_core::task::Trigger;
-use oncely_core::time::Clock;
+use oncely_core::time::{Clock, Timestamp};
 use oncely_engine::{Ask, Known, Offer, Offered};
+use oncely_ledger::SystemClock;
 use std::io::Read;
 use std::path::Path;
 
 pub(crate) fn run(voice: Voice, flags: &Flags, args: Call) -> Result<Exit, Failure> {
+    if args.dev {
+        return to_dev(voice, flags, &args);
+    }
     let house = House::open(flags, "oncely call", true)?;
     let loaded = project::load(&house.config)?;
-    let known = match project::named(&loaded, &args.task) {
-        Ok(known) => known.clone(),
-        Err(_) if !loaded.problems.is_empty() => {
-            return project::load_clean(&house.config, voice.colour).map(|_| Exit::Usage);
-        }
-        Err(failure) => return Err(failure),
-    };
+    let known = called(voice, &house.config, &loaded, &args)?;
     let event = event(args.event.as_deref())?;
-    let key = key(&known, &args, &event, &house)?;
+    let key = key(&known, &args, &event, house.clock.now())?;
     let by = super::people::who(None);
     let starter = house.config.people.value.name_of(&by);
     let offer =
@@ -76,6 +75,42 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: Call) -> Result<Exit, Failu
     })
 }
 
+/// Hands the call to a developer's server.
+fn to_dev(voice: Voice, flags: &Flags, args: &Call) -> Result<Exit, Failure> {
+    let config = Config::load(flags)?;
+    let loaded = project::load(&config)?;
+    let known = called(voice, &config, &loaded, args)?;
+    let event = event(args.event.as_deref())?;
+    let key = key(&known, args, &event, SystemClock.now())?;
+    let task = known.task.id.clone();
+    let by = super::people::who(None);
+    let handed = Handed {
+        task: task.clone(),
+        key: key.clone(),
+        event,
+        by,
+    };
+    let pid = hand_over(&config, &handed)?;
+    voice.record(&serde_json::json!({ "handed_to": pid, "task": task, "key": key }));
+    voice.say(format!(
+        "Handed to process {pid} (oncely dev) with the key {key}; it says there what comes of it."
+    ));
+    Ok(Exit::Done)
+}
+
+/// The task that is called.
+fn called(voice: Voice, config: &Config, loaded: &Loaded, args: &Call) -> Result<Known, Failure> {
+    match project::named(loaded, &args.task) {
+        Ok(known) => Ok(known.clone()),
+        Err(failure) if loaded.problems.is_empty() => Err(failure),
+        // It may be one of those that cannot be read.
+        Err(failure) => match project::load_clean(config, voice.colour) {
+            Err(problems) => Err(problems),
+            Ok(_) => Err(failure),
+        },
+    }
+}
+
 /// Whether a run was left in the middle: its process was killed, and it may go on at once.
 async fn unfinished(house: &House, run: RunId) -> Result<bool, Failure> {
     house.ledger().renew().await?;
@@ -87,12 +122,12 @@ fn key(
     known: &Known,
     args: &Call,
     event: &Value,
-    house: &House,
+    now: Timestamp,
 ) -> Result<oncely_core::ids::EventKey, Failure> {
     let name = project::label(&known.task);
     match &known.task.on {
         Trigger::Call(trigger) => {
-            oncely_sources::call::key(trigger, args.key.as_deref(), event, house.clock.now())
+            oncely_sources::call::key(trigger, args.key.as_deref(), event, now)
                 .map_err(Failure::usage)
         }
         Trigger::Release(_) => Err(Failure::usage(format!(

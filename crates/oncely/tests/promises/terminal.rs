@@ -70,9 +70,16 @@ impl Terminal {
         self.seen.drain(..place);
     }
 
-    fn types(&mut self, line: &str) {
+    pub(crate) fn types(&mut self, line: &str) {
         self.keys.write_all(line.as_bytes()).unwrap();
         self.keys.write_all(b"\n").unwrap();
+    }
+
+    /// Ctrl-C. The terminal of a test controls no process, so the signal is sent by hand.
+    pub(crate) fn interrupts(&self) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     }
 
     pub(crate) fn ends(&mut self) -> i32 {

@@ -292,6 +292,115 @@ fn failures_are_tried_again_held_and_doubted_as_in_earnest_and_nobody_waits() {
     insta::assert_snapshot!(text);
 }
 
+/// Reminders until an invoice is paid, and the task that says so.
+const REMIND: &str = r##"[on.call]
+key = "event.invoice"
+
+[cancel_on]
+task = "paid"
+key  = "event.invoice"
+
+[[step]]
+id    = "remind"
+every = "14d"
+until = "check.rows[0].paid"
+times = 3
+undo  = "never"
+
+  [step.check.sql]
+  db   = "shop"
+  text = "select paid from invoices where id = :id"
+  bind = { id = "{{ event.invoice }}" }
+
+  [step.slack]
+  channel = "#invoices"
+  text    = "{{ event.invoice }} is open, {{ round }}"
+
+[[step]]
+id   = "give_up"
+when = "not steps.remind.held"
+put  = { to = "letters/lawyer.txt", text = "{{ steps.remind.rounds }} reminders\n" }
+"##;
+
+fn reminding() -> Project {
+    let project = shop();
+    project.write("tasks/remind.toml", REMIND);
+    project.write(
+        "tasks/paid.toml",
+        "[on.call]\nkey = \"event.id\"\n\n[[step]]\nid = \"thank\"\nput = { to = \"thanks.txt\", text = \"thanks\" }\n",
+    );
+    project.write("invoice.json", r#"{"invoice": "i-7"}"#);
+    project.write("paid.json", r#"{"id": "p-1", "invoice": "i-7"}"#);
+    project.write("other.json", r#"{"id": "p-2"}"#);
+    project
+}
+
+fn reminded(project: &Project, answers: &str) -> String {
+    project.write("answers.toml", answers);
+    let with = ["--event", "invoice.json", "--answers", "answers.toml"];
+    let ended = project.run(&[&["test", "remind"][..], &with].concat());
+    format!("{answers}----\n{}\n", ended.all())
+}
+
+#[test]
+fn rounds_are_played_and_each_look_and_round_is_answered_by_its_number() {
+    let project = reminding();
+    let before = files(&project.root);
+    let mut text = String::new();
+    for answers in [
+        // Paid before the third.
+        "[steps.remind.check]\nrows = [{ paid = false }]\n[steps.remind.check.rounds.3]\nrows = [{ paid = true }]\n",
+        // Never paid; the second does not go through at once, and what nobody knows stops it.
+        "[steps.remind.check]\nrows = [{ paid = false }]\n[[steps.remind.rounds.2]]\nretry = \"busy\"\n[[steps.remind.rounds.2]]\nts = \"7\"\n[steps.remind.rounds.3]\nunknown = \"cut off\"\n",
+        "[steps.remind.check]\nrows = [{ paid = false }]\n",
+    ] {
+        text.push_str(&reminded(&project, answers));
+    }
+    insta::assert_snapshot!(text);
+    fs::remove_file(project.path("answers.toml")).unwrap();
+    project.write("answers.toml", ANSWERS);
+    assert_eq!(files(&project.root), before, "something was done");
+}
+
+#[test]
+fn answers_that_no_round_could_give_are_refused_and_what_a_look_lacks_is_named() {
+    let project = reminding();
+    let mut text = String::new();
+    for answers in [
+        "[steps.remind]\nts = \"1\"\n",
+        "[steps.remind.rounds.0]\nts = \"1\"\n",
+        "[steps.remind.check]\nstatus = 200\n",
+        "[steps.give_up.check]\nrows = []\n",
+        "[steps.give_up.rounds.1]\nbytes = 1\n",
+        "[steps.remind.items.1]\nts = \"1\"\n",
+    ] {
+        text.push_str(&reminded(&project, answers));
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_task_that_cancels_says_which_runs_and_one_that_is_cancelled_ends() {
+    let project = reminding();
+    let open = "[steps.remind.check]\nrows = [{ paid = false }]\n";
+    let mut text = project.session(&[
+        &["test", "paid", "--event", "paid.json"],
+        &["test", "paid", "--event", "other.json"],
+        &["--json", "test", "paid", "--event", "paid.json"],
+    ]);
+    for cancelled in [
+        "[cancelled]\nafter = \"20d\"\n",
+        "[cancelled]\nafter = \"20d\"\nby = \"order\"\n",
+        "[cancelled]\nby = \"paid\"\n",
+        "[cancelled]\nwhen = \"20d\"\n",
+    ] {
+        text.push_str(&reminded(&project, &format!("{open}{cancelled}")));
+    }
+    project.write("answers.toml", "[cancelled]\nafter = \"1d\"\n");
+    text.push_str(&project.session(&[&["test", "restock", "--answers", "answers.toml"]]));
+    insta::assert_snapshot!(text);
+}
+
 #[test]
 fn the_event_is_checked_against_what_the_trigger_gives() {
     let project = Project::new();

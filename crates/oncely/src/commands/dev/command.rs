@@ -1,5 +1,6 @@
 //! The server: what is really done and what is caught, and what it says.
 
+use super::calls::{Calls, Handed};
 use super::folder::Folder;
 use super::questions::Questions;
 use super::saved::Saved;
@@ -18,7 +19,7 @@ use crate::registry::Registry;
 use oncely_core::ids::RunId;
 use oncely_core::ledger::Change;
 use oncely_core::task::ActionKind;
-use oncely_engine::{Engine, Offered};
+use oncely_engine::{Engine, Offer, Offered};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -47,6 +48,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Dev) -> Result<Exit, Failu
         house.stop_on_signals(&engine.stopper());
         let door = FrontDoor::bind(voice, &house).await?;
         let mut watching = Watching::new(voice, &house, &engine);
+        let calls = Calls::open(&house.config)?;
         let saved = Saved::at_start(&loaded.tasks, &house.config.environment.value);
         greet(voice, &house, loaded.tasks.len(), &kinds);
         watching.take(&loaded);
@@ -64,7 +66,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Dev) -> Result<Exit, Failu
         let mut told = BTreeMap::new();
         let served = tokio::select! {
             served = engine.serve() => served.map_err(Failure::from),
-            () = look_after(voice, &engine, watching, saved) => Ok(()),
+            () = look_after(voice, &house, &engine, (watching, saved, calls)) => Ok(()),
             told = tell(voice, &house, &mut told) => told,
             answered = questions.answer(), if answers(voice, args) => answered,
         };
@@ -158,7 +160,8 @@ fn greet(voice: Voice, house: &House, tasks: usize, kinds: &BTreeSet<ActionKind>
             listed(really.iter())
         ));
     }
-    voice.say("  A release task runs when its file is saved. Stop with Ctrl-C.\n");
+    voice.say("  A release task runs when its file is saved; `oncely call TASK --dev` starts one on call.");
+    voice.say("  Stop with Ctrl-C.\n");
 }
 
 fn listed<'k>(kinds: impl Iterator<Item = &'k ActionKind>) -> String {
@@ -177,17 +180,21 @@ fn show(voice: Voice, config: &Config, effect: &Effect) {
     }
 }
 
-/// Takes in task files that are new or changed; release tasks among them run at once.
+/// Takes in task files that are new or changed; release tasks among them run at once. Calls come in
+/// the same way.
 async fn look_after(
     voice: Voice,
+    house: &House,
     engine: &Arc<Engine>,
-    mut watching: Watching<'_>,
-    mut saved: Saved,
+    (mut watching, mut saved, calls): (Watching<'_>, Saved, Calls),
 ) {
     let mut looks = tokio::time::interval(LOOK_EVERY);
     loop {
         looks.tick().await;
         watching.look();
+        for handed in calls.take() {
+            called(voice, house, engine, handed).await;
+        }
         for (known, offer) in saved.changed(&engine.tasks().all()) {
             let label = project::label(&known.task);
             match engine
@@ -204,6 +211,37 @@ async fn look_after(
                 Err(error) => tracing::warn!("{error}"),
             }
         }
+    }
+}
+
+/// Starts what somebody called in another terminal.
+async fn called(voice: Voice, house: &House, engine: &Arc<Engine>, handed: Handed) {
+    let Handed {
+        task,
+        key,
+        event,
+        by,
+    } = handed;
+    let label = house.label(&task);
+    let by = house.config.people.value.name_of(&by);
+    let offer = Offer::new(task.clone(), key.clone(), event).started_by(by, "oncely call --dev");
+    let offered = engine.offer(vec![offer], None).await;
+    match offered.map(|mut all| all.pop()) {
+        Ok(Some(Offered::Admitted(run))) => {
+            voice.record(&serde_json::json!({ "called": task, "key": key, "run": run }));
+            voice.say(format!("{label} was called with {key}, and is run {run}"));
+        }
+        Ok(Some(Offered::Duplicate(run))) => {
+            let record =
+                serde_json::json!({ "called": task, "key": key, "run": run, "duplicate": true });
+            voice.record(&record);
+            voice.say(format!(
+                "{label} was called with {key}, which started run {run} before; --key names another"
+            ));
+        }
+        Ok(Some(Offered::Refused(why))) => voice.say(format!("{label}: {why}")),
+        Ok(None) => {}
+        Err(error) => tracing::warn!("{error}"),
     }
 }
 

@@ -37,16 +37,28 @@ impl Drop for Folder {
 }
 
 fn sweep(beside: &Path) {
-    let entries = std::fs::read_dir(beside).into_iter().flatten().flatten();
-    for entry in entries {
-        let name = entry.file_name();
-        let pid = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(PREFIX))
-            .and_then(|pid| pid.parse::<u32>().ok());
-        let gone = |pid: u32| !Path::new("/proc").join(pid.to_string()).exists();
-        if pid.is_some_and(gone) {
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
+    for (_, path) in all(beside).into_iter().filter(|(pid, _)| !lives(*pid)) {
+        let _ = std::fs::remove_dir_all(path);
     }
+}
+
+/// The servers at work, and their folders.
+pub(super) fn at_work(beside: &Path) -> Vec<(u32, PathBuf)> {
+    let all = all(beside).into_iter();
+    all.filter(|(pid, _)| lives(*pid)).collect()
+}
+
+/// Folders of servers, whether they live or not, with their processes.
+fn all(beside: &Path) -> Vec<(u32, PathBuf)> {
+    let entries = std::fs::read_dir(beside).into_iter().flatten().flatten();
+    let named = entries.filter_map(|entry| {
+        let name = entry.file_name();
+        let pid = name.to_str()?.strip_prefix(PREFIX)?.parse().ok()?;
+        Some((pid, entry.path()))
+    });
+    named.collect()
+}
+
+fn lives(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
 }

@@ -3,7 +3,7 @@
 use super::event::{self, Happened};
 use super::play::{Play, Played};
 use super::transcript::Transcript;
-use super::{expect, hints};
+use super::{cancels, expect, hints};
 use crate::catch::{Answers, JumpClock};
 use crate::cli::Test;
 use crate::config::{Config, Flags};
@@ -11,7 +11,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{Voice, print_line};
 use crate::project;
 use oncely_core::run::RunStatus;
-use oncely_core::time::Timestamp;
+use oncely_core::time::{Clock, Timestamp};
 use std::sync::Arc;
 
 /// The environment of a test, unless `--env` says another: that of this shell changes nothing.
@@ -41,6 +41,12 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Test) -> Result<Exit, Fail
         return told(voice, args, &transcript, Exit::Done);
     };
     transcript.begins(&key);
+    transcript.cancels(&cancels::by(
+        &known.task.id,
+        &data,
+        clock.now(),
+        &loaded.tasks,
+    ));
     let play = Play::new(&config, known, answers, clock)?;
     let played = play.run(key, &data, args.undo, &mut transcript)?;
     let missing = hints::missing(known, &played, &data, args);
@@ -65,10 +71,13 @@ fn told(voice: Voice, args: &Test, transcript: &Transcript, exit: Exit) -> Resul
 
 fn exit(played: &Played) -> Exit {
     match played.status {
-        RunStatus::Done | RunStatus::Skipped | RunStatus::Imported | RunStatus::Undone => {
-            Exit::Done
-        }
-        RunStatus::Failed | RunStatus::Cancelled => Exit::Failed,
+        // Only the answers have a run cancelled.
+        RunStatus::Done
+        | RunStatus::Skipped
+        | RunStatus::Imported
+        | RunStatus::Undone
+        | RunStatus::Cancelled => Exit::Done,
+        RunStatus::Failed => Exit::Failed,
         RunStatus::Unknown => Exit::Unknown,
         RunStatus::Pending | RunStatus::Running | RunStatus::Waiting => Exit::Waiting,
     }

@@ -27,6 +27,7 @@ pub(super) fn missing(
             let path = name.strip_prefix("event.");
             let what = match path.filter(|path| !there(event, path)) {
                 Some(path) => Some(format!("{} has no `{path}`", shown(args))),
+                None if name.starts_with("check.") => unlooked(task, reason, &name),
                 None => unanswered([&name], task, played).pop(),
             };
             let Some(what) = what else { continue };
@@ -78,6 +79,19 @@ pub(super) fn unanswered<'n>(
         ))
     });
     texts.collect()
+}
+
+/// What the look before a round does not give, and how to write it.
+fn unlooked(task: &Task, reason: &str, name: &str) -> Option<String> {
+    let id = failing(reason)?;
+    let step = task.steps.iter().find(|step| step.id.as_str() == id)?;
+    step.policy.rounds.as_ref()?.check.as_ref()?;
+    let path = name.strip_prefix("check.")?;
+    let first = path.split(['.', '[']).next()?;
+    Some(format!(
+        "the check of `{id}` gives no `{path}` unless --answers FILE says so, [steps.{id}.check] with \
+         {first} = …"
+    ))
 }
 
 /// A value of TOML that has this path.

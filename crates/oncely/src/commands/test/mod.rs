@@ -1,5 +1,6 @@
 //! `oncely test TASK`: a task with its effects caught, shown and answered.
 
+mod cancels;
 mod command;
 mod event;
 mod expect;

@@ -6,14 +6,14 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::registry::Registry;
 use oncely_core::Value;
-use oncely_core::fact::Recorded;
+use oncely_core::fact::{Recorded, Request};
 use oncely_core::ids::{EventKey, RunId, StepId};
 use oncely_core::items::SetAside;
 use oncely_core::ledger::Ledger;
 use oncely_core::question::{Identity, Question};
 use oncely_core::run::{RunState, RunStatus};
 use oncely_core::task::{Step, Task, Work};
-use oncely_core::time::Clock;
+use oncely_core::time::{Clock, Timestamp};
 use oncely_engine::{
     Ask, Engine, EngineConfig, Known, Offer, Offered, People, Reply, Rest, Tasks, question,
 };
@@ -41,6 +41,8 @@ pub(super) struct Play {
     catcher: Arc<Catcher>,
     task: Arc<Task>,
     heard: Arc<Mutex<Heard>>,
+    /// The moment at which another task cancels the run, until it has come.
+    cancel_at: Mutex<Option<Timestamp>>,
     runtime: tokio::runtime::Runtime,
     _models: Models,
 }
@@ -68,6 +70,8 @@ impl Play {
         clock: Arc<JumpClock>,
     ) -> Result<Self, Failure> {
         let models = Models::new();
+        let cancel = answers.cancelled.as_ref();
+        let cancel_at = cancel.map(|c| clock.now().plus_millis(c.after_ms));
         let heard = Arc::new(Mutex::new(Heard::default()));
         let ears = Arc::clone(&heard);
         let catcher = Arc::new(Catcher {
@@ -117,6 +121,7 @@ impl Play {
             catcher,
             task,
             heard,
+            cancel_at: Mutex::new(cancel_at),
             runtime,
             _models: models,
         })
@@ -201,15 +206,41 @@ impl Play {
                 return answered.map(|_| true).map_err(refused);
             }
         }
-        match rest {
-            Some(Rest::Waiting {
-                until: Some(until), ..
-            }) => {
-                self.clock.jump(until);
-                Ok(true)
-            }
-            _ => Ok(false),
+        let until = match rest {
+            Some(Rest::Waiting { until, .. }) => until,
+            _ => return Ok(false),
+        };
+        if let Some(at) = self.cancelled_before(until) {
+            self.clock.jump(at);
+            self.cancel(run).await?;
+            return Ok(true);
         }
+        if let Some(until) = until {
+            self.clock.jump(until);
+        }
+        Ok(until.is_some())
+    }
+
+    /// When another task cancels the run, if that is before what it waits for.
+    fn cancelled_before(&self, until: Option<Timestamp>) -> Option<Timestamp> {
+        let mut left = self
+            .cancel_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let comes = left.is_some_and(|at| until.is_none_or(|until| at <= until));
+        if comes { left.take() } else { None }
+    }
+
+    /// Asks the run to end, as the engine does for `cancel_on`.
+    async fn cancel(&self, run: RunId) -> Result<(), Failure> {
+        let Some(cancelled) = &self.catcher.answers.cancelled else {
+            return Ok(());
+        };
+        let by = format!("task {}", cancelled.by);
+        let asked = self
+            .people
+            .request(run, Request::Cancel, &by, "as cancel_on says");
+        asked.await.map_err(|e| Failure::failed(e.to_string()))
     }
 
     /// The first of those who may answer.

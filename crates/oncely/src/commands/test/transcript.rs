@@ -1,5 +1,6 @@
 //! What a test shows: the same text for the same task, event and answers, on every machine.
 
+use super::cancels::Cancels;
 use super::hints;
 use super::play::{Heard, Played};
 use crate::catch::Effect;
@@ -58,6 +59,16 @@ impl Transcript {
     pub(super) fn begins(&mut self, key: &EventKey) {
         let (label, environment) = (&self.label, &self.environment);
         self.say(format!("{label}, {key}, in {environment}"));
+    }
+
+    /// Runs of other tasks that this one cancels before it begins.
+    pub(super) fn cancels(&mut self, cancels: &[Cancels]) {
+        for Cancels { task, key } in cancels {
+            self.record(&serde_json::json!({ "cancels": task, "key": key }));
+            self.say(format!(
+                "  cancels a run of `{task}` with the key {key}, as its `cancel_on` says"
+            ));
+        }
     }
 
     pub(super) fn passed_over(&mut self) {
