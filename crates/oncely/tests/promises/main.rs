@@ -11,6 +11,7 @@ mod crew;
 mod demo;
 mod deploy;
 mod detached;
+mod detached_postgres;
 mod developing;
 mod disk;
 mod documentation;
