@@ -21,6 +21,7 @@ pub mod limits;
 pub mod link;
 mod looping;
 pub mod people;
+pub mod points;
 pub mod question;
 pub mod records;
 pub mod round;

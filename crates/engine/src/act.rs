@@ -10,6 +10,7 @@ use oncely_core::decide::judge_until;
 use oncely_core::fact::{Fact, Outcome};
 use oncely_core::ids::StepId;
 use oncely_core::ledger::{LedgerError, Op, Unit};
+use oncely_core::points::{self, Point};
 use oncely_core::task::{ActionKind, Step, Task, Work};
 use oncely_core::time::Timestamp;
 use oncely_core::{Value, limits};
@@ -100,7 +101,10 @@ impl Runner {
     /// Performs a call.
     pub(crate) async fn act(&self, kind: ActionKind, call: &Call) -> Result<Done, Failure> {
         let action = self.action(kind).map_err(Failure::permanent)?;
-        self.within(call, action.run(call)).await
+        pass(Point::EffectBefore, call);
+        let result = self.within(call, action.run(call)).await;
+        pass(Point::EffectAfter, call);
+        result
     }
 
     /// Takes back what a call gave.
@@ -112,7 +116,10 @@ impl Runner {
     ) -> Result<Done, Failure> {
         let action = self.action(kind).map_err(Failure::permanent)?;
         let undone = async { action.undo(call, given).await.map(Done::Output) };
-        self.within(call, undone).await
+        pass(Point::InverseBefore, call);
+        let result = self.within(call, undone).await;
+        pass(Point::InverseAfter, call);
+        result
     }
 
     /// Panics are caught, and the time is bounded even when the action forgets it.
@@ -202,6 +209,10 @@ impl Runner {
     }
 }
 
+fn pass(point: Point, call: &Call) {
+    points::pass_in(point, call.site.task.as_str(), call.site.step.as_str());
+}
+
 /// Who started a run has started what it calls.
 fn started(job: &Job) -> Option<(String, String)> {
     let starter = job.state.starter.clone()?;
@@ -215,6 +226,11 @@ impl Ending {
             attempt: self.attempt,
             outcome: self.outcome.clone(),
         }
+    }
+
+    /// The step whose attempt ended.
+    pub(crate) fn step(&self) -> &StepId {
+        &self.step
     }
 
     /// Whether the attempt still waits for its outcome: a commit whose end was not known may have

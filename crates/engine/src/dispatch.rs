@@ -12,6 +12,7 @@ use oncely_core::ledger::{
     Change, Claim, Guard, Held, Leased, Ledger, LedgerError, Op, RENEW_EVERY, RunRef, Unit, What,
 };
 use oncely_core::people::Roster;
+use oncely_core::points::{self, Point};
 use oncely_core::run::RunStatus;
 use oncely_core::time::{Clock, Timestamp};
 use std::collections::HashMap;
@@ -441,6 +442,7 @@ impl Engine {
             Leased::Runs(runs) => {
                 let any = !runs.is_empty();
                 for held in runs {
+                    points::pass_in(Point::ClaimAfter, held.row.task.as_str(), "");
                     self.spawn(held);
                 }
                 Ok(any)
@@ -564,6 +566,7 @@ impl Engine {
         let Some(held) = runs.pop() else {
             return Ok(None);
         };
+        points::pass_in(Point::ClaimAfter, held.row.task.as_str(), "");
         self.held.fetch_add(1, Ordering::SeqCst);
         let (fence, claims) = (held.fence, held.claims);
         let rest = self

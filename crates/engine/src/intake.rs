@@ -11,6 +11,7 @@ use oncely_core::ids::{Environment, EventKey, Fence, Generation, RunId, TaskId};
 use oncely_core::ledger::{
     Admission, Guard, Held, Ledger, LedgerError, Op, RunRef, RunRow, Unit, UnitResult,
 };
+use oncely_core::points::{self, Point};
 use oncely_core::run::{RunState, RunStatus};
 use oncely_core::source::Cursor;
 use oncely_core::template::{Context, Scope};
@@ -213,7 +214,9 @@ impl Intake {
         if units.is_empty() {
             return Ok((results.into_iter().flatten().collect(), Vec::new()));
         }
+        points::pass(Point::AdmitBefore);
         let mut answers = self.ledger.commit(units).await?.into_iter();
+        points::pass(Point::AdmitAfter);
         let mut held = Vec::new();
         let mut opened = opened.into_iter();
         for slot in results.iter_mut().filter(|slot| slot.is_none()) {

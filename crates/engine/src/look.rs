@@ -8,6 +8,7 @@ use oncely_core::action::{Call, Done, Probe};
 use oncely_core::fact::{BY_PROBE, Fact, Settlement};
 use oncely_core::ids::StepId;
 use oncely_core::ledger::LedgerError;
+use oncely_core::points::{self, Point};
 use oncely_core::round::Named;
 use oncely_core::task::{ActionKind, Lookup, ProbeSpec, Step, Task, lookup};
 use oncely_core::template::Context;
@@ -33,7 +34,11 @@ impl Runner {
         let answer = match (found.as_deref(), &call) {
             (Some(found), Some(call)) => {
                 let context = job.context_of(step, at);
-                self.look(found, call, &context).await
+                let (task, step) = (task.id.as_str(), step.as_str());
+                points::pass_in(Point::LookBefore, task, step);
+                let answer = self.look(found, call, &context).await;
+                points::pass_in(Point::LookAfter, task, step);
+                answer
             }
             _ => Probe::CannotTell("the task has no such step any more".into()),
         };

@@ -6,6 +6,7 @@ use oncely_core::fact::{Fact, Request};
 use oncely_core::ids::RunId;
 use oncely_core::ledger::{Guard, Ledger, LedgerError, Op, RunRef, RunRow, Unit, UnitResult};
 use oncely_core::people::Roster;
+use oncely_core::points::{self, Point};
 use oncely_core::question::Refusal;
 use oncely_core::run::{RunState, RunStatus};
 use oncely_core::time::{Clock, Timestamp};
@@ -161,7 +162,10 @@ impl People {
                 guards: vec![Guard::RunSeq(run, facts.len() as u64)],
                 ops: std::iter::once(said).chain(then(&row, at)).collect(),
             };
-            match self.ledger.commit(vec![unit]).await?.first() {
+            points::pass_in(Point::PersonBefore, row.task.as_str(), "");
+            let results = self.ledger.commit(vec![unit]).await?;
+            points::pass_in(Point::PersonAfter, row.task.as_str(), "");
+            match results.first() {
                 Some(UnitResult::Applied(_)) => return Ok(answer),
                 _ => continue,
             }

@@ -6,6 +6,7 @@ use crate::hold::Hold;
 use crate::intake::{Offer, Offered, Seen};
 use oncely_core::ids::TaskId;
 use oncely_core::ledger::LedgerError;
+use oncely_core::points::{self, Point};
 use oncely_core::source::{Batch, Cursor, Problem, Receipt, Room, Source, Verdict};
 use oncely_core::task::Existing;
 use std::sync::Arc;
@@ -122,6 +123,7 @@ impl Pump {
                 return Ok(error.again_after);
             }
         };
+        self.pass(Point::SourcePolled, batch.events.is_empty());
         for problem in &batch.problems {
             (self.notices)(Notice::Problem(self.task.clone(), problem.clone()));
         }
@@ -130,11 +132,20 @@ impl Pump {
             Ok(verdicts) => verdicts,
             Err(error) => return self.later(error),
         };
+        let nothing = verdicts.is_empty();
+        self.pass(Point::AcknowledgeBefore, nothing);
         match source.acknowledge(verdicts).await {
             Ok(()) => self.said = None,
             Err(error) => self.trouble(error.message),
         }
+        self.pass(Point::AcknowledgeAfter, nothing);
         Ok(if more { Duration::ZERO } else { LOOK_EVERY })
+    }
+
+    fn pass(&self, point: Point, nothing: bool) {
+        if !nothing {
+            points::pass_in(point, self.task.as_str(), "");
+        }
     }
 
     /// What passes by itself is waited for; what was not taken is offered again.

@@ -5,7 +5,9 @@ use crate::job::{Job, Rest};
 use crate::runner::{Runner, Todo};
 use crate::sabotage;
 use oncely_core::fact::Fact;
+use oncely_core::ids::StepId;
 use oncely_core::ledger::{Guard, LedgerError, Op, RunRef, Unit, UnitResult};
+use oncely_core::points::{self, Point};
 use oncely_core::run::RunStatus;
 use oncely_core::task::Task;
 use oncely_core::time::Timestamp;
@@ -53,7 +55,9 @@ impl Runner {
             return Ok(Flushed::Done);
         }
         let units = || self.units(job, at, task, ending, todo);
+        pass(job, ending, todo, BEFORE);
         let results = self.commit_patiently(units).await?;
+        pass(job, ending, todo, AFTER);
         Ok(match results.into_iter().last() {
             Some(UnitResult::Applied(applied)) => {
                 if let Some(task) = task {
@@ -126,6 +130,47 @@ impl Runner {
         };
         self.commit_patiently(|| vec![unit.clone()]).await?;
         Ok(Rest::Released)
+    }
+}
+
+/// The points before a commit, by what it holds: an outcome, an intent, a rest, an end, an undo.
+const BEFORE: [Point; 5] = [
+    Point::OutcomeBefore,
+    Point::IntentBefore,
+    Point::RestBefore,
+    Point::EndBefore,
+    Point::UndoneBefore,
+];
+
+/// The points after it.
+const AFTER: [Point; 5] = [
+    Point::OutcomeAfter,
+    Point::IntentAfter,
+    Point::RestAfter,
+    Point::EndAfter,
+    Point::UndoneAfter,
+];
+
+/// One commit may hold several of these.
+fn pass(job: &Job, ending: Option<&Ending>, todo: &Todo, at: [Point; 5]) {
+    let [outcome, intent, rest, end, undone] = at;
+    let (task, open) = (job.row.task.as_str(), job.state.open_step());
+    let step = open.map_or("", StepId::as_str);
+    if let Some(ending) = ending {
+        points::pass_in(outcome, task, ending.step().as_str());
+    }
+    match todo {
+        Todo::Act(step) => points::pass_in(intent, task, step.as_str()),
+        Todo::Rest(Rest::Waiting { .. } | Rest::Unknown { .. }) => {
+            points::pass_in(rest, task, step);
+        }
+        Todo::Rest(Rest::Ended(status)) => {
+            points::pass_in(end, task, "");
+            if *status == RunStatus::Done && job.state.undoing.is_some() {
+                points::pass_in(undone, task, "");
+            }
+        }
+        Todo::Queue | Todo::Rest(Rest::Released | Rest::Lost) => {}
     }
 }
 

@@ -6,6 +6,7 @@ use crate::tasks::Tasks;
 use oncely_core::fact::{Fact, Request, Undoing};
 use oncely_core::ids::{EventKey, Generation, RunId, StepId, TaskId};
 use oncely_core::ledger::{Admission, Filter, Guard, Op, RunRef, RunRow, Unit, UnitResult};
+use oncely_core::points::{self, Point};
 use oncely_core::round::Named;
 use oncely_core::run::{RunState, RunStatus};
 use oncely_core::task::Task;
@@ -67,7 +68,11 @@ impl People {
             let undo = self.undo_plan(run).await?;
             undo.check(partly)?;
             let unit = self.admission(&undo, by, reason);
-            match self.ledger.commit(vec![unit]).await?.first() {
+            let task = undo.row.task.as_str();
+            points::pass_in(Point::UndoAskedBefore, task, "");
+            let results = self.ledger.commit(vec![unit]).await?;
+            points::pass_in(Point::UndoAskedAfter, task, "");
+            match results.first() {
                 Some(UnitResult::Applied(applied)) => return Ok(applied.run.unwrap_or_default()),
                 _ => continue,
             }

@@ -15,6 +15,7 @@ mod links;
 mod output;
 mod overview;
 mod place;
+mod points;
 mod project;
 mod protected;
 mod registry;
@@ -57,6 +58,10 @@ fn main() -> ExitCode {
         return oncely_actions::supervisor_main(std::env::args_os().skip(2));
     }
     oncely_names::look_up_without_modules();
+    if let Err(why) = points::watch() {
+        output::complain(Voice::new(false), &Failure::usage(why));
+        return Exit::Usage.into();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

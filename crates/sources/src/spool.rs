@@ -1,5 +1,6 @@
 //! Copies of what runs will read, by content: a run never reads the watched path again.
 
+use oncely_core::points::{self, Point};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -81,6 +82,7 @@ impl Spool {
         let mut file = private_file(temporary)?;
         let (hash, size) = pour(reader, &mut file)?;
         file.sync_all()?;
+        points::pass(Point::SpoolCopied);
         let folder = self.folder.join(hash.get(..2).unwrap_or("00"));
         make_private(&folder)?;
         let path = folder.join(&hash);
@@ -94,9 +96,11 @@ impl Spool {
         } else {
             fs::rename(temporary, &path)?;
         }
+        points::pass(Point::SpoolMoved);
         // Also when another process has just put it there, or made the folder.
         File::open(&folder)?.sync_all()?;
         File::open(&self.folder)?.sync_all()?;
+        points::pass(Point::SpoolKept);
         Ok(Spooled { hash, size, path })
     }
 }

@@ -8,3 +8,4 @@ pub mod bench;
 pub mod check;
 pub mod crash;
 pub mod dice;
+pub mod points;

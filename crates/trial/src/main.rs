@@ -1,8 +1,10 @@
 //! `oncely-trial`: tries to break the promises, and measures.
 
 use clap::{Args, Parser, Subcommand};
+use oncely_core::points::Point;
 use oncely_trial::bench;
 use oncely_trial::crash::{self, Crash, Report, Trouble};
+use oncely_trial::points::{self, Points};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -22,6 +24,8 @@ struct Cli {
 enum Command {
     /// Kill the real binary at random moments and compare what everybody wrote down
     Crash(CrashArgs),
+    /// Kill the real binary at every named point, for every kind of step, and compare
+    Points(PointsArgs),
     /// Measure, beside what it is measured against; exit 1 when a bound does not hold
     Bench(BenchArgs),
 }
@@ -37,6 +41,41 @@ struct BenchArgs {
     /// Where the ledger is: `postgres` starts a server of its own, for `events` and `callers`
     #[arg(long, value_enum, default_value_t = bench::Store::Sqlite)]
     ledger: bench::Store,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct PointsArgs {
+    /// Only this point, such as `intent.after`; `--list` prints all
+    #[arg(long, value_name = "NAME")]
+    point: Option<String>,
+    /// Only this kind of step, such as `http-unkeyed`
+    #[arg(long, value_name = "STEP")]
+    kind: Option<String>,
+    /// Only this moment of its life: first, again, retry, answer, undo, stopped
+    #[arg(long, value_name = "MOMENT")]
+    phase: Option<String>,
+    /// Every point once and every moment of every kind once, as `./check` does it
+    #[arg(long)]
+    part: bool,
+    /// What chance begins with: it chooses what belongs to the part
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Print the points and end
+    #[arg(long)]
+    list: bool,
+    /// The binary, built for debugging or with the feature `sabotage`; default: `oncely` beside this
+    /// one
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    /// Switch a promise off: intent, unique, mark, fence
+    #[arg(long, value_name = "PROMISE")]
+    sabotage: Option<String>,
+    /// Exit 0 when a promise is broken, and 1 when none is
+    #[arg(long)]
+    expect_broken: bool,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -71,6 +110,7 @@ struct CrashArgs {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Crash(args) => crash(&args),
+        Command::Points(args) => points(&args),
         Command::Bench(args) => measure(&args),
     };
     done.unwrap_or_else(|trouble| {
@@ -94,6 +134,41 @@ fn crash(args: &CrashArgs) -> Result<ExitCode, Trouble> {
         say(&report);
     }
     let as_expected = report.broken.is_empty() != args.expect_broken;
+    Ok(ExitCode::from(u8::from(!as_expected)))
+}
+
+fn points(args: &PointsArgs) -> Result<ExitCode, Trouble> {
+    if args.list {
+        for point in Point::ALL {
+            println!("{:<20}  {}", point.name(), point.what());
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let named = |name: &String| {
+        Point::named(name).ok_or_else(|| {
+            Trouble(format!(
+                "there is no point {name:?}: --list prints them all"
+            ))
+        })
+    };
+    let report = points::run(&Points {
+        binary: binary(args.binary.clone())?,
+        seed: args.seed,
+        point: args.point.as_ref().map(named).transpose()?,
+        kind: args.kind.clone(),
+        phase: args.phase.clone(),
+        part: args.part,
+        sabotage: args.sabotage.clone(),
+        talk: !args.json,
+    })?;
+    match args.json {
+        true => println!("{}", serde_json::to_string(&report)?),
+        false => println!("{}", points::say(&report)),
+    }
+    let as_expected = match args.expect_broken {
+        true => !report.broken.is_empty(),
+        false => report.holds(),
+    };
     Ok(ExitCode::from(u8::from(!as_expected)))
 }
 

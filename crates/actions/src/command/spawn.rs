@@ -5,6 +5,7 @@ use super::Supervisor;
 use super::supervisor::{GRACE, Report};
 use crate::excerpt::Kept;
 use oncely_core::limits::OUTPUT_BYTES;
+use oncely_core::points::{self, Point};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -65,7 +66,12 @@ pub(crate) enum How {
 pub(crate) async fn run(supervisor: &Supervisor, launch: Launch, timeout: Duration) -> Ended {
     let begun = Instant::now();
     match start(supervisor, &launch) {
-        Ok(running) => running.finish(&launch.stdin, timeout, begun).await,
+        Ok(running) => {
+            points::pass(Point::CommandStarted);
+            let ended = running.finish(&launch.stdin, timeout, begun).await;
+            points::pass(Point::CommandEnded);
+            ended
+        }
         Err(error) => Ended {
             how: How::NotStarted(error.raw_os_error(), error.to_string()),
             stdout: Kept::new(0),

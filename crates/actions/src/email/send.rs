@@ -11,6 +11,7 @@ use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt};
 use lettre::transport::smtp::extension::{Extension, MailParameter};
 use lettre::transport::smtp::response::{Response, Severity};
 use oncely_core::action::Failure;
+use oncely_core::points::{self, Point};
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -41,6 +42,7 @@ pub(crate) async fn send(
     };
     talk.envelope(envelope).await?;
     let answer = talk.text(&mail.bytes).await;
+    points::pass(Point::MailTaken);
     let answer = answer.map_err(|failure| to_be_looked_for(failure, &mail.id))?;
     // The mail is taken, whatever becomes of the connection now.
     let _ = timeout(FAREWELL, talk.connection.quit()).await;

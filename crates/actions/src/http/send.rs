@@ -7,6 +7,7 @@ use super::outcome::Trouble;
 use super::request::Request;
 use oncely_core::action::{Call, Failure};
 use oncely_core::fact::Repeat;
+use oncely_core::points::{self, Point};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, TRANSFER_ENCODING};
 use reqwest::{Method, Response};
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub(crate) async fn send(
     let mut followed = 0;
     loop {
         let response = hop.send().await?;
+        points::pass(Point::HttpAnswered);
         match redirect(&response, options, followed)? {
             Some(target) => hop.follow(response.status().as_u16(), target)?,
             None => return hop.read(response).await,

@@ -4,6 +4,7 @@ use super::content::{Content, Sum, copy};
 use crate::place::Place;
 use oncely_core::action::Failure;
 use oncely_core::ids::ContentHash;
+use oncely_core::points::{self, Point};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -34,6 +35,7 @@ pub(crate) fn write(
     let folder = folder_place.make_folder()?;
     let half = Half::new(&folder, name, temporary);
     let sum = half.fill(content, to)?;
+    points::pass(Point::PutWritten);
     let there = sum_of(&folder, name).map_err(|error| to.failed("read", error))?;
     let created = there.is_none();
     match there {
@@ -47,6 +49,7 @@ pub(crate) fn write(
             other => to.failed("write", other.into()),
         })?,
     }
+    points::pass(Point::PutPlaced);
     rustix::fs::fsync(&folder).map_err(|error| to.failed("write", error.into()))?;
     Ok(Written {
         bytes: sum.bytes,
@@ -98,6 +101,7 @@ pub(crate) fn remove(place: &Place, hash: &str) -> Result<bool, Failure> {
         None => Ok(false),
         Some(there) if there.hash.to_string() == hash => {
             rustix::fs::unlinkat(&folder, name, AtFlags::empty())
+                .inspect(|()| points::pass(Point::PutRemoved))
                 .and_then(|()| rustix::fs::fsync(&folder))
                 .map_err(|error| failed(error.into()))?;
             Ok(true)

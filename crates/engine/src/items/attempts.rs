@@ -9,6 +9,7 @@ use oncely_core::decide::judge_until;
 use oncely_core::fact::{OnUnknown, Outcome, Repeat};
 use oncely_core::ids::Fence;
 use oncely_core::ledger::{Guard, ItemEvent, ItemFact, LedgerError, Op, Unit, UnitResult};
+use oncely_core::points::{self, Point as At};
 use oncely_core::time::Timestamp;
 use std::time::Duration;
 
@@ -422,7 +423,14 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
             facts: vec![fact],
         });
         let guards = vec![Guard::Fence(work.job.row.id, work.job.fence)];
+        let (before, after) = match ended {
+            true => (At::ItemOutcomeBefore, At::ItemOutcomeAfter),
+            false => (At::ItemIntentBefore, At::ItemIntentAfter),
+        };
+        let (task, step) = (work.job.row.task.as_str(), work.step.id.as_str());
+        points::pass_in(before, task, step);
         let result = work.commit(Unit { guards, ops: all }).await?;
+        points::pass_in(after, task, step);
         if ended && matches!(result, UnitResult::Applied(_)) {
             work.job.suspicion.clear();
         }

@@ -15,6 +15,7 @@ use oncely_core::ids::{Fence, StepId};
 use oncely_core::items::SetAside;
 use oncely_core::ledger::{Guard, ItemFact, LedgerError, Unit, UnitResult};
 use oncely_core::limits;
+use oncely_core::points::{self, Point as At};
 use oncely_core::rows::{RowKey, RowsAt, Taken};
 use oncely_core::task::{ActionKind, Step, Work as StepWork};
 use oncely_core::time::Timestamp;
@@ -330,10 +331,11 @@ impl Effects<'_, '_> {
             guards: vec![Guard::Fence(self.work.job.row.id, self.work.job.fence)],
             ops: vec![self.work.rows_op(&at)],
         };
-        Ok(matches!(
-            self.work.commit(unit).await?,
-            UnitResult::Applied(_)
-        ))
+        let (task, step) = (self.work.job.row.task.as_str(), self.work.step.id.as_str());
+        points::pass_in(At::ItemsTakenBefore, task, step);
+        let result = self.work.commit(unit).await?;
+        points::pass_in(At::ItemsTakenAfter, task, step);
+        Ok(matches!(result, UnitResult::Applied(_)))
     }
 
     /// Works the items that were in doubt once more.

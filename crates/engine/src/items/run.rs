@@ -12,6 +12,7 @@ use oncely_core::action::{Call, Done, Failure};
 use oncely_core::ids::StepId;
 use oncely_core::ledger::{Guard, LedgerError, Op, Unit, UnitResult};
 use oncely_core::limits;
+use oncely_core::points::{self, Point as At};
 use oncely_core::task::{Each, Step};
 
 /// How the work on items ended.
@@ -108,7 +109,11 @@ impl Work<'_> {
             guards: vec![fence.clone(), seq],
             ops: ops.clone(),
         };
-        match self.commit(unit).await? {
+        let (task, step) = (self.job.row.task.as_str(), self.step.id.as_str());
+        points::pass_in(At::ItemsToldBefore, task, step);
+        let result = self.commit(unit).await?;
+        points::pass_in(At::ItemsToldAfter, task, step);
+        match result {
             UnitResult::Refused(Guard::RunSeq(..)) => {}
             UnitResult::Refused(_) | UnitResult::Duplicate(_) => return Ok(Told::Lost),
             UnitResult::Applied(_) | UnitResult::SqlFailed(_) => {

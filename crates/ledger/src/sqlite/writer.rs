@@ -10,6 +10,7 @@ use super::{schema, words};
 use crate::sql::Warden;
 use oncely_core::ledger::LedgerError;
 use oncely_core::limits;
+use oncely_core::points::{self, Point};
 use rusqlite::{Connection, ErrorCode};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -89,6 +90,7 @@ impl Writer {
                 queue.drain(..).for_each(|job| job.fail(error.clone()));
                 break;
             }
+            points::pass(Point::LedgerBegun);
             self.drain_inbox(&mut queue);
             renewals.extend(take_renewals(&mut queue));
             queue.retain(|job| job.ticket.take());
@@ -170,6 +172,7 @@ impl Writer {
                         job.answer();
                     }
                 }
+                points::pass(Point::LedgerAnswered);
             }
             Err(Stop::Database(error)) => {
                 let error = words::database(&self.shared.path, &error);
@@ -215,7 +218,9 @@ impl Writer {
     fn transaction(&mut self, jobs: &mut [Job], room: usize) -> Result<(), Stop> {
         let before = self.conn.total_changes();
         let done = self.apply(jobs, room).and_then(|registering| {
+            points::pass(Point::LedgerApplied);
             self.commit()?;
+            points::pass(Point::LedgerCommitted);
             Ok(registering)
         });
         match done {

@@ -4,6 +4,7 @@ use super::doors::Secret;
 use super::known::known;
 use super::verify::verify;
 use oncely_core::event::{Event, EventError, checked_json};
+use oncely_core::points::{self, Point};
 use oncely_core::source::Verdict;
 use oncely_core::task::{Style, WebhookTrigger};
 use oncely_core::time::{Clock, Timestamp};
@@ -152,10 +153,13 @@ impl Door {
     /// Waits until the ledger has it, or somebody says why not.
     async fn hand_on(&self, event: Event) -> Reply {
         let (answer, answered) = oneshot::channel();
+        points::pass(Point::HookTaken);
         if self.waiting.try_send(Delivery { event, answer }).is_err() {
             return Reply::Later("too much waits already; nothing was taken");
         }
-        match answered.await {
+        let verdict = answered.await;
+        points::pass(Point::HookKnown);
+        match verdict {
             Ok(Verdict::Admitted) => Reply::Admitted,
             Ok(Verdict::Duplicate) => Reply::Duplicate,
             Ok(Verdict::Refused) => {

@@ -8,8 +8,11 @@ mod promises;
 mod rules;
 mod windows;
 
+pub(crate) use attempts::{Attempt, Told, number, of as attempts_of, text};
 pub use evidence::{Evidence, Line, Request, Row, Sent};
 pub use export::Export;
+pub(crate) use export::Run;
 pub use promises::{Broken, Promise};
 pub use rules::check;
+pub(crate) use rules::late_items;
 pub use windows::{Windows, windows};

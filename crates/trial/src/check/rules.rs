@@ -363,7 +363,7 @@ impl Checker<'_> {
 }
 
 /// Items that were begun under a claim after a later claim had begun its own attempt.
-fn late_items(told: &Told) -> impl Iterator<Item = String> {
+pub(crate) fn late_items(told: &Told) -> impl Iterator<Item = String> {
     let steps = told.attempts.iter().filter(|a| a.item.is_none());
     let claims: Vec<(i64, i64)> = steps.map(|a| (a.fence, a.begun)).collect();
     let items = told.attempts.iter().filter(|a| a.item.is_some());

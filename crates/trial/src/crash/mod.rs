@@ -11,5 +11,7 @@ mod stage;
 mod stopped;
 mod trouble;
 
+pub(crate) use evidence::look;
 pub use play::{Crash, Report, run};
+pub(crate) use server::{Oncely, Server};
 pub use trouble::Trouble;

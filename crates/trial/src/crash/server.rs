@@ -5,6 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -33,7 +34,9 @@ impl Oncely {
             .arg(&self.root)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(complaints);
+            .stderr(complaints)
+            // What the trial's own Slack would know it by.
+            .env("ONCELY_SECRET_SLACK_TOKEN", "trial");
         if let Some(what) = &self.sabotage {
             command.env("ONCELY_SABOTAGE", what);
         }
@@ -77,7 +80,13 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one.
     pub(crate) fn start(oncely: &Oncely) -> Result<Self, Trouble> {
+        Self::start_aimed(oncely, &[])
+    }
+
+    /// Starts one that is to be ended or stopped at a point.
+    pub(crate) fn start_aimed(oncely: &Oncely, aim: &[(&str, String)]) -> Result<Self, Trouble> {
         let mut command = oncely.command()?;
+        command.envs(aim.iter().map(|(name, value)| (name, value)));
         let mut child = command.arg("serve").stdout(Stdio::piped()).spawn()?;
         let (sender, lines) = channel();
         if let Some(out) = child.stdout.take() {
@@ -95,11 +104,16 @@ impl Server {
 
     /// Waits until it serves.
     pub(crate) fn serving(&mut self) -> Result<(), Trouble> {
+        self.heard_serving().map(drop)
+    }
+
+    /// The same; gives what it said of itself.
+    pub(crate) fn heard_serving(&mut self) -> Result<Value, Trouble> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
-                Ok(value) if value.get("serving").is_some() => return Ok(()),
+                Ok(value) if value.get("serving").is_some() => return Ok(value),
                 Ok(_) => {}
                 Err(RecvTimeoutError::Timeout) => {
                     return Err(Trouble("the server does not serve".into()));
@@ -116,6 +130,23 @@ impl Server {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
+    }
+
+    /// Whether a signal that nobody here sent has ended it.
+    pub(crate) fn was_killed(&mut self) -> Result<bool, Trouble> {
+        Ok(self
+            .child
+            .try_wait()?
+            .is_some_and(|status| status.signal() == Some(9)))
+    }
+
+    /// Whether it has stopped itself.
+    pub(crate) fn is_stopped(&self) -> bool {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = std::fs::read_to_string(path).unwrap_or_default();
+        // The state follows on the name, which is in parentheses.
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('T'))
     }
 
     /// SIGSTOP: it holds what it holds and does nothing.
@@ -137,7 +168,12 @@ impl Server {
     }
 
     /// Asks it to end and waits until it has.
-    pub(crate) fn end(mut self) -> Result<(), Trouble> {
+    pub(crate) fn end(self) -> Result<(), Trouble> {
+        self.ended().map(drop)
+    }
+
+    /// The same; whether it was killed on the way, by nobody here.
+    pub(crate) fn ended(mut self) -> Result<bool, Trouble> {
         self.signal(Signal::TERM);
         let deadline = Instant::now() + PATIENCE;
         // Its standard output ends when it does.
@@ -151,7 +187,7 @@ impl Server {
                 break;
             }
         }
-        Ok(())
+        self.was_killed()
     }
 }
 

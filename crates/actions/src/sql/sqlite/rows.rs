@@ -8,6 +8,7 @@ use crate::sql::mark::Mark;
 use oncely_core::action::Failure;
 use oncely_core::ids::Fence;
 use oncely_core::items::{Cell, Marked, Range, RowError, RowSink, Rows};
+use oncely_core::points::{self, Point};
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Batch, Connection, Statement, Transaction, TransactionBehavior};
@@ -54,6 +55,7 @@ impl Sink {
     }
 
     fn write(&self, range: &Range<'_>) -> Result<(), RowError> {
+        points::pass(Point::RowsBefore);
         let transaction = self.begin().map_err(RowError::Failed)?;
         let ours = self.mark.advance(&transaction, range, self.unguarded);
         if !ours.map_err(failed)? {
@@ -68,7 +70,10 @@ impl Sink {
                 "a statement left its transaction, and what it did was rolled back",
             )));
         }
-        transaction.commit().map_err(failed)
+        points::pass(Point::RowsApplied);
+        transaction.commit().map_err(failed)?;
+        points::pass(Point::RowsCommitted);
+        Ok(())
     }
 
     /// Inserts all rows; false when one of them is refused.
@@ -197,6 +202,7 @@ impl RowSink for Sink {
         })?;
         transaction.commit().map_err(failed)?;
         self.commits += 1;
+        points::pass(Point::RowsOpened);
         Ok(marked)
     }
 

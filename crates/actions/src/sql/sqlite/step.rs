@@ -8,6 +8,7 @@ use crate::sql::given::Given;
 use crate::sql::mark::Mark;
 use oncely_core::Value;
 use oncely_core::action::Failure;
+use oncely_core::points::{self, Point};
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::{Batch, Connection, TransactionBehavior};
 use serde_json::Map;
@@ -73,7 +74,9 @@ impl Step {
             ));
         }
         self.mark.done(&transaction, &output).map_err(failed)?;
+        points::pass(Point::SqlApplied);
         transaction.commit().map_err(failed)?;
+        points::pass(Point::SqlCommitted);
         Ok(output)
     }
 
