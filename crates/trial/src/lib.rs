@@ -8,4 +8,5 @@ pub mod bench;
 pub mod check;
 pub mod crash;
 pub mod dice;
+pub mod disk;
 pub mod points;

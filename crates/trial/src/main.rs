@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use oncely_core::points::Point;
 use oncely_trial::bench;
 use oncely_trial::crash::{self, Crash, Report, Trouble};
+use oncely_trial::disk::{self, Disk};
 use oncely_trial::points::{self, Points};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ enum Command {
     Crash(CrashArgs),
     /// Kill the real binary at every named point, for every kind of step, and compare
     Points(PointsArgs),
+    /// Fill a small disk, hold it full and free it, while the real binary works on it; needs root
+    Disk(DiskArgs),
     /// Measure, beside what it is measured against; exit 1 when a bound does not hold
     Bench(BenchArgs),
 }
@@ -82,6 +85,22 @@ struct PointsArgs {
 }
 
 #[derive(Debug, Args)]
+struct DiskArgs {
+    /// How often it is filled
+    #[arg(long, default_value_t = 100)]
+    times: u32,
+    /// The binary; default: `oncely` beside this one
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+    /// The folder that a small disk is mounted on: for this program itself
+    #[arg(long, value_name = "DIR", hide = true)]
+    inside: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct CrashArgs {
     /// How many servers are killed
     #[arg(long, default_value_t = 50)]
@@ -111,6 +130,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Crash(args) => crash(&args),
         Command::Points(args) => points(&args),
+        Command::Disk(args) => full_disk(&args),
         Command::Bench(args) => measure(&args),
     };
     done.unwrap_or_else(|trouble| {
@@ -170,6 +190,29 @@ fn points(args: &PointsArgs) -> Result<ExitCode, Trouble> {
         false => report.holds(),
     };
     Ok(ExitCode::from(u8::from(!as_expected)))
+}
+
+fn full_disk(args: &DiskArgs) -> Result<ExitCode, Trouble> {
+    let binary = binary(args.binary.clone())?;
+    let Some(folder) = args.inside.clone() else {
+        let folder = tempfile::Builder::new().prefix("oncely-disk-").tempdir()?;
+        let mut words = vec!["disk".to_owned(), "--times".into(), args.times.to_string()];
+        words.extend(["--binary".into(), binary.display().to_string()]);
+        words.extend(["--inside".into(), folder.path().display().to_string()]);
+        words.extend(args.json.then(|| "--json".into()));
+        return disk::on_small_disk(folder.path(), &words);
+    };
+    let report = disk::run(&Disk {
+        binary,
+        folder,
+        times: args.times,
+        talk: !args.json,
+    })?;
+    match args.json {
+        true => println!("{}", serde_json::to_string(&report)?),
+        false => println!("{}", disk::say(&report)),
+    }
+    Ok(ExitCode::from(u8::from(!report.broken.is_empty())))
 }
 
 fn measure(args: &BenchArgs) -> Result<ExitCode, Trouble> {
