@@ -144,13 +144,15 @@ impl House {
     /// Stops gracefully when the process is asked to end.
     pub(crate) fn stop_on_signals(&self, stop: &Stop) {
         use tokio::signal::unix::{SignalKind, signal};
+        // Heard from here on: a signal that comes before the task below runs is not the end.
+        let _inside = self.runtime.enter();
         for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
             let stop = stop.clone();
             let grace = self.config.grace.value;
+            let Ok(mut signals) = signal(kind) else {
+                continue;
+            };
             self.runtime.spawn(async move {
-                let Ok(mut signals) = signal(kind) else {
-                    return;
-                };
                 signals.recv().await;
                 stop.stop();
                 // A second signal is for those who do not want to wait.
