@@ -3,19 +3,25 @@
 //!
 //! It is done before the run is pinned to its text, so that a process which dies on the way leaves a
 //! run that has not begun, and whoever claims it next does it once more: asking twice is asking once.
-//! Runs are found by their key. Those that were admitted later have higher numbers, and are left.
+//! Runs are found by their key, or by what `equals` makes of their event. Those that were admitted
+//! later have higher numbers, and are left.
 
 use crate::ask::Ask;
 use crate::intake::text_of;
 use crate::job::Job;
 use crate::people::{People, PeopleError};
 use crate::runner::Runner;
+use oncely_core::Value;
 use oncely_core::fact::{Fact, Request};
 use oncely_core::ids::{EventKey, RunId, TaskId};
 use oncely_core::ledger::{Filter, LedgerError, RunRow};
 use oncely_core::run::{RunState, RunStatus};
 use oncely_core::task::CancelOn;
+use oncely_core::template::{Context, Expr, Scope};
 use std::sync::Arc;
+
+/// Runs whose events are read at once.
+const COMPARED_AT_ONCE: usize = 1000;
 
 /// What a run is that can still be cancelled.
 const UNDER_WAY: [RunStatus; 4] = [
@@ -34,8 +40,12 @@ impl Runner {
             return Ok(());
         }
         for (task, cancel) in self.tasks.cancelled_by(&job.row.task) {
-            if let Some(key) = self.key_of(job, &task, &cancel) {
-                self.cancel_all(job, task, key).await?;
+            let Some(key) = self.key_of(job, &task, &cancel) else {
+                continue;
+            };
+            match &cancel.equals {
+                None => self.cancel_all(job, task, key).await?,
+                Some(equals) => self.cancel_equal(job, task, &key, equals).await?,
             }
         }
         Ok(())
@@ -72,6 +82,38 @@ impl Runner {
         Ok(())
     }
 
+    /// Those of the runs under way whose event gives the same text.
+    async fn cancel_equal(
+        &self,
+        job: &Job,
+        task: TaskId,
+        key: &EventKey,
+        equals: &Expr,
+    ) -> Result<(), LedgerError> {
+        let mut before = job.row.id;
+        loop {
+            let filter = Filter {
+                environment: Some(job.row.environment.clone()),
+                task: Some(task.clone()),
+                status: UNDER_WAY.to_vec(),
+                before: Some(before),
+                limit: COMPARED_AT_ONCE,
+                ..Filter::default()
+            };
+            let rows = Ask(&*self.ledger).runs(filter).await?;
+            for row in &rows {
+                if row.undoes().is_none() && text_for(row, equals).as_deref() == Some(key.as_str())
+                {
+                    self.cancel_run(job, row.id).await?;
+                }
+            }
+            match rows.last() {
+                Some(last) if rows.len() == COMPARED_AT_ONCE => before = last.id,
+                _ => return Ok(()),
+            }
+        }
+    }
+
     async fn cancel_run(&self, job: &Job, run: RunId) -> Result<(), LedgerError> {
         let ledger = Arc::clone(&self.ledger);
         let people = People::new(ledger, Arc::clone(&self.clock), Arc::clone(&self.people));
@@ -90,6 +132,26 @@ impl Runner {
             Ok(()) | Err(PeopleError::NoRun(_)) => Ok(()),
             Err(PeopleError::Ledger(error)) => Err(error),
             Err(other) => Err(LedgerError::Invalid(other.to_string())),
+        }
+    }
+}
+
+/// What `equals` makes of a run's event. One that gives nothing is not meant.
+fn text_for(row: &RunRow, equals: &Expr) -> Option<String> {
+    let event: Value = serde_json::from_str(&row.event).ok()?;
+    let (steps, run) = (serde_json::Map::new(), Value::Null);
+    let scope = Scope {
+        event: &event,
+        steps: &steps,
+        run: &run,
+        at: row.admitted,
+    };
+    match equals.value(&Context::new(scope)) {
+        Ok(value) if value.is_null() => None,
+        Ok(value) => Some(text_of(&value)),
+        Err(error) => {
+            tracing::debug!("run {} is not compared: cancel_on: equals: {error}", row.id);
+            None
         }
     }
 }

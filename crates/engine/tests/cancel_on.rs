@@ -4,6 +4,7 @@
 mod common;
 
 use common::*;
+use oncely_core::fact::Request;
 use oncely_engine::Known;
 
 promises! {
@@ -12,6 +13,10 @@ promises! {
     a_process_that_dies_on_the_way_leaves_nothing_undone,
     what_is_at_work_ends_when_its_attempt_is_recorded,
     an_event_without_the_key_cancels_nothing_and_is_done,
+    what_an_event_holds_names_the_runs_that_files_and_the_clock_have_started,
+    every_run_under_way_is_meant_where_both_say_the_same_always,
+    a_run_that_was_cancelled_before_it_began_cancels_nobody,
+    a_run_that_could_begin_as_it_is_admitted_asks_the_others_first,
 }
 
 fn tasks() -> [Known; 2] {
@@ -134,4 +139,103 @@ async fn an_event_without_the_key_cancels_nothing_and_is_done(stage: Stage) {
     let paid = process.admit_for("paid", "p", json!({})).await;
     assert_eq!(process.drive(paid).await, Rest::Ended(RunStatus::Done));
     assert_eq!(process.status(run).await, RunStatus::Waiting);
+}
+
+/// Runs of a folder, whose keys hold the hash of what was in the file, and of a clock.
+fn with_equals(on: &str, equals: &str) -> [Known; 2] {
+    let text = format!(
+        "{on}\n[cancel_on]\ntask='paid'\nkey='event.invoice'\nequals=\"{equals}\"\n[[step]]\nid='a'\ncommand=['x','{{{{ run.key }}}}']\nevery='14d'\ntimes=9"
+    );
+    let [_, paid] = tasks();
+    [known("remind", &text), paid]
+}
+
+const FILES: &str = "[on.object]\nsource='folder:in'\nmatch='*.pdf'\nexisting='run'";
+
+async fn waits(process: &Process, key: &str, event: Value) -> RunId {
+    let run = process.admit_for("remind", key, event).await;
+    assert!(matches!(process.drive(run).await, Rest::Waiting { .. }));
+    run
+}
+
+async fn is_asked(process: &Process, run: RunId) -> bool {
+    let facts = process.facts(run).await;
+    facts.iter().any(|f| matches!(f, Fact::Requested { .. }))
+}
+
+async fn what_an_event_holds_names_the_runs_that_files_and_the_clock_have_started(stage: Stage) {
+    let kit = Kit::default();
+    let process = stage.process(
+        &with_equals(FILES, "event.name | replace('.pdf', '')"),
+        &kit,
+    );
+    let mut runs = Vec::new();
+    for (key, name) in [
+        ("i7.pdf 1", "i7.pdf"),
+        ("i7.pdf 2", "i7.pdf"),
+        ("i8.pdf 1", "i8.pdf"),
+    ] {
+        runs.push(waits(&process, key, json!({ "name": name })).await);
+    }
+    let nameless = waits(&process, "no name", json!({})).await;
+    let paid = pays(&process, "p1", "i7").await;
+    let later = waits(&process, "i7.pdf 3", json!({ "name": "i7.pdf" })).await;
+    assert_eq!(process.drive(paid).await, Rest::Ended(RunStatus::Done));
+    for run in &runs[..2] {
+        assert_eq!(process.drive(*run).await, Rest::Ended(RunStatus::Cancelled));
+    }
+    for run in [runs[2], nameless, later] {
+        assert!(!is_asked(&process, run).await, "{run}");
+    }
+}
+
+async fn every_run_under_way_is_meant_where_both_say_the_same_always(stage: Stage) {
+    let kit = Kit::default();
+    let mut both = with_equals("[on.schedule]\nevery='1h'", "true");
+    both[0] = known(
+        "remind",
+        &both[0]
+            .bundle
+            .text
+            .replace("key='event.invoice'", "key='true'"),
+    );
+    let process = stage.process(&both, &kit);
+    let first = waits(&process, "2026-01-01T00:00:00Z", json!({})).await;
+    let second = waits(&process, "2026-01-01T01:00:00Z", json!({})).await;
+    let paid = pays(&process, "p1", "whatever").await;
+    assert_eq!(process.drive(paid).await, Rest::Ended(RunStatus::Done));
+    for run in [first, second] {
+        assert_eq!(process.drive(run).await, Rest::Ended(RunStatus::Cancelled));
+    }
+}
+
+async fn a_run_that_was_cancelled_before_it_began_cancels_nobody(stage: Stage) {
+    let kit = Kit::default();
+    let process = stage.process(&tasks(), &kit);
+    let run = reminded(&process, "i7").await;
+    let paid = pays(&process, "p1", "i7").await;
+    let cancel = process
+        .people
+        .request(paid, Request::Cancel, "ann", "a mistake");
+    cancel.await.unwrap();
+    assert_eq!(process.drive(paid).await, Rest::Ended(RunStatus::Cancelled));
+    assert!(!is_asked(&process, run).await, "it was never started");
+    assert_eq!(process.status(run).await, RunStatus::Waiting);
+}
+
+async fn a_run_that_could_begin_as_it_is_admitted_asks_the_others_first(stage: Stage) {
+    let kit = Kit::default();
+    let process = stage.process(&tasks(), &kit);
+    let run = reminded(&process, "i7").await;
+    let offer = Offer::new("paid".into(), "p1".into(), json!({ "invoice": "i7" }));
+    let offered = process.engine.offer(vec![offer], None).await.unwrap();
+    let [Offered::Admitted(paid)] = offered.as_slice() else {
+        panic!("not admitted: {offered:?}");
+    };
+    process.engine.idle().await;
+    if !process.status(*paid).await.is_ended() {
+        process.drive(*paid).await;
+    }
+    assert_eq!(process.status(*paid).await, RunStatus::Done);
+    assert_eq!(process.drive(run).await, Rest::Ended(RunStatus::Cancelled));
 }
