@@ -20,6 +20,10 @@ promises! {
     what_is_left_of_the_rounds_is_passed_over_when_somebody_says_so,
     rounds_are_taken_back_once_for_the_whole,
     a_step_is_held_before_its_first_round_only,
+    a_look_that_fails_is_made_again_before_its_round_and_the_round_is_one,
+    a_look_whose_tries_are_used_up_fails_the_run_before_anything_is_done,
+    a_run_keeps_its_turn_between_rounds_until_it_ends,
+    rounds_that_call_a_task_have_a_turn_for_the_time_of_a_round_only,
 }
 
 const DAY: i64 = 24 * 3600 * 1000;
@@ -264,4 +268,109 @@ async fn a_step_is_held_before_its_first_round_only(stage: Stage) {
     }
     assert_eq!(waits, [30, 14, 14, 14]);
     assert_eq!((kit.command.count(), kit.sql.count()), (3, 3));
+}
+
+async fn a_look_that_fails_is_made_again_before_its_round_and_the_round_is_one(stage: Stage) {
+    let kit = reminding();
+    // The second round's look fails, is cut off, and then says what is due.
+    kit.sql.does(|call| {
+        let rows = json!({ "rows": [{ "due": format!("look {}", call.attempt), "paid": false }] });
+        match (call.site.step.as_str().contains("#2"), call.attempt) {
+            (true, 1) => Behaviour::Retry(None),
+            (true, 2) => Behaviour::Unknown,
+            _ => Behaviour::Output(rows),
+        }
+    });
+    let process = stage.process(&[task(REMIND)], &kit);
+    let run = process.admit("k").await;
+    assert_eq!(round(&process, run, &stage).await, 14 * DAY);
+    let mut waits = Vec::new();
+    while kit.command.count() < 2 {
+        waits.push(round(&process, run, &stage).await);
+    }
+    let last = waits.pop();
+    assert_eq!(
+        last,
+        Some(14 * DAY),
+        "from the round, not from its first look"
+    );
+    assert!(waits.iter().all(|wait| *wait < 60_000), "{waits:?}");
+    assert_eq!(kit.command.args(), ["1: look 1", "2: look 3"]);
+    let keys = kit.sql.keys();
+    assert_eq!(keys.len(), 4);
+    assert_eq!(
+        (&keys[1], &keys[2]),
+        (&keys[2], &keys[3]),
+        "one look, three tries"
+    );
+    assert_ne!(keys[0], keys[1], "each round has a look of its own");
+}
+
+async fn a_look_whose_tries_are_used_up_fails_the_run_before_anything_is_done(stage: Stage) {
+    let kit = reminding();
+    kit.sql.does(|_| Behaviour::Retry(None));
+    let steps = REMIND.replace("every=", "retry={attempts=3}\nevery=");
+    let process = stage.process(&[task(&steps)], &kit);
+    let (run, rest) = process.play("k").await;
+    assert_eq!(rest, Rest::Ended(RunStatus::Failed));
+    assert_eq!((kit.sql.count(), kit.command.count()), (3, 0));
+    let reason = process.reason(run).await;
+    assert_eq!(
+        reason,
+        "step `remind`, check before round 1: not now (after 3 tries)"
+    );
+    says(&kit, false);
+    let resume = process.people.request(run, Request::Resume, "ann", "");
+    resume.await.unwrap();
+    assert_eq!(round(&process, run, &stage).await, 14 * DAY);
+    assert_eq!(kit.command.args(), ["1: 120 EUR"]);
+}
+
+/// Of one customer, one after the other.
+const TURNS: &str = "[on.call]\n[limits]\none_at_a_time='event.customer'\n";
+
+async fn a_run_keeps_its_turn_between_rounds_until_it_ends(stage: Stage) {
+    let kit = reminding();
+    let process = stage.process(&[known("t", &format!("{TURNS}{REMIND}"))], &kit);
+    let of = |key: &'static str, customer: &'static str| {
+        process.admit_for("t", key, json!({ "customer": customer }))
+    };
+    let first = of("a", "ann").await;
+    let second = of("b", "ann").await;
+    let other = of("c", "bob").await;
+    assert_eq!(round(&process, first, &stage).await, 14 * DAY);
+    let claimed = process.engine.drive_one(second).await.unwrap();
+    assert_eq!(claimed, None, "the first one has not ended");
+    assert_eq!(round(&process, other, &stage).await, 14 * DAY);
+    says(&kit, true);
+    assert_eq!(process.drive(first).await, Rest::Ended(RunStatus::Done));
+    assert_eq!(process.drive(second).await, Rest::Ended(RunStatus::Done));
+}
+
+async fn rounds_that_call_a_task_have_a_turn_for_the_time_of_a_round_only(stage: Stage) {
+    let kit = reminding();
+    let looping = "[on.call]\n[[step]]\nid='r'\nevery='14d'\ntimes=2\n[step.call]\ntask='send'\nevent={ customer='{{ event.customer }}', round='{{ round }}' }";
+    let send = format!(
+        "{TURNS}[[step]]\nid='s'\ncommand=['x','{{{{ event.customer }}}} {{{{ event.round }}}}']"
+    );
+    let process = stage.process(&[known("t", looping), known("send", &send)], &kit);
+    let mut runs = Vec::new();
+    for key in ["a", "b"] {
+        let run = process
+            .admit_for("t", key, json!({ "customer": "ann" }))
+            .await;
+        assert!(matches!(process.drive(run).await, Rest::Waiting { .. }));
+        runs.push(run);
+    }
+    let sent = process
+        .rows()
+        .await
+        .into_iter()
+        .filter(|row| row.task.as_str() == "send");
+    let sent: Vec<RunId> = sent.map(|row| row.id).collect();
+    assert_eq!(sent.len(), 2, "one round of each");
+    for run in sent {
+        assert_eq!(process.drive(run).await, Rest::Ended(RunStatus::Done));
+    }
+    assert_eq!(kit.command.args(), ["ann 1", "ann 1"]);
 }
