@@ -1,5 +1,6 @@
 //! Puts the rooms together: opens the ledger, makes an engine, runs a command's asynchronous part.
 
+use crate::adopt;
 use crate::config::{Config, Flags};
 use crate::failure::Failure;
 use crate::project;
@@ -125,7 +126,11 @@ impl House {
             ..EngineConfig::new(environment, self.config.root.clone())
         };
         let folder = self.config.clone();
-        let again = move || project::load(&folder).map(|l| l.tasks).unwrap_or_default();
+        let again = move || {
+            let tasks = project::load(&folder).map(|l| l.tasks);
+            adopt::with_mirror(&folder, tasks.unwrap_or_default())
+        };
+        let tasks = adopt::with_mirror(&self.config, tasks);
         let tasks = Arc::new(Tasks::new(tasks).or_read(again));
         Engine::new(
             self.shared_ledger(),

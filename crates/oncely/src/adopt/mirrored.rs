@@ -3,6 +3,7 @@
 
 use super::mirror::DATABASE;
 use crate::commands::drive::{Stands, to_rest};
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::house::House;
 use crate::output::{Voice, count};
@@ -19,11 +20,21 @@ use std::sync::Arc;
 /// The task of those runs.
 pub(crate) const MIRROR: &str = "after_party.mirror";
 
-/// The task of those runs, where they are asked for. It has no file.
-pub(crate) fn task(house: &House) -> Result<Option<Known>, Failure> {
-    if !house.config.rake.as_ref().is_some_and(|rake| rake.mirror) {
-        return Ok(None);
+/// Whether the rows are asked for.
+pub(crate) fn is_on(config: &Config) -> bool {
+    config.rake.as_ref().is_some_and(|rake| rake.mirror)
+}
+
+/// Tasks as an engine knows them: with that of the rows, where they are asked for. It has no file.
+pub(crate) fn with_mirror(config: &Config, mut tasks: Vec<Known>) -> Vec<Known> {
+    if is_on(config) {
+        tasks.extend(task());
     }
+    tasks
+}
+
+/// The task of those runs.
+fn task() -> Option<Known> {
     let text = format!(
         "id = {MIRROR:?}\ntitle = \"Record a task in after_party's table\"\n\n[on.call]\n\n[[step]]\n\
          id = \"row\"\nretry = {{ attempts = 1 }}\nundo = \"never\"\n\n  [step.sql]\n  db = {DATABASE:?}\n  \
@@ -36,17 +47,19 @@ pub(crate) fn task(house: &House) -> Result<Option<Known>, Failure> {
         executable: false,
         files: BTreeMap::new(),
     };
-    Known::read(bundle).map(Some).map_err(Failure::failed)
+    let read = Known::read(bundle);
+    read.inspect_err(|error| tracing::error!("{MIRROR}: {error}"))
+        .ok()
 }
 
-/// Records what is done and has no row of ours yet. What goes wrong is said, and tried again by the next
-/// `oncely run`.
+/// Records what is done and has no row of ours yet; whether there is nothing that has none. What goes wrong
+/// is said, and tried again by the next `oncely run`.
 pub(crate) async fn catch_up(
     house: &House,
     voice: Voice,
     engine: &Arc<Engine>,
     done: impl Iterator<Item = TaskId>,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let before = mirrored(house).await?;
     let is_left = |id: &TaskId| {
         let row = before.get(id.as_str());
@@ -66,14 +79,14 @@ pub(crate) async fn catch_up(
                  `oncely run` tries again.",
                 stands.reason()
             ));
-            return Ok(());
+            return Ok(false);
         }
     }
     if !left.is_empty() {
         let rows = count(left.len(), "row");
         voice.say(format!("{rows} in after_party's table (mirror = true)."));
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Versions of release tasks that count there: 14 digits, once for ever, and not a `.rake` file, which
@@ -115,15 +128,12 @@ async fn one(
     to_rest(house, engine, run).await
 }
 
-/// A new run, which begins in the commit that admits it: no other process has the task.
+/// A new run, which begins in the commit that admits it.
 async fn admitted(engine: &Arc<Engine>, version: &TaskId) -> Result<RunId, Failure> {
     let data = serde_json::json!({ "version": version });
     let offer = Offer::new(MIRROR.into(), version.as_str().into(), data);
     match engine.offer(vec![offer], None).await?.pop() {
-        Some(Offered::Admitted(run) | Offered::Duplicate(run)) => {
-            engine.idle().await;
-            Ok(run)
-        }
+        Some(Offered::Admitted(run) | Offered::Duplicate(run)) => Ok(run),
         Some(Offered::Refused(why)) => Err(Failure::failed(why)),
         None => Err(Failure::failed(
             "the ledger did not say what became of the row.",

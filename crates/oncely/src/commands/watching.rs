@@ -1,5 +1,6 @@
 //! The sources that a server watches, kept in step with the task files.
 
+use crate::adopt;
 use crate::house::House;
 use crate::output::Voice;
 use crate::project::{self, Loaded, TaskFile};
@@ -60,7 +61,8 @@ impl<'h> Watching<'h> {
         self.files = files;
         match project::load(&self.house.config) {
             Ok(loaded) => {
-                self.engine.tasks().replace(loaded.tasks.clone());
+                let tasks = adopt::with_mirror(config, loaded.tasks.clone());
+                self.engine.tasks().replace(tasks);
                 self.take(&loaded);
                 self.voice
                     .record(&serde_json::json!({ "reloaded": loaded.tasks.len() }));

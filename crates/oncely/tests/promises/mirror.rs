@@ -1,7 +1,8 @@
 //! `mirror = true`: what oncely has done stands in after_party's table too, so that a team can go back.
 
-use crate::project::Project;
+use crate::project::{Project, wait};
 use rusqlite::Connection;
+use std::io::Write;
 
 fn project() -> Project {
     let project = Project::new().variable("DATABASE_URL", "sqlite3:app.sqlite3");
@@ -95,4 +96,95 @@ done   20200100000001  write  [time]  [span]
 "#);
     assert_eq!(rows(&project), ["20190100000009", "20200100000001"]);
     assert_eq!(project.text("out"), "1\n");
+}
+
+#[test]
+fn a_server_adds_the_rows_of_the_release_that_was_left_to_it() {
+    let project = project();
+    project.release_task(20_200_100_000_001, "write", "echo 1 >> out");
+    let server = project.serve(&[]);
+    project
+        .run(&["run", "--detach", "--release", "v1"])
+        .says(0, &["Left to process"]);
+    let wanted = ["20190100000009", "20200100000001"];
+    wait("the row of what the server did", || {
+        rows(&project) == wanted
+    });
+    // A file that comes while it serves changes nothing about that.
+    project.release_task(20_200_100_000_002, "write", "echo 2 >> out");
+    project
+        .run(&["run", "--detach", "--wait=60s", "--release", "v2"])
+        .says(0, &["done 20200100000002_write"]);
+    wait("the second row", || rows(&project).len() == 3);
+    assert_eq!(server.stop().code, 0);
+    project
+        .run(&["run", "--release", "v2"])
+        .says(0, &["Nothing to do: 2 tasks"]);
+    assert_eq!(rows(&project).len(), 3);
+}
+
+/// Makes a task file unreadable as a task, and look as it did.
+fn spoil(project: &Project, file: &str) {
+    let text = project.text(file);
+    let path = project.path(file);
+    let looked = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let spoilt = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    (&spoilt)
+        .write_all("#".repeat(text.len()).as_bytes())
+        .unwrap();
+    spoilt.set_modified(looked).unwrap();
+}
+
+#[test]
+fn with_nothing_pending_and_every_row_added_no_file_is_read_again() {
+    let project = project();
+    let file = "tasks/20200100000001_write.toml";
+    project.release_task(20_200_100_000_001, "write", "echo 1 >> out");
+    project
+        .run(&["run"])
+        .says(0, &["1 row in after_party's table"]);
+    spoil(&project, file);
+    for _ in 0..2 {
+        project.run(&["run"]).says(0, &["Nothing to do: 1 task"]);
+    }
+    // Another run, which has nothing to do with a release, changes nothing about that.
+    project.release_task(20_200_100_000_001, "write", "echo 1 >> out");
+    project.call_task("greet", "true");
+    project.run(&["run"]).says(0, &["Nothing to do"]);
+    project.run(&["call", "greet", "--key", "k"]).says(0, &[]);
+    spoil(&project, file);
+    project.run(&["run"]).says(0, &["Nothing to do: 1 task"]);
+}
+
+#[test]
+fn a_row_that_is_missing_is_looked_for_however_often_there_is_nothing_else_to_do() {
+    let project = project();
+    let rename = |from: &str, to: &str| {
+        let text = format!("alter table {from} rename to {to}");
+        database(&project).execute_batch(&text).unwrap();
+    };
+    rename("task_records", "elsewhere");
+    project.release_task(20_200_100_000_001, "write", "echo 1 >> out");
+    for _ in 0..3 {
+        project
+            .run(&["run"])
+            .says(0, &["The rows of 1 task are not"]);
+    }
+    rename("elsewhere", "task_records");
+    project
+        .run(&["run"])
+        .says(0, &["1 row in after_party's table"]);
+    // One that comes later fails again, and that the first one is there does not hide it.
+    rename("task_records", "elsewhere");
+    project.release_task(20_200_100_000_002, "write", "echo 2 >> out");
+    for _ in 0..2 {
+        project
+            .run(&["run"])
+            .says(0, &["The rows of 1 task are not"]);
+    }
+    rename("elsewhere", "task_records");
+    project
+        .run(&["run"])
+        .says(0, &["1 row in after_party's table"]);
+    assert_eq!(rows(&project).len(), 3);
 }

@@ -111,7 +111,9 @@ impl Carrying<'_> {
             rests: Cell::new(None),
             until: None,
         };
-        releasing.all(self.engine, &loaded).await?;
+        let outcome = releasing.all(self.engine, &loaded).await;
+        releasing.mirror(self.engine, &loaded).await;
+        outcome?;
         Ok(releasing.rests.get())
     }
 }

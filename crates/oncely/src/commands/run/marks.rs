@@ -1,7 +1,9 @@
 //! What task files looked like when they were last read, so that unchanged ones are not read again.
 
+use super::mirror;
 use super::quiet;
 use super::wanted::{is_behind, newest};
+use crate::adopt;
 use crate::failure::Failure;
 use crate::house::House;
 use crate::project::{self, TaskFile};
@@ -23,6 +25,9 @@ pub(super) async fn nothing_new(
         return Ok(None);
     }
     let rows = newest(house, &house.config.environment.value).await?;
+    if adopt::mirrors(&house.config) && !mirror::is_complete(house, &rows).await? {
+        return Ok(None);
+    }
     let mut done = quiet::Done::default();
     for file in files {
         let unchanged = marks

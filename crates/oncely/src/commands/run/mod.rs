@@ -5,6 +5,7 @@ mod asked;
 mod carry;
 mod detach;
 mod marks;
+mod mirror;
 mod name;
 mod older;
 mod quiet;

@@ -4,6 +4,7 @@
 use super::marks;
 use super::name::release_id;
 use super::releases;
+use crate::adopt;
 use crate::failure::Failure;
 use crate::house::House;
 use crate::project::{self, TaskFile};
@@ -76,8 +77,13 @@ fn at(looks: &str, release: &str) -> String {
     format!("{looks} {}", ContentHash::of(release.as_bytes()))
 }
 
+/// What is remembered without the rows of `mirror = true` says nothing about them.
 fn name(house: &House) -> String {
-    format!("{}/release", house.config.environment.value)
+    let environment = &house.config.environment.value;
+    match adopt::mirrors(&house.config) {
+        true => format!("{environment}/release+mirror"),
+        false => format!("{environment}/release"),
+    }
 }
 
 /// The task files as the file system shows them, and the newest run: a rerun of a task is a new run.

@@ -9,7 +9,7 @@ use super::turn::Turn;
 use super::waiting;
 use super::wanted::Wanted;
 use super::wanted::is_behind;
-use super::{in_order, is_done, named_release, newest, release_id, standing};
+use super::{in_order, is_done, named_release, release_id, standing};
 use crate::adopt;
 use crate::cli::{FirstRun, PhaseArg, Plan, Run};
 use crate::commands::chosen::Choice;
@@ -82,9 +82,7 @@ pub(super) struct Releasing<'a> {
 impl Releasing<'_> {
     async fn run(&self) -> Result<Exit, Failure> {
         let older = older::Older::of(self.house, self.args.release.as_deref()).await?;
-        let mirror = adopt::mirror_task(self.house)?;
         if older.is_none()
-            && mirror.is_none()
             && self.args.chosen.is_all()
             && let Some(done) =
                 quiet::nothing_left(self.house, self.args.release.as_deref()).await?
@@ -94,8 +92,7 @@ impl Releasing<'_> {
         let loaded = project::load(&self.house.config)?;
         annotate::problems(self.voice, &self.house.config, &loaded.problems);
         let loaded = project::clean(loaded, self.voice.colour)?;
-        let tasks = loaded.tasks.iter().cloned().chain(mirror.clone());
-        let engine = self.house.engine(tasks.collect())?;
+        let engine = self.house.engine(loaded.tasks.clone())?;
         let renewing = tokio::spawn(Arc::clone(&engine).renew());
         self.house.ledger().renew().await?;
         let turn = Turn {
@@ -109,15 +106,7 @@ impl Releasing<'_> {
                     older.cancel_held(self.voice, self.house, &engine).await?;
                 }
                 let outcome = self.all(&engine, &loaded).await;
-                if mirror.is_some()
-                    && let Err(failure) = self.mirror(&engine, &loaded).await
-                {
-                    self.voice.say(format!(
-                        "after_party's table was not looked at (mirror = true): {} The next `oncely \
-                         run` does it.",
-                        failure.message
-                    ));
-                }
+                self.mirror(&engine, &loaded).await;
                 turn.give_back(named).await?;
                 marks::remember(self.house, loaded.marks).await?;
                 outcome
@@ -126,22 +115,6 @@ impl Releasing<'_> {
         };
         renewing.abort();
         outcome
-    }
-
-    /// Records what is done in after_party's table.
-    async fn mirror(&self, engine: &Arc<Engine>, loaded: &Loaded) -> Result<(), Failure> {
-        if engine.stopper().is_stopping() {
-            return Ok(());
-        }
-        let rows = newest(self.house, &self.house.config.environment.value).await?;
-        let is_done = |task: &TaskId| {
-            let row = rows.get(task);
-            row.is_some_and(|row| row.status == RunStatus::Done)
-        };
-        let tasks = loaded.tasks.iter().map(|known| &known.task);
-        let done = tasks.filter(|task| adopt::is_mirrored(task) && is_done(&task.id));
-        let done = done.map(|task| task.id.clone());
-        adopt::catch_up(self.house, self.voice, engine, done).await
     }
 
     pub(super) fn nothing_to_do(&self, done: usize) -> Exit {
