@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod limits;
 pub mod link;
 mod looping;
+pub mod pause;
 pub mod people;
 pub mod points;
 pub mod question;

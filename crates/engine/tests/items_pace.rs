@@ -10,6 +10,8 @@ use oncely_core::Fut;
 use oncely_core::action::{Action, Call, Done, Failure};
 use oncely_core::fact::Request;
 use oncely_core::ledger::{ItemEvent, Op, Unit};
+use oncely_core::pause::{self, Pause};
+use oncely_core::source::Cursor;
 use oncely_core::task::ActionKind;
 use oncely_core::time::{Clock, Timestamp};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,6 +28,8 @@ promises! {
     a_stream_that_waits_for_its_rate_is_paused_and_goes_on_at_the_next_row,
     a_step_waits_while_its_look_fails_and_goes_on_when_it_holds,
     a_look_is_made_as_often_as_it_says,
+    that_a_step_waits_for_its_look_is_kept_once_and_until_it_holds,
+    a_pause_goes_on_in_the_next_process_from_when_it_began,
 }
 
 fn list(items: usize) -> String {
@@ -375,4 +379,66 @@ async fn a_look_is_made_as_often_as_it_says(stage: Stage) {
     let made = looks.made.load(Ordering::SeqCst);
     let most = usize::try_from(passed / 2000).unwrap() + 1;
     assert!((2..=most).contains(&made), "{made} looks in {passed} ms");
+}
+
+async fn that_a_step_waits_for_its_look_is_kept_once_and_until_it_holds(stage: Stage) {
+    let (looks, kit) = looking(3);
+    let process = stage.process(&[effects(5, WHILE)], &kit);
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let heard = kept.clone();
+    process.tap.fate(move |units| {
+        for op in units.iter().flat_map(|unit| &unit.ops) {
+            if let Op::Cursor(name, Cursor(text)) = op
+                && name.starts_with("while/")
+            {
+                heard.lock().unwrap().push(text.clone());
+            }
+        }
+        Fate::Pass
+    });
+    let run = process.admit("k").await;
+    let since = process.clock.now();
+    let rest = in_time(&process, process.drive(run)).await;
+    assert_eq!(rest, Rest::Ended(RunStatus::Done));
+    assert_eq!(looks.made.load(Ordering::SeqCst), 4);
+    let kept = kept.lock().unwrap().clone();
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    let pause = Pause::read(&kept[0]).unwrap();
+    assert!(pause.since >= since);
+    assert_eq!((pause.every_ms, pause.why.as_str()), (2000, "it lags"));
+    assert_eq!(Pause::read(&kept[1]), None);
+}
+
+async fn paused(process: &Process, run: RunId) -> Option<Pause> {
+    let name = pause::name(run, &"s".into());
+    let Cursor(text) = process.ask().cursor(name).await.unwrap()?;
+    Pause::read(&text)
+}
+
+async fn a_pause_goes_on_in_the_next_process_from_when_it_began(stage: Stage) {
+    let (looks, kit) = looking(usize::MAX);
+    let mut begun = None;
+    for _ in 0..2 {
+        let process = stage.process(&[effects(5, WHILE)], &kit);
+        let run = match begun {
+            None => process.admit("k").await,
+            Some((run, _)) => run,
+        };
+        let made = looks.made.load(Ordering::SeqCst);
+        let stopped = async {
+            while looks.made.load(Ordering::SeqCst) < made + 2
+                || paused(&process, run).await.is_none()
+            {
+                tokio::task::yield_now().await;
+            }
+            process.engine.stopper().stop();
+        };
+        let driven = in_time(&process, process.drive(run));
+        let (rest, ()) = tokio::join!(driven, stopped);
+        assert_eq!(rest, Rest::Released);
+        let pause = paused(&process, run).await.unwrap();
+        let (_, before) = begun.get_or_insert((run, pause.since));
+        assert_eq!(*before, pause.since);
+        stage.clock.advance(60_000);
+    }
 }

@@ -2,12 +2,15 @@
 //! steps back while it waits.
 
 use super::run::Work;
+use crate::act::clip;
 use crate::ask::Ask;
 use crate::dispatch::Place;
 use oncely_core::action::{Call, Failure};
 use oncely_core::ids::StepId;
-use oncely_core::ledger::LedgerError;
+use oncely_core::ledger::{Guard, LedgerError, Op, Unit};
 use oncely_core::limits;
+use oncely_core::pause::{self, Pause};
+use oncely_core::source::Cursor;
 use oncely_core::task::Check;
 use oncely_core::time::Timestamp;
 use std::sync::Arc;
@@ -38,6 +41,8 @@ pub(crate) struct Pace {
     pub(crate) batch: usize,
     due: Option<Timestamp>,
     look_again: Option<Timestamp>,
+    /// Whether the ledger has it that the stream pauses; none before this process knows.
+    pauses: Option<bool>,
     naps: u32,
 }
 
@@ -48,6 +53,7 @@ impl Pace {
             batch: work.each.pace.batch(most),
             due: None,
             look_again: None,
+            pauses: None,
             naps: 0,
         }
     }
@@ -67,7 +73,7 @@ impl Pace {
                     over => return Ok(over),
                 }
             }
-            match self.look(work, now).await {
+            match self.look(work, now).await? {
                 Ok(()) => break,
                 Err(again_at) => self.due = Some(again_at),
             }
@@ -105,20 +111,26 @@ impl Pace {
     }
 
     /// Looks whether it may go on; when to look again, where it may not.
-    async fn look(&mut self, work: &Work<'_>, now: Timestamp) -> Result<(), Timestamp> {
+    async fn look(
+        &mut self,
+        work: &Work<'_>,
+        now: Timestamp,
+    ) -> Result<Result<(), Timestamp>, LedgerError> {
         let Some(check) = &work.each.pace.check else {
-            return Ok(());
+            return Ok(Ok(()));
         };
         if self.look_again.is_some_and(|again| again > now) {
-            return Ok(());
+            return Ok(Ok(()));
         }
         let looked = looked(work, check, now).await;
         let again = work.runner.clock.now().plus_millis(check.every_ms);
         match looked {
             Ok(()) => {
                 self.look_again = Some(again);
-                Ok(())
+                self.tell(work, check, None).await?;
+                Ok(Ok(()))
             }
+            Err(_) if work.runner.stop.is_stopping() => Ok(Err(again)),
             Err(failure) => {
                 tracing::warn!(
                     "run {} waits in step `{}`: its `while` does not hold, looked at again in {} s: {}",
@@ -127,9 +139,42 @@ impl Pace {
                     check.every_ms / 1000,
                     failure.error()
                 );
-                Err(again)
+                self.tell(work, check, Some(&failure)).await?;
+                Ok(Err(again))
             }
         }
+    }
+
+    /// Tells the ledger when a pause begins and when it is over, and not of every look. One that began
+    /// in another process goes on.
+    async fn tell(
+        &mut self,
+        work: &Work<'_>,
+        check: &Check,
+        failure: Option<&Failure>,
+    ) -> Result<(), LedgerError> {
+        if self.pauses.replace(failure.is_some()) == Some(failure.is_some()) {
+            return Ok(());
+        }
+        let (run, fence) = (work.job.row.id, work.job.fence);
+        let name = pause::name(run, &work.step.id);
+        let kept = Ask(&*work.runner.ledger).cursor(name.clone()).await?;
+        let kept = kept.and_then(|Cursor(text)| Pause::read(&text));
+        if kept.is_some() == failure.is_some() {
+            return Ok(());
+        }
+        let pause = failure.map(|failure| Pause {
+            since: work.runner.clock.now(),
+            every_ms: check.every_ms,
+            why: clip(failure.error().to_owned()),
+        });
+        let text = Pause::text(pause.as_ref());
+        let unit = Unit {
+            guards: vec![Guard::Fence(run, fence)],
+            ops: vec![Op::Cursor(name, Cursor(text))],
+        };
+        // Whoever has the run now says how it stands.
+        work.commit(unit).await.map(drop)
     }
 }
 

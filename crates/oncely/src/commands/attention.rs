@@ -2,6 +2,7 @@
 //! and what failed, each with the command that goes on.
 
 use super::drive::{self, Stands};
+use super::progress;
 use crate::failure::Failure;
 use crate::house::House;
 use crate::output::{Voice, moment, plain};
@@ -46,8 +47,8 @@ pub(super) async fn people(voice: Voice, house: &House) -> Result<(), Failure> {
             ));
         } else if let Some(rounds) = stands.rounds_said() {
             voice.say(format!("\nRun {id} of {task}: {rounds}"));
-        } else if let Some(again) = stands.tried_again() {
-            voice.say(format!("\nRun {id} of {task}: {again}"));
+        } else if let Some(waits) = stands.tried_again() {
+            voice.say(format!("\nRun {id} of {task} waits: {}", waits.sentence()));
         }
         if row.status == RunStatus::Unknown {
             voice.say(format!(
@@ -56,8 +57,31 @@ pub(super) async fn people(voice: Voice, house: &House) -> Result<(), Failure> {
             ));
         }
     }
+    pausing(voice, house).await?;
     failed(voice, house).await
 }
+
+/// Streams that pause since their `while` does not hold.
+async fn pausing(voice: Voice, house: &House) -> Result<(), Failure> {
+    let filter = Filter {
+        environment: Some(house.config.environment.value.clone()),
+        status: vec![RunStatus::Running],
+        limit: RUNNING,
+        ..Filter::default()
+    };
+    for row in Ask(house.ledger()).runs(filter).await? {
+        let stands = Stands::read(house, row.id).await?;
+        let standing = progress::under_way(house, &stands).await?;
+        if let Some(pauses) = standing.and_then(|standing| standing.pauses()) {
+            let (id, task) = (row.id, house.label(&row.task));
+            voice.say(format!("\nRun {id} of {task}: {pauses}"));
+        }
+    }
+    Ok(())
+}
+
+/// Runs at work that are looked into.
+const RUNNING: usize = 50;
 
 /// Failed runs that are shown to people; `oncely runs --state failed` has them all.
 const SHOWN: usize = 10;

@@ -98,20 +98,19 @@ impl Stands {
         }
     }
 
-    /// The step that failed and is tried again, with when and why.
-    pub(crate) fn tried_again(&self) -> Option<String> {
-        let due = self.row.due.filter(|_| !self.row.status.is_ended())?;
-        let mut steps = self.state.steps.iter();
-        steps.find_map(|(id, step)| match &step.stage {
-            Stage::Failed {
-                error, again: true, ..
-            } => Some(format!(
-                "{} is tried again at {} UTC: {}",
-                Named(id),
-                moment(due),
-                plain(error)
-            )),
-            _ => None,
+    /// The step that is tried or looked at again, and when.
+    pub(crate) fn tried_again(&self) -> Option<TriedAgain> {
+        let over = self.row.status != RunStatus::Waiting || self.state.cancel || self.state.paused;
+        let due = self.row.due.filter(|_| !over)?;
+        let mut steps = self.state.steps.iter().filter(|(id, _)| !Notice::is_id(id));
+        steps.find_map(|(step, state)| {
+            let why = match &state.stage {
+                Stage::Judged { .. } => "its condition does not hold yet".to_owned(),
+                Stage::Failed { error, .. } => error.clone(),
+                _ => return None,
+            };
+            let step = step.clone();
+            Some(TriedAgain { step, why, due })
         })
     }
 
@@ -182,6 +181,20 @@ impl Stands {
     /// How long it took, or has taken.
     pub(crate) fn took(&self) -> i64 {
         self.row.changed.millis_since(self.began)
+    }
+}
+
+/// A step that is tried or looked at again.
+pub(crate) struct TriedAgain {
+    pub(crate) step: StepId,
+    pub(crate) why: String,
+    pub(crate) due: Timestamp,
+}
+
+impl TriedAgain {
+    pub(crate) fn sentence(&self) -> String {
+        let (why, due) = (plain(&self.why), moment(self.due));
+        format!("step {}: {why}; next look at {due} UTC", Named(&self.step))
     }
 }
 
@@ -333,8 +346,8 @@ pub(crate) fn say(voice: Voice, label: &str, stands: &Stands, environment: &Envi
                 voice.say(format!("        Held until {} UTC", moment(until)));
             } else if let Some(rounds) = stands.rounds_said() {
                 voice.say(format!("        {rounds}"));
-            } else if let Some(again) = stands.tried_again() {
-                voice.say(format!("        {again}"));
+            } else if let Some(waits) = stands.tried_again() {
+                voice.say(format!("        {}", waits.sentence()));
             }
         }
         RunStatus::Cancelled | RunStatus::Skipped | RunStatus::Undone | RunStatus::Imported => {

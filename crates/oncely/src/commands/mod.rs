@@ -43,6 +43,7 @@ pub(crate) mod test;
 mod tidy;
 pub(crate) mod undo;
 pub(crate) mod up_or_down;
+mod waits;
 mod watching;
 pub(crate) mod why;
 pub(crate) mod workers;

@@ -1,13 +1,15 @@
 //! How far streams have come: done of how many, how fast, and how long the rest takes.
 
 use super::drive::Stands;
+use super::waits::Waits;
 use crate::failure::Failure;
 use crate::house::House;
-use crate::output::{Voice, span, thousands};
+use crate::output::{Voice, moment, plain, rfc3339, span, thousands};
 use indicatif::{ProgressBar, ProgressStyle};
 use oncely_core::Value;
 use oncely_core::ids::{RunId, StepId};
 use oncely_core::items::Progress;
+use oncely_core::pause::{self, Pause};
 use oncely_core::rows::{RowsAt, cursor_name};
 use oncely_core::run::Stage;
 use oncely_core::time::{Clock, Timestamp};
@@ -18,6 +20,9 @@ use std::time::Duration;
 
 /// How often a bar is drawn anew.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// How often is looked whether there is something to say, where there is no bar.
+const LOOK_UNSHOWN: Duration = Duration::from_secs(1);
 
 /// Time over which speed is measured, in milliseconds.
 const WINDOW_MS: i64 = 30_000;
@@ -31,6 +36,8 @@ pub(crate) struct Standing {
     pub(crate) progress: Progress,
     /// Whether it is being worked.
     pub(crate) open: bool,
+    /// That it waits since its `while` does not hold.
+    pub(crate) pause: Option<Pause>,
     total: Total,
 }
 
@@ -72,10 +79,28 @@ impl Standing {
             Total::Items(total) => Some(total),
             _ => None,
         };
+        let pause = self.pause.as_ref().map(|pause| {
+            serde_json::json!({
+                "since": rfc3339(pause.since), "every_millis": pause.every_ms, "why": pause.why,
+            })
+        });
         serde_json::json!({
             "step": self.step, "progress": self.progress, "total": total,
             "percent": self.fraction().map(|part| (part * 1000.0).round() / 10.0),
+            "paused": pause,
         })
+    }
+
+    /// That it pauses, since when, and why.
+    pub(crate) fn pauses(&self) -> Option<String> {
+        let pause = self.pause.as_ref()?;
+        Some(format!(
+            "step `{}` pauses since {} UTC: its `while` does not hold, and is looked at every {} s: {}",
+            self.step,
+            moment(pause.since),
+            pause.every_ms / 1000,
+            plain(&pause.why)
+        ))
     }
 }
 
@@ -84,8 +109,16 @@ pub(crate) async fn of(house: &House, stands: &Stands) -> Result<Vec<Standing>, 
     let ask = Ask(house.ledger());
     let (run, mut standings) = (stands.row.id, Vec::new());
     for (step, state) in &stands.state.steps {
-        let Some(progress) = ask.progress(run, step.clone()).await? else {
-            continue;
+        let open = matches!(state.stage, Stage::Open { .. });
+        let pause = match open && stands.row.holder.is_some() {
+            true => pause_of(house, run, step).await?,
+            false => None,
+        };
+        let progress = match ask.progress(run, step.clone()).await? {
+            Some(progress) => progress,
+            // It waits before its first range.
+            None if pause.is_some() => Progress::default(),
+            None => continue,
         };
         let total = match &state.call {
             Some(call) => total(house, run, step, call).await?,
@@ -94,11 +127,17 @@ pub(crate) async fn of(house: &House, stands: &Stands) -> Result<Vec<Standing>, 
         standings.push(Standing {
             step: step.clone(),
             progress,
-            open: matches!(state.stage, Stage::Open { .. }),
+            open,
+            pause,
             total,
         });
     }
     Ok(standings)
+}
+
+async fn pause_of(house: &House, run: RunId, step: &StepId) -> Result<Option<Pause>, Failure> {
+    let kept = Ask(house.ledger()).cursor(pause::name(run, step)).await?;
+    Ok(kept.and_then(|kept| Pause::read(&kept.0)))
 }
 
 /// The stream of a run that is being worked.
@@ -187,6 +226,12 @@ pub(crate) fn sentence(standing: &Standing, speed: Option<Speed>) -> String {
         let aside = thousands(standing.progress.set_aside);
         text.push_str(&format!(", {aside} set aside"));
     }
+    if let Some(pause) = &standing.pause {
+        let since = moment(pause.since);
+        text.push_str(&format!(
+            ", pauses since {since} UTC: its `while` does not hold"
+        ));
+    }
     text
 }
 
@@ -207,17 +252,21 @@ fn about(millis: i64) -> String {
     }
 }
 
-/// Does work on a run, with a bar beside it that shows how far its stream is, where somebody looks.
+/// Does work on a run, with a bar beside it that shows how far its stream is, where somebody looks, and
+/// says what it waits for.
 pub(crate) async fn beside<T>(
     voice: Voice,
     house: &House,
     run: RunId,
     work: impl Future<Output = T>,
 ) -> T {
-    if voice.json || !voice.terminal || !std::io::stderr().is_terminal() {
-        return work.await;
-    }
-    let (mut bar, mut tick) = (Bar::default(), tokio::time::interval(LOOK));
+    let shown = !voice.json && voice.terminal && std::io::stderr().is_terminal();
+    let (mut bar, mut waits) = (Bar::default(), Waits::default());
+    let mut tick = match shown {
+        true => tokio::time::interval(LOOK),
+        false => tokio::time::interval_at(tokio::time::Instant::now() + LOOK_UNSHOWN, LOOK_UNSHOWN),
+    };
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     tokio::pin!(work);
     loop {
         tokio::select! {
@@ -226,7 +275,12 @@ pub(crate) async fn beside<T>(
                 bar.clear();
                 return done;
             }
-            _ = tick.tick() => bar.look(house, run).await,
+            _ = tick.tick() => {
+                if shown {
+                    bar.look(house, run).await;
+                }
+                waits.look(voice, house, run, shown).await;
+            }
         }
     }
 }
@@ -296,6 +350,8 @@ struct Heard {
     meter: Meter,
     /// When something was said of it, and how far it was.
     said: Option<(Timestamp, u64)>,
+    /// Since when it paused then.
+    pause: Option<Timestamp>,
 }
 
 impl Followed {
@@ -319,7 +375,9 @@ impl Followed {
             let is_new = heard.said.is_none_or(|(then, next)| {
                 at.millis_since(then) >= SAY_EVERY_MS && next != standing.progress.next
             });
-            if is_new {
+            let pause = standing.pause.as_ref().map(|pause| pause.since);
+            if is_new || heard.pause != pause {
+                heard.pause = pause;
                 heard.said = Some((at, standing.progress.next));
                 news.push((standing, speed));
             }
@@ -350,8 +408,30 @@ mod tests {
                 ..Progress::default()
             },
             open: true,
+            pause: None,
             total,
         }
+    }
+
+    #[test]
+    fn that_a_stream_pauses_is_said_with_the_reason_and_since_when() {
+        let mut paused = standing(10, Total::Items(40));
+        paused.pause = Some(Pause {
+            since: Timestamp(1_767_225_600_000),
+            every_ms: 30_000,
+            why: "the first value is 0".into(),
+        });
+        assert_eq!(
+            sentence(&paused, None),
+            "10 of 40 items (25 %), pauses since 2026-01-01 00:00:00 UTC: its `while` does not hold"
+        );
+        assert_eq!(
+            paused.pauses().as_deref(),
+            Some(
+                "step `s` pauses since 2026-01-01 00:00:00 UTC: its `while` does not hold, and is \
+                 looked at every 30 s: the first value is 0"
+            )
+        );
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &RunArg) -> Result<Exit, Fa
         }
         if let Some(rounds) = stands.rounds_said() {
             voice.say(format!("\nStep {rounds}"));
+        } else if let Some(waits) = stands.tried_again() {
+            voice.say(format!("\nWaits: {}", waits.sentence()));
         }
         outputs(voice, &stands);
         progress(voice, &house, &stands).await?;
@@ -77,6 +79,9 @@ async fn progress(voice: Voice, house: &House, stands: &Stands) -> Result<(), Fa
     for standing in progress::of(house, stands).await? {
         voice.record(&standing.record());
         voice.say(format!("\n{}", sentence(&standing)));
+        if let Some(pauses) = standing.pauses() {
+            voice.say(format!("  {pauses}"));
+        }
     }
     Ok(())
 }

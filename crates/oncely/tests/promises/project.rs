@@ -372,6 +372,19 @@ impl Running {
         }
     }
 
+    /// Waits for a line with these words.
+    pub(crate) fn hear_line(&mut self, words: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) if line.contains(words) => return clean(&line),
+                Ok(_) => {}
+                Err(_) => panic!("never said {words}"),
+            }
+        }
+    }
+
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -209,3 +209,33 @@ fn the_example_fills_in_every_row_and_waits_while_the_shop_says_no() {
         .run(&["run"])
         .says(0, &["Nothing to do: 2 tasks already done here."]);
 }
+
+#[test]
+fn a_stream_that_pauses_says_so_and_why_wherever_somebody_looks() {
+    let pace =
+        "while = { sql = { db = \"shop\", text = \"select may from flags\" }, every = \"1s\" }";
+    let shop = Shop::new("[on.call]", pace);
+    let flag = "create table flags (may integer); insert into flags values (0)";
+    shop.open().execute_batch(flag).unwrap();
+    let project = &shop.project;
+    let mut call = project.start(&["call", "touch", "--key", "k"]);
+    insta::assert_snapshot!(call.hear_line("pauses"), @"running touch: step `touch` pauses since [time] UTC: its `while` does not hold, and is looked at every 1 s: the select gave 0");
+    let pauses = "step `touch` pauses since 2";
+    project
+        .run(&["status"])
+        .says(0, &["Run 1 of touch: step `touch` pauses since 2"]);
+    project.run(&["show", "1"]).says(0, &["0 items", pauses]);
+    let told = project.json(&["status"]);
+    let paused = &told[0]["stream"]["paused"];
+    assert_eq!(paused["every_millis"], 1000, "{told:?}");
+    let mut follow = project.start(&["logs", "1", "--follow"]);
+    insta::assert_snapshot!(follow.hear_line("pauses"), @"[time]  run 1 touch  `touch` 0 items, pauses since [time] UTC: its `while` does not hold");
+    shop.open()
+        .execute_batch("update flags set may = 1")
+        .unwrap();
+    call.end().says(0, &["done touch"]);
+    follow.end().says(0, &[]);
+    let status = project.run(&["status"]);
+    assert!(!status.out.contains("pauses"), "{}", status.out);
+    assert_eq!(shop.touched(), (ROWS, 1));
+}
