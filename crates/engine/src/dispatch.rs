@@ -208,6 +208,9 @@ pub(crate) fn passes(error: &LedgerError) -> bool {
     )
 }
 
+/// When a ledger that did not answer is asked again what is due.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Drives the runs of one environment.
 pub struct Engine {
     runner: Arc<Runner>,
@@ -419,7 +422,13 @@ impl Engine {
                 }
                 Err(error) => return Err(error),
             }
-            let due = self.time_to_next().await?;
+            let due = match self.time_to_next().await {
+                Err(error) if passes(&error) => {
+                    tracing::warn!("{error}");
+                    LOOK_AGAIN
+                }
+                other => other?,
+            };
             tokio::select! {
                 seen = self.ledger.watch(change) => change = seen,
                 () = tokio::time::sleep(due) => {}
@@ -552,7 +561,9 @@ impl Engine {
                 keep: false,
             }],
         };
-        if let Err(error) = self.ledger.commit(vec![give_back]).await {
+        // It is held, and its lease renewed, until this is known to be recorded.
+        let give_back = || vec![give_back.clone()];
+        if let Err(error) = self.runner.commit_patiently(give_back).await {
             tracing::error!(%run, "it could not be given back: {error}");
         }
         None

@@ -15,6 +15,7 @@ pub fn is_lost(error: &Error) -> bool {
             &SqlState::CRASH_SHUTDOWN,
             &SqlState::CANNOT_CONNECT_NOW,
             &SqlState::TOO_MANY_CONNECTIONS,
+            &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
         ]
         .contains(&code)
 }

@@ -1,4 +1,4 @@
-//! Development only: the crash test, its checker, and the benchmarks.
+//! Development only: the crash test, the nemesis, their checker, and the benchmarks.
 #![cfg_attr(
     test,
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)
@@ -9,4 +9,5 @@ pub mod check;
 pub mod crash;
 pub mod dice;
 pub mod disk;
+pub mod nemesis;
 pub mod points;

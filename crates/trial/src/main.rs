@@ -5,9 +5,11 @@ use oncely_core::points::Point;
 use oncely_trial::bench;
 use oncely_trial::crash::{self, Crash, Report, Trouble};
 use oncely_trial::disk::{self, Disk};
+use oncely_trial::nemesis::{self, Nemesis};
 use oncely_trial::points::{self, Points};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// What the real binary has.
 #[global_allocator]
@@ -29,6 +31,9 @@ enum Command {
     Points(PointsArgs),
     /// Fill a small disk, hold it full and free it, while the real binary works on it; needs root
     Disk(DiskArgs),
+    /// Strike three real workers on one PostgreSQL with every fault, and compare what everybody wrote
+    /// down
+    Nemesis(NemesisArgs),
     /// Measure, beside what it is measured against; exit 1 when a bound does not hold
     Bench(BenchArgs),
 }
@@ -126,11 +131,47 @@ struct CrashArgs {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct NemesisArgs {
+    /// At least so many faults
+    #[arg(long, default_value_t = 50)]
+    faults: u32,
+    /// At least so many runs
+    #[arg(long, default_value_t = 5000)]
+    runs: usize,
+    /// What chance begins with
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The lease of the workers, in seconds
+    #[arg(long, default_value_t = 5)]
+    lease: u64,
+    /// A worker must have recorded something so many seconds after a fault; default: two leases
+    #[arg(long, value_name = "SECONDS")]
+    within: Option<u64>,
+    /// The binary; default: `oncely` beside this one. Built with the feature `sabotage`, which has the
+    /// switch for its clock
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    /// Switch a promise off: unique, fence
+    #[arg(long, value_name = "PROMISE")]
+    sabotage: Option<String>,
+    /// Exit 0 when a promise is broken, and 1 when none is
+    #[arg(long)]
+    expect_broken: bool,
+    /// Keep the project in this empty folder
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Crash(args) => crash(&args),
         Command::Points(args) => points(&args),
         Command::Disk(args) => full_disk(&args),
+        Command::Nemesis(args) => strike(&args),
         Command::Bench(args) => measure(&args),
     };
     done.unwrap_or_else(|trouble| {
@@ -213,6 +254,27 @@ fn full_disk(args: &DiskArgs) -> Result<ExitCode, Trouble> {
         false => println!("{}", disk::say(&report)),
     }
     Ok(ExitCode::from(u8::from(!report.broken.is_empty())))
+}
+
+fn strike(args: &NemesisArgs) -> Result<ExitCode, Trouble> {
+    let report = nemesis::run(&Nemesis {
+        faults: args.faults,
+        runs: args.runs,
+        seed: args.seed,
+        binary: binary(args.binary.clone())?,
+        sabotage: args.sabotage.clone(),
+        lease: Duration::from_secs(args.lease),
+        within: Duration::from_secs(args.within.unwrap_or(2 * args.lease)),
+        folder: args.folder.clone(),
+        talk: !args.json,
+    })?;
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print!("{report}");
+    }
+    let as_expected = report.broken.is_empty() != args.expect_broken;
+    Ok(ExitCode::from(u8::from(!as_expected)))
 }
 
 fn measure(args: &BenchArgs) -> Result<ExitCode, Trouble> {

@@ -3,6 +3,7 @@
 use oncely_core::ledger::LedgerError;
 use oncely_postgres::{Bound, is_conflict, is_lost};
 use std::collections::HashMap;
+use std::time::Duration;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row, Statement};
 
@@ -17,8 +18,11 @@ pub(crate) type Param<'a> = &'a (dyn ToSql + Sync);
 pub(crate) enum Stop {
     /// The database, or the way to it.
     Database(Error),
-    /// The connection was lost while a commit was under way: nobody knows whether it happened.
-    Doubt(Error),
+    /// The connection was lost while a commit was under way, or nothing was heard of it in time:
+    /// nobody knows whether it happened.
+    Doubt(Option<Error>),
+    /// The server did not answer in time. Its side of the connection may be gone, or the way to it.
+    Silent,
     /// Another transaction was in the way, or what was found cannot be read.
     Ledger(LedgerError),
     /// Another transaction took a key meanwhile; look again.
@@ -42,10 +46,21 @@ impl Stop {
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Database(error) => is_lost(error) || is_conflict(error),
-            Self::Doubt(_) | Self::Overtaken => true,
+            Self::Doubt(_) | Self::Silent | Self::Overtaken => true,
             Self::Ledger(_) => false,
         }
     }
+}
+
+/// Waits so long for what a server is asked. After that the connection is of no use: it may be open
+/// at this end only.
+pub(crate) async fn in_time<T>(
+    limit: Duration,
+    asked: impl Future<Output = Result<T, Stop>>,
+) -> Result<T, Stop> {
+    tokio::time::timeout(limit, asked)
+        .await
+        .unwrap_or(Err(Stop::Silent))
 }
 
 /// One connection.
@@ -127,7 +142,7 @@ impl Db {
     /// Ends a transaction. Where the connection is lost on the way, nobody knows how it ended.
     pub(crate) async fn commit(&self) -> Result<(), Stop> {
         match self.simple("commit").await {
-            Err(error) if is_lost(&error) => Err(Stop::Doubt(error)),
+            Err(error) if is_lost(&error) => Err(Stop::Doubt(Some(error))),
             other => Ok(other?),
         }
     }

@@ -12,6 +12,7 @@ mod answers;
 mod claim;
 mod connect;
 mod db;
+mod doubt;
 mod holders;
 mod options;
 mod save;

@@ -8,6 +8,25 @@ use oncely_postgres::{Address, AddressError, Login};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Shortest and longest wait for what a server is asked: a lease, which is lost by then anyway.
+const ANSWER: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
+/// Shortest and longest time that a transaction may stand with nothing being asked: a quarter of the
+/// lease, so that those who wait for its locks still renew theirs in time.
+const IDLE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+/// What a transaction with statements of tasks needs besides them.
+const MORE: Duration = Duration::from_millis(500);
+
+/// How long servers are waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// For an answer, and for a transaction of the ledger.
+    pub(crate) answer: Duration,
+    /// For a transaction with statements of tasks.
+    pub(crate) statements: Duration,
+    /// After this the server ends a transaction in which nothing is asked.
+    pub(crate) idle: Duration,
+}
+
 /// Whose clock leases are measured by.
 #[derive(Clone)]
 pub enum TimeSource {
@@ -64,6 +83,18 @@ impl PostgresOptions {
             sql_budget: crate::sql::BUDGET,
             clock: Arc::new(SystemClock),
             leases: TimeSource::Database,
+        }
+    }
+
+    /// How long servers are waited for.
+    pub(crate) fn patience(&self) -> Patience {
+        let (least, most) = ANSWER;
+        let answer = self.lease.clamp(least, most);
+        let (least, most) = IDLE;
+        Patience {
+            answer,
+            statements: answer.max(self.sql_budget * 2 + MORE),
+            idle: (self.lease / 4).clamp(least, most),
         }
     }
 

@@ -3,9 +3,9 @@
 //! Its connections live on a thread of their own, so that opening, closing and exporting work from
 //! anywhere, and a busy engine does not delay a commit.
 
-use super::db::{Db, Stop};
+use super::db::{Db, Stop, in_time};
 use super::holders::Me;
-use super::options::{self, PostgresOptions};
+use super::options::{self, Patience, PostgresOptions};
 use super::slice::claims;
 use super::writer::{Writer, needs_lease};
 use super::{answers, connect, schema, whole, words};
@@ -121,6 +121,7 @@ pub(crate) struct Shared {
     watchers: AtomicUsize,
     changes: watch::Sender<u64>,
     wait: Duration,
+    pub(crate) patience: Patience,
 }
 
 impl Shared {
@@ -156,6 +157,7 @@ impl PostgresLedger {
             watchers: AtomicUsize::new(0),
             changes: watch::channel(1).0,
             wait: me.options.wait,
+            patience: me.options.patience(),
         });
         let (writer, inbox) = unbounded_channel();
         let (reader, questions) = unbounded_channel();
@@ -243,9 +245,8 @@ async fn work(
         Ok(found) => found,
         Err(stop) => {
             let error = match stop {
-                Stop::Database(error) | Stop::Doubt(error) => {
-                    words::database(&shared.place, &error)
-                }
+                Stop::Database(error) => words::database(&shared.place, &error),
+                Stop::Silent => words::silent(&shared.place),
                 other => words::gave_up(&shared.place, other, Duration::ZERO),
             };
             opened.send(Err(error)).ok();
@@ -265,10 +266,13 @@ async fn work(
 }
 
 async fn open(shared: &Shared, create: bool) -> Result<(Db, String), Stop> {
-    let mut db = connect::connect(&shared.address).await?;
-    schema::check_server(&mut db, &shared.place).await?;
-    let name = schema::open(&mut db, &shared.place, create).await?;
-    Ok((db, name))
+    let mut db = connect::connect(&shared.address, shared.patience).await?;
+    in_time(shared.patience.answer, async {
+        schema::check_server(&mut db, &shared.place).await?;
+        schema::open(&mut db, &shared.place, create).await
+    })
+    .await
+    .map(|name| (db, name))
 }
 
 /// Answers questions on a connection of its own.
@@ -322,7 +326,7 @@ async fn read(shared: Arc<Shared>, mut questions: UnboundedReceiver<Question>, n
 async fn connected<'a>(shared: &Shared, db: &'a mut Option<Db>) -> Result<&'a mut Db, Stop> {
     let open = match db.take().filter(|db| !db.is_closed()) {
         Some(open) => open,
-        None => connect::connect(&shared.address).await?,
+        None => connect::connect(&shared.address, shared.patience).await?,
     };
     Ok(db.insert(open))
 }
@@ -335,9 +339,12 @@ async fn patiently(
     let since = Instant::now();
     loop {
         let answer = match connected(shared, db).await {
-            Ok(db) => answers::answer(db, query).await,
+            Ok(db) => in_time(shared.patience.answer, answers::answer(db, query)).await,
             Err(stop) => Err(stop),
         };
+        if matches!(answer, Err(Stop::Silent)) {
+            *db = None;
+        }
         match answer {
             Ok(answer) => return Ok(answer),
             Err(stop) if stop.is_passing() && since.elapsed() < shared.wait => {
@@ -350,9 +357,16 @@ async fn patiently(
 
 /// A number that differs when something has changed.
 async fn look(shared: &Shared, db: &mut Option<Db>) -> Result<i64, Stop> {
-    let db = connected(shared, db).await?;
+    let open = connected(shared, db).await?;
     let text = "select coalesce(sum(count), 0)::bigint from oncely_changes";
-    let rows = db.rows(text, &[]).await?;
+    let asked = async { Ok(open.rows(text, &[]).await?) };
+    let rows = match in_time(shared.patience.answer, asked).await {
+        Ok(rows) => rows,
+        Err(stop) => {
+            *db = None;
+            return Err(stop);
+        }
+    };
     Ok(match rows.first() {
         Some(row) => row.try_get(0)?,
         None => 0,

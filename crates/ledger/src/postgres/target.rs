@@ -22,11 +22,10 @@ impl Target {
         let address = options::address(url, &options)?;
         let place = address.place();
         let said = |stop: Stop| words::gave_up(&place, stop, Duration::ZERO);
-        let mut db = match connect::connect(&address).await {
+        let mut db = match connect::connect(&address, options.patience()).await {
             Ok(db) => db,
-            Err(Stop::Database(error) | Stop::Doubt(error)) => {
-                return Err(words::database(&place, &error));
-            }
+            Err(Stop::Database(error)) => return Err(words::database(&place, &error)),
+            Err(Stop::Silent) => return Err(words::silent(&place)),
             Err(stop) => return Err(said(stop)),
         };
         schema::check_server(&mut db, &place).await.map_err(said)?;
@@ -79,7 +78,7 @@ impl Target {
         let mut part = Slice::empty();
         part.state = state;
         let written = save::save(&mut self.db, &self.me, &part).await;
-        self.said(written)
+        self.said(written).map(|_| ())
     }
 
     /// Commits when everything reads as it did before; else leaves the database as it was.

@@ -59,6 +59,15 @@ pub(crate) fn database(place: &str, error: &Error) -> LedgerError {
     ))
 }
 
+/// Somebody takes the connection and says nothing.
+pub(crate) fn silent(place: &str) -> LedgerError {
+    LedgerError::Unusable(format!(
+        "the ledger in {place} cannot be used: the server takes the connection and does not answer. \
+         What was recorded before is kept. Check the server, what stands between it and this \
+         machine, and the `ledger` line of oncely.toml, then start again."
+    ))
+}
+
 /// What is said when waiting did not help.
 pub(crate) fn gave_up(place: &str, stop: Stop, waited: Duration) -> LedgerError {
     match stop {
@@ -66,8 +75,12 @@ pub(crate) fn gave_up(place: &str, stop: Stop, waited: Duration) -> LedgerError 
         Stop::Database(error) if !is_lost(&error) && !is_conflict(&error) => {
             database(place, &error)
         }
-        Stop::Database(error) | Stop::Doubt(error) => {
+        Stop::Database(error) | Stop::Doubt(Some(error)) => {
             tracing::warn!(place, reason = own(&error), "the ledger does not answer");
+            LedgerError::Busy { pid: None, waited }
+        }
+        Stop::Silent | Stop::Doubt(None) => {
+            tracing::warn!(place, "the ledger does not answer in time");
             LedgerError::Busy { pid: None, waited }
         }
         Stop::Overtaken => LedgerError::Busy { pid: None, waited },

@@ -1,7 +1,8 @@
 //! The writer: one task in each process that applies every waiting unit in one transaction,
 //! commits, and answers all. The group grows with the load; no timer is needed.
 
-use super::db::{Db, Stop};
+use super::db::{Db, Stop, in_time};
+use super::doubt::{Doubt, Outcome, has_happened, judge, left_open};
 use super::holders::Me;
 use super::slice::{Slice, claims};
 use super::statements::Fault;
@@ -34,14 +35,14 @@ pub(crate) struct Part<'a> {
 
 /// What one transaction is for.
 #[derive(Clone, Copy)]
-enum Work<'a> {
+pub(crate) enum Work<'a> {
     Units(&'a [Part<'a>]),
     Lease(&'a What, &'a Claim),
     Renew,
 }
 
 /// What came of it.
-enum Came {
+pub(crate) enum Came {
     /// An answer for each unit.
     Units(Vec<Result<UnitResult, LedgerError>>),
     Leased(Leased),
@@ -193,22 +194,25 @@ impl Writer {
         LedgerError::LeaseLost
     }
 
-    /// Tries until it goes through, or the wait is over. A unit whose commit ended in doubt is
-    /// applied again: its guards and the unique key keep it from being applied twice.
+    /// Tries until it goes through, or the wait is over. Where a commit ended in doubt, the next try
+    /// sees by the count of changes whether it has happened, so that nothing is applied twice.
     async fn insist(&mut self, work: Work<'_>) -> Result<Came, LedgerError> {
         let since = Instant::now();
         let mut pause = Duration::from_millis(5);
+        let mut doubt = None;
         loop {
-            let stop = match self.attempt(work).await {
+            let stop = match self.attempt(work, &mut doubt).await {
                 Ok(came) => return Ok(came),
                 Err(stop) => stop,
             };
-            if matches!(stop, Stop::Doubt(_)) && work.claims() {
-                // What was claimed is not known: all is given back at the next renewal.
+            let is_over = !stop.is_passing() || since.elapsed() >= self.me.options.wait;
+            let claims = matches!(stop, Stop::Doubt(_)) && work.claims();
+            if claims || (is_over && doubt.is_some() && work.needs_lease()) {
+                // What was claimed or recorded is not known: all is given back at the next renewal.
                 self.me.gave_up = true;
                 return Err(LedgerError::LeaseLost);
             }
-            if !stop.is_passing() || since.elapsed() >= self.me.options.wait {
+            if is_over {
                 return Err(words::gave_up(&self.shared.place, stop, since.elapsed()));
             }
             tokio::time::sleep(pause).await;
@@ -216,32 +220,43 @@ impl Writer {
         }
     }
 
-    async fn attempt(&mut self, work: Work<'_>) -> Result<Came, Stop> {
+    async fn attempt(&mut self, work: Work<'_>, doubt: &mut Option<Doubt>) -> Result<Came, Stop> {
+        let patience = self.shared.patience;
         let mut db = match self.db.take().filter(|db| !db.is_closed()) {
             Some(db) => db,
-            None => connect::connect(&self.shared.address).await?,
+            None => connect::connect(&self.shared.address, patience).await?,
         };
-        db.simple("begin").await?;
-        let began = SystemClock.boot_millis();
-        let mut done = transaction(&mut db, &self.me, work).await;
-        if done.is_ok() {
-            match db.commit().await {
-                Ok(()) => {}
-                // A constraint that a task deferred to the end speaks up here.
-                Err(Stop::Database(error))
-                    if work.has_sql() && !oncely_postgres::is_conflict(&error) =>
-                {
-                    let failed = sql_failed(work, Fault::Statement(oncely_postgres::words(&error)));
-                    done = Ok((failed, false));
-                }
-                Err(stop) => done = Err(stop),
+        if doubt.is_some() {
+            let asked = has_happened(&mut db, &self.me, doubt);
+            if let Some(sure) = in_time(patience.answer, asked).await? {
+                self.db = Some(db);
+                return Ok(self.learn(sure.outcome, work, sure.began));
             }
         }
-        if done.is_err() && !db.is_closed() {
-            db.roll_back().await;
-        }
-        self.db = Some(db);
-        let (came, holds) = done?;
+        let limit = match work.has_sql() {
+            true => patience.statements,
+            false => patience.answer,
+        };
+        let began = SystemClock.boot_millis();
+        let inside = async {
+            db.simple("begin").await?;
+            transaction(&mut db, &self.me, work).await
+        };
+        // A connection that is silent is dropped: it may be open at this end only.
+        let done = match in_time(limit, inside).await {
+            Ok(outcome) => {
+                let committed = in_time(patience.answer, db.commit()).await;
+                judge(committed, outcome, work, began, doubt)
+            }
+            Err(stop) => Err(stop),
+        };
+        self.db = left_open(db, &done, patience.answer).await;
+        Ok(self.learn(done?, work, began))
+    }
+
+    /// What it means for this holder that a transaction was committed.
+    fn learn(&mut self, outcome: Outcome, work: Work<'_>, began: i64) -> Came {
+        let Outcome { came, holds, .. } = outcome;
         if matches!(work, Work::Renew) || (holds && !self.me.registered) {
             self.me.renewed = began;
         }
@@ -250,7 +265,7 @@ impl Writer {
             self.me.counted = true;
             self.shared.changed();
         }
-        Ok(came)
+        came
     }
 
     /// A clean end: what is still held is free at once.
@@ -290,7 +305,7 @@ async fn leave(db: &mut Db, me: &Me) -> Result<u64, Stop> {
 }
 
 /// What it means that a statement failed: it was that of the only unit, or fewer are tried.
-fn sql_failed(work: Work<'_>, fault: Fault) -> Came {
+pub(crate) fn sql_failed(work: Work<'_>, fault: Fault) -> Came {
     match (work, fault) {
         (Work::Units([_]), Fault::Statement(words) | Fault::Slow(words)) => {
             Came::Units(vec![Ok(UnitResult::SqlFailed(words))])
@@ -350,13 +365,21 @@ impl Work<'_> {
         }
     }
 
-    fn has_sql(self) -> bool {
+    /// Whether it speaks for a holder.
+    fn needs_lease(self) -> bool {
+        match self {
+            Self::Units(parts) => parts.iter().any(|part| needs_lease(part.unit)),
+            Self::Lease(..) | Self::Renew => true,
+        }
+    }
+
+    pub(crate) fn has_sql(self) -> bool {
         matches!(self, Self::Units(parts) if parts.iter().any(|part| has_sql(part.unit)))
     }
 }
 
-/// Does the work in the open transaction; says too whether this holder has a row now.
-async fn transaction(db: &mut Db, me: &Me, work: Work<'_>) -> Result<(Came, bool), Stop> {
+/// Does the work in the open transaction.
+async fn transaction(db: &mut Db, me: &Me, work: Work<'_>) -> Result<Outcome, Stop> {
     match work {
         Work::Units(parts) => apply(db, me, parts).await,
         Work::Lease(what, wanted) => {
@@ -370,13 +393,13 @@ async fn transaction(db: &mut Db, me: &Me, work: Work<'_>) -> Result<(Came, bool
             if taken {
                 save::save(db, me, &slice).await?;
             }
-            Ok((Came::Leased(leased), holds))
+            Ok(Outcome::nothing(Came::Leased(leased), holds))
         }
-        Work::Renew => Ok((Came::Freed(me.renew(db).await?), false)),
+        Work::Renew => Ok(Outcome::nothing(Came::Freed(me.renew(db).await?), false)),
     }
 }
 
-async fn apply(db: &mut Db, me: &Me, parts: &[Part<'_>]) -> Result<(Came, bool), Stop> {
+async fn apply(db: &mut Db, me: &Me, parts: &[Part<'_>]) -> Result<Outcome, Stop> {
     let mut slice = Slice::load(db, me, parts).await?;
     let registration = me.registration();
     let mut results = Vec::with_capacity(parts.len());
@@ -397,11 +420,11 @@ async fn apply(db: &mut Db, me: &Me, parts: &[Part<'_>]) -> Result<(Came, bool),
     }
     let applied = |r: &Result<UnitResult, _>| matches!(r, Ok(UnitResult::Applied(_)));
     if !results.iter().any(applied) {
-        return Ok((Came::Units(results), slice.registered));
+        return Ok(Outcome::nothing(Came::Units(results), slice.registered));
     }
     // A unit that speaks for its holder found it registered: nothing is written anew for it.
     slice.registered |= me.registered;
-    save::save(db, me, &slice).await?;
+    let counted = save::save(db, me, &slice).await?;
     // The statements of a unit that was refused are not executed.
     let wanted = parts.iter().zip(&results).filter(|(_, r)| applied(r));
     let statements: Vec<_> = wanted.flat_map(|(p, _)| statements_of(p.unit)).collect();
@@ -410,8 +433,13 @@ async fn apply(db: &mut Db, me: &Me, parts: &[Part<'_>]) -> Result<(Came, bool),
     {
         db.roll_back().await;
         db.simple("begin").await?;
-        return Ok((sql_failed(Work::Units(parts), fault), me.registered));
+        let failed = sql_failed(Work::Units(parts), fault);
+        return Ok(Outcome::nothing(failed, me.registered));
     }
     let holds = slice.registered || slice.state.holders.contains_key(&me.id);
-    Ok((Came::Units(results), holds))
+    Ok(Outcome {
+        came: Came::Units(results),
+        holds,
+        counted: Some(counted),
+    })
 }

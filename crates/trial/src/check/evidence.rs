@@ -66,6 +66,19 @@ pub struct Row {
     pub times: u64,
 }
 
+/// What the ledger's database wrote down by itself, in the transaction that it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audited {
+    /// `claimed`; `done`; or `late`: an intent under a fence that was not the run's.
+    pub what: String,
+    /// The run.
+    pub run: i64,
+    /// Under which fence.
+    pub fence: i64,
+    /// Who claimed it; of what is late, the run's fence.
+    pub holder: i64,
+}
+
 /// All of it.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
@@ -83,4 +96,8 @@ pub struct Evidence {
     pub files: BTreeMap<String, String>,
     /// When each killed server was seen to be dead, in milliseconds since 1970, in order.
     pub kills: Vec<i64>,
+    /// What the database wrote down, in order for each run.
+    pub audited: Vec<Audited>,
+    /// The clocks of those who wrote were not the same: times of facts say nothing about their order.
+    pub clocks_differ: bool,
 }

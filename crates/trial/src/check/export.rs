@@ -91,6 +91,12 @@ fn run(value: &Value) -> Option<Run> {
 }
 
 impl Export {
+    /// How many runs there are.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        self.runs.len()
+    }
+
     /// Runs that wait as unknown.
     #[must_use]
     pub fn unknown(&self) -> usize {

@@ -2,6 +2,7 @@
 //! ledger's export. It shares no code with the ledger, the engine or the core: JSON and counting.
 
 mod attempts;
+mod audit;
 mod evidence;
 mod export;
 mod promises;
@@ -9,7 +10,7 @@ mod rules;
 mod windows;
 
 pub(crate) use attempts::{Attempt, Told, number, of as attempts_of, text};
-pub use evidence::{Evidence, Line, Request, Row, Sent};
+pub use evidence::{Audited, Evidence, Line, Request, Row, Sent};
 pub use export::Export;
 pub(crate) use export::Run;
 pub use promises::{Broken, Promise};

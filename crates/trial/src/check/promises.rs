@@ -21,6 +21,12 @@ pub enum Promise {
     DoubtIsListed,
     /// Only the latest claim records.
     OneHolder,
+    /// A run is done once.
+    DoneOnce,
+    /// Each claim of a run has a higher fence than the one before.
+    FencesRise,
+    /// Work goes on in time after a fault.
+    GoesOn,
 }
 
 impl fmt::Display for Promise {
@@ -34,6 +40,9 @@ impl fmt::Display for Promise {
             Self::NeverSilentlyTwice => "never silently twice",
             Self::DoubtIsListed => "every doubt is listed",
             Self::OneHolder => "only the latest claim records",
+            Self::DoneOnce => "one completion a run",
+            Self::FencesRise => "fences rise",
+            Self::GoesOn => "work goes on in time",
         })
     }
 }

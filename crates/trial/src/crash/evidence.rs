@@ -23,6 +23,7 @@ pub(crate) fn collect(
         rows: rows(&stage.results())?,
         tallies: tallies(&stage.ledger())?,
         files: files(&stage.root.join("out"))?,
+        ..Evidence::default()
     })
 }
 
@@ -57,7 +58,8 @@ fn tallies(path: &Path) -> Result<BTreeMap<String, u64>, Trouble> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn lines(path: &Path) -> Result<Vec<Line>, Trouble> {
+/// What programs wrote.
+pub(crate) fn lines(path: &Path) -> Result<Vec<Line>, Trouble> {
     if !path.exists() {
         return Ok(Vec::new());
     }
@@ -79,7 +81,8 @@ fn line(text: &str) -> Result<Line, Trouble> {
     })
 }
 
-fn files(folder: &Path) -> Result<BTreeMap<String, String>, Trouble> {
+/// What was put into a folder.
+pub(crate) fn files(folder: &Path) -> Result<BTreeMap<String, String>, Trouble> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

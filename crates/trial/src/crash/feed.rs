@@ -246,14 +246,16 @@ fn is_broken(n: u64, records: u64) -> bool {
     records % 2 == 1 && n % 100 == 50
 }
 
-fn data(sent: &Sent) -> serde_json::Value {
+/// The event of what is sent.
+pub(crate) fn data(sent: &Sent) -> serde_json::Value {
     match sent.good {
         0 => json!({ "id": sent.id }),
         many => json!({ "id": sent.id, "items": (1..=many).collect::<Vec<_>>() }),
     }
 }
 
-fn known(root: &Path, name: &str) -> Result<Known, Trouble> {
+/// A task of the project.
+pub(crate) fn known(root: &Path, name: &str) -> Result<Known, Trouble> {
     let path = format!("tasks/{name}.toml");
     let text = fs::read_to_string(root.join(&path))?;
     let bundle = Bundle {

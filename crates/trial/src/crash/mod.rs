@@ -11,7 +11,12 @@ mod stage;
 mod stopped;
 mod trouble;
 
+pub(crate) use endpoint::Endpoint;
 pub(crate) use evidence::look;
+pub(crate) use evidence::{files as files_in, lines as lines_in};
+pub(crate) use feed::{data as data_of, known as known_task};
+pub(crate) use play::summed;
 pub use play::{Crash, Report, run};
 pub(crate) use server::{Oncely, Server};
+pub(crate) use stage::write_tasks;
 pub use trouble::Trouble;

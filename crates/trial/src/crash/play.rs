@@ -93,6 +93,7 @@ pub fn run(crash: &Crash) -> Result<Report, Trouble> {
             binary: crash.binary.clone(),
             root: stage.root.clone(),
             sabotage: crash.sabotage.clone(),
+            variables: Vec::new(),
         };
         std::fs::write(stage.root.join("events/setup"), "{\"id\": \"1\"}")?;
         let event = stage.root.join("events/setup");
@@ -298,7 +299,7 @@ impl Play<'_> {
 }
 
 /// Each promise once, with the first place and the number of places.
-fn summed(mut broken: Vec<Broken>) -> Vec<(String, String, usize)> {
+pub(crate) fn summed(mut broken: Vec<Broken>) -> Vec<(String, String, usize)> {
     broken.sort_by_key(|b| b.promise);
     let mut summed: Vec<(String, String, usize)> = Vec::new();
     for broken in broken {

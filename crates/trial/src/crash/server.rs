@@ -20,6 +20,8 @@ pub(crate) struct Oncely {
     pub(crate) binary: PathBuf,
     pub(crate) root: PathBuf,
     pub(crate) sabotage: Option<String>,
+    /// Environment variables.
+    pub(crate) variables: Vec<(String, String)>,
 }
 
 impl Oncely {
@@ -37,6 +39,7 @@ impl Oncely {
             .stderr(complaints)
             // What the trial's own Slack would know it by.
             .env("ONCELY_SECRET_SLACK_TOKEN", "trial");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         if let Some(what) = &self.sabotage {
             command.env("ONCELY_SABOTAGE", what);
         }
@@ -157,6 +160,11 @@ impl Server {
     /// SIGCONT: it goes on as if no time had passed.
     pub(crate) fn wake(&self) {
         self.signal(Signal::CONT);
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     fn signal(&self, signal: Signal) {

@@ -210,12 +210,7 @@ impl Stage {
              [http]\nallow = [\"127.0.0.1:{port}\"]\n[limits]\nlease = \"{lease}\"\n"
         );
         fs::write(root.join("oncely.toml"), config)?;
-        for (name, text) in TASKS {
-            let text = text
-                .replace("@RETRY@", RETRY)
-                .replace(PORT, &port.to_string());
-            fs::write(root.join(format!("tasks/{name}.toml")), text)?;
-        }
+        write_tasks(&root, port, &[])?;
         // No unique index: a row that is written twice is there twice, and is counted.
         let database = rusqlite::Connection::open(root.join("results.db"))?;
         database.pragma_update(None, "journal_mode", "wal")?;
@@ -232,4 +227,15 @@ impl Stage {
     pub(crate) fn results(&self) -> PathBuf {
         self.root.join("results.db")
     }
+}
+
+/// Writes the task files, but for some.
+pub(crate) fn write_tasks(root: &Path, port: u16, except: &[&str]) -> Result<(), Trouble> {
+    for (name, text) in TASKS.iter().filter(|(name, _)| !except.contains(name)) {
+        let text = text
+            .replace("@RETRY@", RETRY)
+            .replace(PORT, &port.to_string());
+        fs::write(root.join(format!("tasks/{name}.toml")), text)?;
+    }
+    Ok(())
 }

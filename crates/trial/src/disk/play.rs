@@ -139,6 +139,7 @@ impl Play {
         let text = TASK.replace("@PORT@", &gate.port.to_string());
         fs::write(root.join("tasks/orders.toml"), &text)?;
         let oncely = Oncely {
+            variables: Vec::new(),
             binary: disk.binary.clone(),
             root: root.clone(),
             sabotage: None,

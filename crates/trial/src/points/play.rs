@@ -172,6 +172,7 @@ fn of_kind(
     std::fs::create_dir(&root)?;
     let (world, ports) = runtime.block_on(World::start())?;
     let oncely = Oncely {
+        variables: Vec::new(),
         binary: points.binary.clone(),
         root: root.clone(),
         sabotage: points.sabotage.clone(),
