@@ -38,7 +38,8 @@ fn made() -> (TempDir, std::path::PathBuf) {
 }
 
 fn set_version(path: &Path, version: i32) {
-    let conn = rusqlite::Connection::open(path).unwrap();
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let conn = oncely_vfs::open(path, flags).unwrap();
     conn.pragma_update(None, "user_version", version).unwrap();
 }
 

@@ -101,7 +101,7 @@ fn copy(ledger: &Path, writing: &Path) -> Result<(), LedgerError> {
 /// Opens a database that nobody else knows of.
 pub(super) fn writable(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
+    let conn = oncely_vfs::open(path, flags)?;
     conn.pragma_update(None, "synchronous", "full")?;
     Ok(conn)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(crate) fn open_to_leave(path: &Path) -> Result<Connection, LedgerError> {
     let known = |error| words::database(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags).map_err(known)?;
+    let conn = oncely_vfs::open(path, flags).map_err(known)?;
     conn.busy_timeout(Duration::from_secs(10)).map_err(known)?;
     conn.execute_batch("pragma synchronous = full; begin immediate")
         .map_err(known)?;

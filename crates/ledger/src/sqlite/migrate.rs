@@ -36,7 +36,7 @@ fn migrate_by(path: &Path, steps: &[(i32, &str)], to: i32) -> Result<Backup, Led
     }
     let known = |error| words::database(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags).map_err(known)?;
+    let conn = oncely_vfs::open(path, flags).map_err(known)?;
     conn.busy_timeout(Duration::from_secs(10)).map_err(known)?;
     let (application, from) = schema::version(&conn).map_err(known)?;
     if application != schema::APPLICATION_ID {

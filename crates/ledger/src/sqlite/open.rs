@@ -107,7 +107,7 @@ fn check_library(version: i32) -> Result<(), LedgerError> {
 
 fn connect(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
+    let conn = oncely_vfs::open(path, flags)?;
     conn.busy_timeout(options.wait)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.pragma_update(
@@ -149,6 +149,7 @@ fn make_inside(conn: &Connection) -> rusqlite::Result<()> {
     if !is_empty(conn)? {
         return Ok(());
     }
+    oncely_vfs::reserve(conn)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
     let name = format!("{:012x}", holders::new_id(&boot_id()).0);
     schema::create(conn, &name)

@@ -123,8 +123,12 @@ impl SqliteLedger {
     /// # Errors
     /// When the ledger cannot be read, or the writer does not take it.
     pub fn export(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        let conn = reader::open(&self.shared.path).map_err(io::Error::other)?;
-        crate::export::sqlite(&conn, out)
+        let path = &self.shared.path;
+        let known = |error| words::written_out(path, error);
+        let conn = reader::open(path)
+            .map_err(io::Error::other)
+            .map_err(known)?;
+        crate::export::sqlite(&conn, out).map_err(known)
     }
 
     /// Counts what the ledger holds, and what it takes on the disk. Blocks.

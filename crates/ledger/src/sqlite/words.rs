@@ -10,6 +10,13 @@ use std::time::Duration;
 pub(crate) fn database(path: &Path, error: &rusqlite::Error) -> LedgerError {
     let path = path.display();
     let words = crate::sql::words(error);
+    if let Some(rot) = rot(error) {
+        return LedgerError::Unusable(format!(
+            "the ledger {path} is damaged: {rot}. Nothing was run on what it says, and nothing was \
+             changed. Stop oncely, keep a copy of the file and of what lies beside it, and go on \
+             with the last backup."
+        ));
+    }
     match error.sqlite_error_code() {
         _ if no_room(error) => LedgerError::Full(path.to_string()),
         Some(ErrorCode::DiskFull) => LedgerError::Full(path.to_string()),
@@ -36,6 +43,20 @@ pub(crate) fn database(path: &Path, error: &rusqlite::Error) -> LedgerError {
         _ => LedgerError::Unusable(format!(
             "the ledger {path} cannot be used: {words}. What was recorded before is kept."
         )),
+    }
+}
+
+/// What was found broken in a file, where this error says so.
+fn rot(error: &rusqlite::Error) -> Option<oncely_vfs::Rot> {
+    oncely_vfs::rotten(error.sqlite_error()?.extended_code)
+}
+
+/// What went wrong while the ledger was written out, in words where the database said it.
+pub(crate) fn written_out(path: &Path, error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner.map(|inner| database(path, inner)) {
+        Some(known) => io::Error::other(known),
+        None => error,
     }
 }
 
