@@ -1,4 +1,5 @@
-//! Development only: the crash test, the nemesis, their checker, and the benchmarks.
+//! Development only: the crash test, named points, the nemesis, their checker, disks that fail, and the
+//! benchmarks.
 #![cfg_attr(
     test,
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)
@@ -11,3 +12,4 @@ pub mod dice;
 pub mod disk;
 pub mod nemesis;
 pub mod points;
+pub mod storage;

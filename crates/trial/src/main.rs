@@ -7,6 +7,7 @@ use oncely_trial::crash::{self, Crash, Report, Trouble};
 use oncely_trial::disk::{self, Disk};
 use oncely_trial::nemesis::{self, Nemesis};
 use oncely_trial::points::{self, Points};
+use oncely_trial::storage::{self, anomalies, power, rot};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,6 +35,12 @@ enum Command {
     /// Strike three real workers on one PostgreSQL with every fault, and compare what everybody wrote
     /// down
     Nemesis(NemesisArgs),
+    /// Cut the power of the ledger's disk, again and again, and compare what it holds
+    Power(PowerArgs),
+    /// Let the disk refuse one thing after the other
+    Anomalies(AnomaliesArgs),
+    /// Flip bits of the ledger's files and cut their ends
+    Rot(RotArgs),
     /// Measure, beside what it is measured against; exit 1 when a bound does not hold
     Bench(BenchArgs),
 }
@@ -106,6 +113,39 @@ struct DiskArgs {
 }
 
 #[derive(Debug, Args)]
+struct PowerArgs {
+    /// How often
+    #[arg(long, default_value_t = 200)]
+    cuts: u64,
+    /// What chance begins with: each cut has the next seed
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Do not wait for the disk: shows that a promise then breaks
+    #[arg(long)]
+    unsynced: bool,
+}
+
+#[derive(Debug, Args)]
+struct AnomaliesArgs {
+    /// What chance begins with
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Refuse every so manyth only
+    #[arg(long, default_value_t = 1)]
+    every: u64,
+}
+
+#[derive(Debug, Args)]
+struct RotArgs {
+    /// How many bits are flipped, one at a time
+    #[arg(long, default_value_t = 500)]
+    flips: u64,
+    /// What chance begins with: each flip has the next seed
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Debug, Args)]
 struct CrashArgs {
     /// How many servers are killed
     #[arg(long, default_value_t = 50)]
@@ -172,6 +212,9 @@ fn main() -> ExitCode {
         Command::Points(args) => points(&args),
         Command::Disk(args) => full_disk(&args),
         Command::Nemesis(args) => strike(&args),
+        Command::Power(args) => cut(&args),
+        Command::Anomalies(args) => refuse(&args),
+        Command::Rot(args) => spoil(&args),
         Command::Bench(args) => measure(&args),
     };
     done.unwrap_or_else(|trouble| {
@@ -275,6 +318,51 @@ fn strike(args: &NemesisArgs) -> Result<ExitCode, Trouble> {
     }
     let as_expected = report.broken.is_empty() != args.expect_broken;
     Ok(ExitCode::from(u8::from(!as_expected)))
+}
+
+fn cut(args: &PowerArgs) -> Result<ExitCode, Trouble> {
+    let seen = power::run(args.seed..args.seed + args.cuts, !args.unsynced)?;
+    println!("Seed {}. {}", args.seed, seen.say());
+    if !args.unsynced {
+        keep("power.txt", &seen.broken)?;
+    }
+    Ok(end(seen
+        .broken
+        .iter()
+        .map(|(seed, why)| format!("seed {seed}: {why}"))))
+}
+
+fn refuse(args: &AnomaliesArgs) -> Result<ExitCode, Trouble> {
+    let seen = anomalies::run(args.seed, args.every)?;
+    println!("Seed {}. {}", args.seed, seen.say());
+    Ok(end(seen.broken))
+}
+
+fn spoil(args: &RotArgs) -> Result<ExitCode, Trouble> {
+    let seen = rot::run(args.seed, args.seed..args.seed + args.flips)?;
+    println!("Seed {}. {}", args.seed, seen.say());
+    keep("rot.txt", &seen.broken)?;
+    Ok(end(seen
+        .broken
+        .iter()
+        .map(|(seed, why)| format!("seed {seed}: {why}"))))
+}
+
+fn keep(file: &str, broken: &[(u64, String)]) -> Result<(), Trouble> {
+    broken
+        .iter()
+        .try_for_each(|(seed, why)| storage::keep(file, *seed, why))
+}
+
+fn end(broken: impl IntoIterator<Item = String>) -> ExitCode {
+    let broken: Vec<String> = broken.into_iter().collect();
+    for why in &broken {
+        println!("BROKEN: {why}");
+    }
+    if broken.is_empty() {
+        println!("Every promise held.");
+    }
+    ExitCode::from(u8::from(!broken.is_empty()))
 }
 
 fn measure(args: &BenchArgs) -> Result<ExitCode, Trouble> {

@@ -4,6 +4,7 @@
 use crate::main_file::MainFile;
 use crate::under::Under;
 use crate::wal::Wal;
+use crate::watch::Watch;
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_int64};
 use std::ffi::{c_int, c_void};
 use std::path::PathBuf;
@@ -12,7 +13,13 @@ use std::path::PathBuf;
 #[repr(C, align(8))]
 pub(crate) struct File {
     base: sqlite3_file,
-    kind: *mut Kind,
+    state: *mut State,
+}
+
+/// What we know of an open file.
+struct State {
+    kind: Kind,
+    watch: Watch,
 }
 
 /// What a file is to us.
@@ -24,15 +31,15 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) fn of(flags: c_int, path: impl FnOnce() -> PathBuf) -> Self {
+    pub(crate) fn of(flags: c_int, path: PathBuf) -> Self {
         match flags {
-            _ if flags & ffi::SQLITE_OPEN_MAIN_DB != 0 => Self::Main(MainFile::new(path())),
-            _ if flags & ffi::SQLITE_OPEN_WAL != 0 => Self::Wal(Wal::new(path())),
+            _ if flags & ffi::SQLITE_OPEN_MAIN_DB != 0 => Self::Main(MainFile::new(path)),
+            _ if flags & ffi::SQLITE_OPEN_WAL != 0 => Self::Wal(Wal::new(path)),
             _ => Self::Other,
         }
     }
 
-    fn read(&mut self, under: Under, into: &mut [u8], at: i64) -> c_int {
+    fn read(&mut self, under: Under<'_>, into: &mut [u8], at: i64) -> c_int {
         match self {
             Self::Main(file) => file.read(under, into, at),
             Self::Wal(log) => log.read(under, into, at),
@@ -40,7 +47,7 @@ impl Kind {
         }
     }
 
-    fn write(&mut self, under: Under, from: &[u8], at: i64) -> c_int {
+    fn write(&mut self, under: Under<'_>, from: &[u8], at: i64) -> c_int {
         match self {
             Self::Main(file) => file.write(under, from, at),
             Self::Wal(log) => log.write(under, from, at),
@@ -65,10 +72,10 @@ pub(crate) unsafe fn behind(file: *mut sqlite3_file) -> *mut sqlite3_file {
 ///
 /// # Safety
 /// As [`behind`], and the file behind was opened by the layer below.
-pub(crate) unsafe fn begin(file: *mut sqlite3_file, kind: Kind) {
+pub(crate) unsafe fn begin(file: *mut sqlite3_file, kind: Kind, watch: Watch) {
     let own = File {
         base: sqlite3_file { pMethods: &METHODS },
-        kind: Box::into_raw(Box::new(kind)),
+        state: Box::into_raw(Box::new(State { kind, watch })),
     };
     // SAFETY: there is room for it, aligned to 8 bytes as SQLite's memory is.
     unsafe { file.cast::<File>().write(own) }
@@ -87,31 +94,35 @@ pub(crate) unsafe fn not_open(file: *mut sqlite3_file) {
 ///
 /// # Safety
 /// `file` was begun and is not closed, and SQLite asks one thing of it at a time.
-unsafe fn parts<'a>(file: *mut sqlite3_file) -> (&'a mut Kind, Under) {
-    // SAFETY: `begin` has written a `File` there, whose box lives until `close`.
-    unsafe { (&mut *(*file.cast::<File>()).kind, below(file)) }
+unsafe fn parts<'a>(file: *mut sqlite3_file) -> (&'a mut Kind, Under<'a>) {
+    // SAFETY: `begin` has written a `File` there, whose box lives until `close`, and has opened the one
+    // behind.
+    unsafe {
+        let State { kind, watch } = &mut *(*file.cast::<File>()).state;
+        (kind, Under::new(behind(file), watch))
+    }
 }
 
 /// The open file of the layer below.
 ///
 /// # Safety
 /// As [`parts`].
-unsafe fn below(file: *mut sqlite3_file) -> Under {
-    // SAFETY: the file behind was opened before ours was begun.
-    unsafe { Under::new(behind(file)) }
+unsafe fn below<'a>(file: *mut sqlite3_file) -> Under<'a> {
+    // SAFETY: as for `parts`.
+    unsafe { parts(file).1 }
 }
 
 unsafe extern "C" fn close(file: *mut sqlite3_file) -> c_int {
-    // SAFETY: SQLite closes an open file once; the box is not used after that.
-    let under = unsafe {
-        drop(Box::from_raw((*file.cast::<File>()).kind));
-        below(file)
-    };
+    // SAFETY: SQLite closes an open file.
+    let under = unsafe { below(file) };
     let Some(close) = under.methods().xClose else {
         return ffi::SQLITE_IOERR_CLOSE;
     };
-    // SAFETY: the file behind is open, and this is its last use.
-    unsafe { close(under.pointer()) }
+    // SAFETY: the file behind is open, and closed once.
+    let code = unsafe { close(under.pointer()) };
+    // SAFETY: SQLite closes a file once; the box is not used after that.
+    drop(unsafe { Box::from_raw((*file.cast::<File>()).state) });
+    code
 }
 
 unsafe extern "C" fn read(
@@ -174,6 +185,16 @@ unsafe extern "C" fn device(file: *mut sqlite3_file) -> c_int {
     unsafe { device(under.pointer()) & !ffi::SQLITE_IOCAP_SUBPAGE_READ }
 }
 
+unsafe extern "C" fn truncate(file: *mut sqlite3_file, size: sqlite3_int64) -> c_int {
+    // SAFETY: SQLite cuts open files.
+    unsafe { below(file) }.truncate(size)
+}
+
+unsafe extern "C" fn sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
+    // SAFETY: SQLite syncs open files.
+    unsafe { below(file) }.sync(flags)
+}
+
 /// A function that only passes on.
 macro_rules! pass_on {
     ($name:ident, $method:ident, $otherwise:expr $(, $value:ident: $kind:ty)*) => {
@@ -189,8 +210,6 @@ macro_rules! pass_on {
     };
 }
 
-pass_on!(truncate, xTruncate, ffi::SQLITE_IOERR_TRUNCATE, size: sqlite3_int64);
-pass_on!(sync, xSync, ffi::SQLITE_IOERR_FSYNC, flags: c_int);
 pass_on!(size, xFileSize, ffi::SQLITE_IOERR_FSTAT, found: *mut sqlite3_int64);
 pass_on!(lock, xLock, ffi::SQLITE_IOERR_LOCK, level: c_int);
 pass_on!(unlock, xUnlock, ffi::SQLITE_IOERR_UNLOCK, level: c_int);

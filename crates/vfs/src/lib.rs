@@ -25,9 +25,12 @@ mod rot;
 mod under;
 mod vfs;
 mod wal;
+mod watch;
 
 pub use reserve::{RESERVED, is_reserved, reserve};
 pub use rot::{Place, Rot, What, rotten};
+#[cfg(feature = "faults")]
+pub use watch::{Disk, Installed, Op, install};
 
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;

@@ -47,7 +47,7 @@ impl MainFile {
     }
 
     /// Reads, and compares what was read with its checksum.
-    pub(crate) fn read(&mut self, under: Under, into: &mut [u8], at: i64) -> c_int {
+    pub(crate) fn read(&mut self, under: Under<'_>, into: &mut [u8], at: i64) -> c_int {
         let code = under.read(into, at);
         if code != ffi::SQLITE_OK && code != ffi::SQLITE_IOERR_SHORT_READ {
             return code;
@@ -73,7 +73,7 @@ impl MainFile {
     }
 
     /// Writes, a page with its checksum.
-    pub(crate) fn write(&mut self, under: Under, from: &[u8], at: i64) -> c_int {
+    pub(crate) fn write(&mut self, under: Under<'_>, from: &[u8], at: i64) -> c_int {
         let Some(number) = page::number(from.len(), at) else {
             return under.write(from, at);
         };
@@ -100,7 +100,7 @@ impl MainFile {
     }
 
     /// The first page of a new file may be written last, when a copy is too large for memory.
-    fn seal_rest(&mut self, under: Under, len: usize) -> c_int {
+    fn seal_rest(&mut self, under: Under<'_>, len: usize) -> c_int {
         for number in std::mem::take(&mut self.unsealed) {
             let at = (i64::from(number) - 1) * i64::try_from(len).unwrap_or(i64::MAX);
             self.scratch.resize(len, 0);
@@ -124,7 +124,7 @@ impl MainFile {
 
     /// Sees from the beginning of a file whether its pages have checksums. False when the bytes that
     /// say so were lost.
-    fn learn(&mut self, under: Under, start: &[u8]) -> bool {
+    fn learn(&mut self, under: Under<'_>, start: &[u8]) -> bool {
         let reserved = page::reserved(start);
         let says_so = reserved.is_some_and(|reserved| reserved > 0);
         if !says_so && self.kept != Kept::No && start.len() >= HEADER && self.lost(under, start) {
@@ -136,7 +136,7 @@ impl MainFile {
         true
     }
 
-    fn lost(&mut self, under: Under, start: &[u8]) -> bool {
+    fn lost(&mut self, under: Under<'_>, start: &[u8]) -> bool {
         self.scratch.clear();
         self.scratch.resize(page::size(start).unwrap_or(PAGE), 0);
         under.read(&mut self.scratch, 0) == ffi::SQLITE_OK && page::lost_its_mark(&mut self.scratch)
@@ -144,7 +144,7 @@ impl MainFile {
 
     /// A page that the file does not have. What a transaction has added and taken back was never there;
     /// what the header counts was.
-    fn beyond(&self, under: Under, number: u32) -> c_int {
+    fn beyond(&self, under: Under<'_>, number: u32) -> c_int {
         let mut header = [0; HEADER];
         let read = under.read(&mut header, 0) == ffi::SQLITE_OK;
         match page::count(&header) {
@@ -153,7 +153,7 @@ impl MainFile {
         }
     }
 
-    fn look(&mut self, under: Under) {
+    fn look(&mut self, under: Under<'_>) {
         if self.kept == Kept::Unknown {
             let mut header = [0; HEADER];
             if under.read(&mut header, 0) == ffi::SQLITE_OK

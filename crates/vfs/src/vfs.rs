@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // SQLite's layers are tables of C functions; see ARCHITECTURE.md.
 
 use crate::file::{self, Kind, OWN};
+use crate::watch::{Op, Watch};
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_vfs};
 use std::ffi::{CStr, OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
@@ -35,13 +36,14 @@ fn make_known() -> c_int {
     let Ok(size) = c_int::try_from(OWN) else {
         return ffi::SQLITE_ERROR;
     };
-    // Everything but opening is the function of the layer below, which finds what it needs in its own
+    // Everything but opening and deleting is the function of the layer below, which finds what it needs in its own
     // files and in `pAppData`.
     let layer = Box::new(sqlite3_vfs {
         szOsFile: below.szOsFile + size,
         pNext: std::ptr::null_mut(),
         zName: NAME.as_ptr(),
         xOpen: Some(open),
+        xDelete: Some(delete),
         ..*below
     });
     // SAFETY: the box is never freed, as SQLite keeps the pointer.
@@ -68,15 +70,31 @@ unsafe extern "C" fn open(
     let Some(open) = (unsafe { below.as_ref() }).and_then(|below| below.xOpen) else {
         return ffi::SQLITE_CANTOPEN;
     };
+    // SAFETY: a file that has a name has one that ends in a zero byte.
+    let path = unsafe { path(name) };
+    let watch = Watch::of(path.clone());
     // SAFETY: the values are SQLite's own for this function; the memory behind ours is for this file.
-    let code = unsafe { open(below, name, file::behind(file), flags, flags_out) };
+    let act = || unsafe { open(below, name, file::behind(file), flags, flags_out) };
+    let code = watch.around(Op::Open, act);
     if code == ffi::SQLITE_OK {
-        // SAFETY: a file of a kind that has a name has one that ends in a zero byte.
-        let kind = Kind::of(flags, || unsafe { path(name) });
         // SAFETY: the file behind was just opened.
-        unsafe { file::begin(file, kind) };
+        unsafe { file::begin(file, Kind::of(flags, path), watch) };
     }
     code
+}
+
+unsafe extern "C" fn delete(_own: *mut sqlite3_vfs, name: *const c_char, durably: c_int) -> c_int {
+    let below = below();
+    // SAFETY: a layer that is registered is never freed.
+    let Some(delete) = (unsafe { below.as_ref() }).and_then(|below| below.xDelete) else {
+        return ffi::SQLITE_IOERR_DELETE;
+    };
+    // SAFETY: the name ends in a zero byte.
+    let watch = Watch::of(unsafe { path(name) });
+    // SAFETY: the values are SQLite's own for this function.
+    watch.around(Op::Delete(durably != 0), || unsafe {
+        delete(below, name, durably)
+    })
 }
 
 /// # Safety

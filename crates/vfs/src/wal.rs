@@ -38,7 +38,7 @@ impl Wal {
     }
 
     /// Reads, and compares a page with the checksum of its frame.
-    pub(crate) fn read(&mut self, under: Under, into: &mut [u8], at: i64) -> c_int {
+    pub(crate) fn read(&mut self, under: Under<'_>, into: &mut [u8], at: i64) -> c_int {
         let Some(frame) = Frame::holding(into.len(), at) else {
             return under.read(into, at);
         };
@@ -69,7 +69,7 @@ impl Wal {
     }
 
     /// Writes, and sees which checksums are still to come.
-    pub(crate) fn write(&mut self, under: Under, from: &[u8], at: i64) -> c_int {
+    pub(crate) fn write(&mut self, under: Under<'_>, from: &[u8], at: i64) -> c_int {
         if from.len() == FRAME_HEADER {
             self.last_header = at;
             if self.unsettled.is_some_and(|from| at <= from) {

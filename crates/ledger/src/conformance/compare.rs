@@ -18,16 +18,16 @@ use std::sync::Arc;
 
 /// Two ledgers that should be one, with two handles on each.
 pub struct Pair<'s, A: Stores, B: Stores> {
-    a: &'s A,
+    pub(super) a: &'s A,
     b: &'s B,
-    handles: Vec<(A::Handle, B::Handle)>,
+    pub(super) handles: Vec<(A::Handle, B::Handle)>,
     /// Holders by a number that both sides share.
-    names: (Names, Names),
+    pub(super) names: (Names, Names),
     next_name: i64,
-    environment: Environment,
+    pub(super) environment: Environment,
 }
 
-type Check = Result<(), String>;
+pub type Check = Result<(), String>;
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &dyn std::fmt::Debug, a: &T, b: &T) -> Check {
     if a == b {
@@ -81,28 +81,25 @@ pub async fn play<A: Stores, B: Stores>(
 impl<'s, A: Stores, B: Stores> Pair<'s, A, B> {
     /// Two fresh ledgers with a table for the statements of tasks.
     pub async fn new(a: &'s A, b: &'s B) -> Self {
+        let (pair, made) = Self::begin(a, b).await;
+        made.unwrap();
+        pair
+    }
+
+    /// Two ledgers with two handles each.
+    pub(super) fn opened(a: &'s A, b: &'s B) -> Self {
         let handles = vec![(a.open(), b.open()), (a.open(), b.open())];
-        let mut pair = Self {
+        Self {
             a,
             b,
             handles,
             names: Default::default(),
             next_name: 0,
             environment: environment(),
-        };
-        pair.learn_names();
-        let table = || {
-            unit(
-                vec![],
-                vec![sql("create table t (a text primary key)", &[])],
-            )
-        };
-        pair.handles[0].0.commit(vec![table()]).await.unwrap();
-        pair.handles[0].1.commit(vec![table()]).await.unwrap();
-        pair
+        }
     }
 
-    fn learn_names(&mut self) {
+    pub(super) fn learn_names(&mut self) {
         for (a, b) in &self.handles {
             let (a, b) = (a.holder(), b.holder());
             if !self.names.0.contains_key(&a) || !self.names.1.contains_key(&b) {
@@ -117,7 +114,7 @@ impl<'s, A: Stores, B: Stores> Pair<'s, A, B> {
         self.a.clock().now().0
     }
 
-    async fn command(&mut self, command: &Command) -> Check {
+    pub(super) async fn command(&mut self, command: &Command) -> Check {
         match command {
             Command::Commit(handle, rough) => self.commit(*handle, rough).await,
             Command::Lease {

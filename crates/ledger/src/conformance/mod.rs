@@ -11,6 +11,7 @@
 )]
 
 pub mod admission;
+mod broken;
 pub mod claims;
 pub mod compare;
 pub mod facts;

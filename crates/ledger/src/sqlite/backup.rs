@@ -177,7 +177,7 @@ pub(super) fn look_over(path: &Path) -> Result<u64, LedgerError> {
         .map_err(known)?;
     if found != "ok" {
         return Err(LedgerError::Unusable(format!(
-            "the copy {} is damaged: {found}. It is of no use. Look at the disk, and at the ledger \
+            "the copy {} is damaged: {found}. It is of no use, and nothing was replaced by it. Look at the disk, and at the ledger \
              with `oncely doctor`.",
             path.display()
         )));

@@ -40,6 +40,8 @@ pub struct Options {
     pub sql_budget: Duration,
     /// Most pages of 4 KiB that the file may have; none means as many as the disk holds.
     pub pages_at_most: Option<u32>,
+    /// Pages of the write-ahead log from which on a commit copies them back.
+    pub checkpoint: u32,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -57,6 +59,7 @@ impl Options {
             check_facts: cfg!(debug_assertions),
             sql_budget: crate::sql::BUDGET,
             pages_at_most: None,
+            checkpoint: CHECKPOINT_PAGES,
             clock: Arc::new(SystemClock),
         }
     }
@@ -119,7 +122,7 @@ fn connect(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
     conn.pragma_update(None, "trusted_schema", false)?;
     conn.pragma_update(None, "temp_store", "memory")?;
     conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    conn.pragma_update(None, "wal_autocheckpoint", options.checkpoint)?;
     if let Some(pages) = options.pages_at_most {
         conn.pragma_update(None, "max_page_count", pages)?;
     }
