@@ -344,7 +344,9 @@ async fn a_run_keeps_its_turn_between_rounds_until_it_ends(stage: Stage) {
     assert_eq!(round(&process, other, &stage).await, 14 * DAY);
     says(&kit, true);
     assert_eq!(process.drive(first).await, Rest::Ended(RunStatus::Done));
-    assert_eq!(process.drive(second).await, Rest::Ended(RunStatus::Done));
+    says(&kit, false);
+    assert_eq!(round(&process, second, &stage).await, 14 * DAY);
+    assert_eq!(kit.command.args().last().unwrap(), "1: 120 EUR");
 }
 
 async fn rounds_that_call_a_task_have_a_turn_for_the_time_of_a_round_only(stage: Stage) {
