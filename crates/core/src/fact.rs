@@ -72,6 +72,18 @@ pub enum Outcome {
     },
 }
 
+/// What became of items that nobody knows about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemsBecame {
+    /// They happened.
+    Happened,
+    /// They did not happen, and are to be done.
+    DidNotHappen,
+    /// The other side knows, and is to be asked.
+    LookUp,
+}
+
 /// Who settled an unknown attempt, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "as")]
@@ -293,6 +305,22 @@ pub enum Fact {
         #[serde(flatten)]
         settlement: Settlement,
         /// Who or what: a person, `probe`, or the rule `on_unknown`.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A person said what became of items that nobody knows about, or has them looked up.
+    ItemsSettled {
+        /// The step.
+        step: StepId,
+        /// Which attempt of it.
+        attempt: u32,
+        /// Which items; where none is named, all that are in doubt.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        items: Vec<u64>,
+        /// What became of them.
+        became: ItemsBecame,
+        /// Who.
         by: String,
         /// Why.
         reason: String,

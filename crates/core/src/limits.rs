@@ -129,3 +129,6 @@ pub const HOOK_TOLERANCE_MS: i64 = 5 * 60 * 1000;
 pub const HOOK_TOLERANCE_MOST_MS: i64 = 24 * 3600 * 1000;
 /// Longest wait for connections to end when the process is told to stop, in milliseconds.
 pub const GATEWAY_FAREWELL_MS: u64 = 5_000;
+
+/// Items that a person settles at once.
+pub const ITEMS_SETTLED: usize = 1000;

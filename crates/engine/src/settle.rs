@@ -2,15 +2,16 @@
 
 use crate::people::{People, PeopleError};
 use crate::runner::find;
+use crate::settle_items::Items;
 use crate::tasks::Tasks;
 use oncely_core::Value;
-use oncely_core::fact::{Fact, Settlement};
+use oncely_core::fact::{Fact, ItemsBecame, Settlement};
 use oncely_core::ids::{RunId, StepId};
 use oncely_core::ledger::RunRow;
 use oncely_core::question::Notice;
 use oncely_core::round::{Named, Round};
 use oncely_core::run::{RunState, Stage};
-use oncely_core::task::{Work, can_be_looked_up};
+use oncely_core::task::{Step, Work, can_be_looked_up};
 use oncely_core::undo;
 
 impl People {
@@ -61,7 +62,14 @@ impl People {
         by: &str,
         reason: &str,
     ) -> Result<StepId, PeopleError> {
-        self.somebody_can_look(run, named).await?;
+        if self.somebody_can_look(run, named).await? {
+            let all = Items {
+                which: &[],
+                became: ItemsBecame::LookUp,
+            };
+            let settled = self.settle_items(run, named, all, by, reason).await?;
+            return Ok(settled.step);
+        }
         let decide = |_: &RunRow, state: &RunState| {
             let (step, attempt) = doubt(run, state, named)?;
             let (by, reason) = (by.to_owned(), reason.to_owned());
@@ -78,26 +86,24 @@ impl People {
         self.act(run, &decide).await
     }
 
-    /// The text of a run does not change: what can be looked up stays so.
-    async fn somebody_can_look(&self, run: RunId, named: Option<&str>) -> Result<(), PeopleError> {
+    /// The text of a run does not change: what can be looked up stays so. True where it is items that
+    /// are looked up.
+    async fn somebody_can_look(
+        &self,
+        run: RunId,
+        named: Option<&str>,
+    ) -> Result<bool, PeopleError> {
         let state = self.folded(run).await?;
         let (id, _) = doubt(run, &state, named)?;
-        let Some(text) = state.text else {
-            return Ok(());
-        };
-        let pinned = Tasks::default().pinned(text, &*self.ledger).await?;
-        let task = match &state.undoing {
-            Some(undoing) => undo::task(&pinned, undoing),
-            None => (*pinned).clone(),
-        };
-        let step = find(&task, &id);
-        let why = match step.map(|step| (step.work.clone(), can_be_looked_up(&step))) {
-            Some((_, true)) => return Ok(()),
-            Some((Work::Each(_), _)) => format!(
-                "the items of step {} of run {run} are looked up one by one after a crash, and \
-                 not together.",
+        let step = self.step_of(&state, &id).await?;
+        let why = match step.as_ref().map(|step| &step.work) {
+            Some(Work::Each(each)) if each.steps.iter().any(can_be_looked_up) => return Ok(true),
+            Some(Work::Each(_)) => format!(
+                "nothing can look the items of step {} of run {run} up: no step of its `do` block has \
+                 a `probe`.",
                 Named(&id)
             ),
+            _ if step.as_ref().is_some_and(can_be_looked_up) => return Ok(false),
             _ => format!(
                 "nothing can look step {} of run {run} up: its task file has no `probe` for it.",
                 Named(&id)
@@ -111,8 +117,31 @@ impl People {
     }
 }
 
+impl People {
+    /// The step of this id, in the text that the run is pinned to.
+    pub(crate) async fn step_of(
+        &self,
+        state: &RunState,
+        id: &StepId,
+    ) -> Result<Option<Step>, PeopleError> {
+        let Some(text) = state.text else {
+            return Ok(None);
+        };
+        let pinned = Tasks::default().pinned(text, &*self.ledger).await?;
+        let task = match &state.undoing {
+            Some(undoing) => undo::task(&pinned, undoing),
+            None => (*pinned).clone(),
+        };
+        Ok(find(&task, id).map(std::borrow::Cow::into_owned))
+    }
+}
+
 /// The attempt that nobody knows about.
-fn doubt(run: RunId, state: &RunState, named: Option<&str>) -> Result<(StepId, u32), PeopleError> {
+pub(crate) fn doubt(
+    run: RunId,
+    state: &RunState,
+    named: Option<&str>,
+) -> Result<(StepId, u32), PeopleError> {
     let unknown = state.steps.iter().find_map(|(id, step)| match &step.stage {
         Stage::Unknown { .. } if !Notice::is_id(id) => Some((id.clone(), step.attempts)),
         _ => None,

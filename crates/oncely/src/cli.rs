@@ -468,6 +468,9 @@ pub(crate) struct Settle {
     /// done; or `probe`: look it up
     #[arg(required = true, num_args = 1..=2, value_names = ["STEP", "done|not-done|probe"])]
     pub(crate) words: Vec<String>,
+    /// One item of a `for_each` step, by its number; several where it is said several times
+    #[arg(long, value_name = "N")]
+    pub(crate) item: Vec<u64>,
     /// How you know; `done` and `not-done` need it
     #[arg(long, default_value = "")]
     pub(crate) reason: String,

@@ -65,7 +65,7 @@ impl RunState {
         entry.stage = Stage::Open { fence };
         entry.attempts = attempt;
         entry.tries += 1;
-        if entry.redo {
+        if entry.redo || entry.items.is_some() {
             entry.redo_from.get_or_insert(fence);
         }
         entry.probed = false;
@@ -142,7 +142,9 @@ impl RunState {
         if !matches!(state.stage, Stage::Open { .. }) || state.attempts != attempt {
             return Err(format!("attempt {attempt} of step `{step}` is not open"));
         }
-        state.redo &= matches!(stage, Stage::Unknown { crashed: true, .. });
+        let crashed = matches!(stage, Stage::Unknown { crashed: true, .. });
+        state.redo &= crashed;
+        state.items = state.items.take().filter(|_| crashed);
         state.stage = stage;
         Ok(state)
     }

@@ -1,8 +1,8 @@
 //! Facts about decisions: conditions, people, settlements.
 
 use super::fold::{Folded, RunState};
-use super::step::{Stage, StepState};
-use crate::fact::{BY_PROBE, BY_RULE, Settlement};
+use super::step::{ItemsAnswer, Stage, StepState};
+use crate::fact::{BY_PROBE, BY_RULE, ItemsBecame, Settlement};
 use crate::ids::StepId;
 use crate::question::Answer;
 use crate::time::Timestamp;
@@ -95,6 +95,31 @@ impl RunState {
                 state.redo_from = None;
             }
         }
+        Ok(())
+    }
+
+    /// The step goes on with what was said of its items, with all its tries.
+    pub(super) fn settle_items(
+        &mut self,
+        at: Timestamp,
+        step: &StepId,
+        attempt: u32,
+        items: &[u64],
+        became: ItemsBecame,
+        reason: &str,
+    ) -> Folded {
+        let state = self.unknown_attempt(step, attempt)?;
+        state.in_doubt = false;
+        state.stage = Stage::Failed {
+            at,
+            error: format!("its items are settled: {reason}"),
+            again: true,
+            after_ms: None,
+        };
+        let items = items.iter().copied().collect();
+        state.items = Some(ItemsAnswer { items, became });
+        state.redo_from = None;
+        state.tries = 0;
         Ok(())
     }
 

@@ -139,6 +139,14 @@ impl RunState {
             } => self.outcome(at, step, *attempt, outcome),
             Fact::Probed { step, attempt, .. } => self.probe(step, *attempt),
             Fact::ProbeAsked { step, attempt, .. } => self.probe_again(step, *attempt),
+            Fact::ItemsSettled {
+                step,
+                attempt,
+                items,
+                became,
+                reason,
+                ..
+            } => self.settle_items(at, step, *attempt, items, *became, reason),
             Fact::Judged {
                 step,
                 held,

@@ -13,4 +13,4 @@ pub(crate) use doubt::repeat_is_harmless;
 pub use fold::{Illegal, RunState};
 pub use rounds::RoundsDone;
 pub use status::RunStatus;
-pub use step::{Advice, Asked, Stage, StepState};
+pub use step::{Advice, Asked, ItemsAnswer, Stage, StepState};

@@ -2,11 +2,12 @@
 
 use crate::Value;
 use crate::effect::EffectKey;
-use crate::fact::Repeat;
+use crate::fact::{ItemsBecame, Repeat};
 use crate::ids::Fence;
 use crate::limits;
 use crate::question::Question;
 use crate::time::Timestamp;
+use std::collections::BTreeSet;
 
 /// Where a step stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,6 +85,15 @@ impl Asked {
     }
 }
 
+/// What a person said of items that nobody knew about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemsAnswer {
+    /// Which; none names all that are in doubt.
+    pub items: BTreeSet<u64>,
+    /// What became of them.
+    pub became: ItemsBecame,
+}
+
 /// A step that something has happened to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepState {
@@ -110,6 +120,8 @@ pub struct StepState {
     /// The claim of the first attempt since it was settled as not done: what is in doubt from
     /// earlier claims is done again, what is in doubt since is not.
     pub redo_from: Option<Fence>,
+    /// What a person said of items that were in doubt, until an attempt has ended since.
+    pub items: Option<ItemsAnswer>,
     /// Nobody knows about some attempt so far, whatever became of later ones.
     pub in_doubt: bool,
     /// The last failure said that trying again may help, and how long to wait.
@@ -146,6 +158,7 @@ impl StepState {
             probed: false,
             redo: false,
             redo_from: None,
+            items: None,
             in_doubt: false,
             advice: Advice::NONE,
         }

@@ -6,12 +6,18 @@ use crate::sabotage;
 use oncely_core::Value;
 use oncely_core::action::{Call, Done, Failure, Probe};
 use oncely_core::decide::judge_until;
-use oncely_core::fact::{OnUnknown, Outcome, Repeat};
+use oncely_core::fact::{ItemsBecame, OnUnknown, Outcome, Repeat};
 use oncely_core::ids::Fence;
 use oncely_core::ledger::{Guard, ItemEvent, ItemFact, LedgerError, Op, Unit, UnitResult};
 use oncely_core::points::{self, Point as At};
 use oncely_core::time::Timestamp;
 use std::time::Duration;
+
+/// How the reason of an item begins that nobody knows about.
+pub(super) const UNKNOWN: &str = "unknown: ";
+
+/// What is known of an attempt whose process is gone.
+const WENT_AWAY: &str = "the process that made the attempt went away before it said how it ended";
 
 pub(super) enum SubEnd {
     Output(Value),
@@ -26,7 +32,7 @@ impl SubEnd {
 
     pub(super) fn unknown(sub: &Sub<'_>, why: &str) -> Self {
         Self::Over(ItemEnd::Unknown(format!(
-            "unknown: step `{}`: {why}",
+            "{UNKNOWN}step `{}`: {why}",
             sub.step.id
         )))
     }
@@ -107,6 +113,10 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
     }
 
     pub(super) async fn run(mut self) -> Result<SubEnd, LedgerError> {
+        let answers = self.effects.answers.as_ref();
+        if answers.is_some_and(|answers| !answers.concern(self.item.index)) {
+            return Ok(self.left());
+        }
         if self.made > 0
             && let Some(end) = self.after_crash().await?
         {
@@ -144,6 +154,16 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
         }
     }
 
+    /// How it stands, where nothing was said of it: nothing is attempted.
+    fn left(&mut self) -> SubEnd {
+        match self.last.take() {
+            Some(Outcome::Done { output }) => SubEnd::Output(output),
+            Some(Outcome::Failed { error, .. }) => SubEnd::aside(self.sub, &error),
+            Some(Outcome::Unknown { error }) => SubEnd::unknown(self.sub, &error),
+            None => SubEnd::unknown(self.sub, WENT_AWAY),
+        }
+    }
+
     fn stopping(&self) -> bool {
         self.effects.work.runner.stop.is_stopping()
     }
@@ -157,22 +177,24 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
                 return Ok(Some(SubEnd::aside(self.sub, &error)));
             }
             Some(Outcome::Unknown { error }) => error,
-            None => {
-                "the process that made the attempt went away before it said how it ended".into()
-            }
+            None => WENT_AWAY.into(),
         };
-        if self.harmless() {
-            return Ok(None);
+        let answers = self.effects.answers.as_ref();
+        let said = answers.and_then(|said| said.about(self.item.index, self.begun.1));
+        match said {
+            Some(ItemsBecame::Happened) => {
+                let done = Outcome::Done {
+                    output: Value::Null,
+                };
+                self.record(done, Vec::new(), Some(Value::Null)).await
+            }
+            _ if self.harmless() => Ok(None),
+            Some(ItemsBecame::DidNotHappen) => {
+                self.in_doubt = false;
+                Ok(None)
+            }
+            Some(ItemsBecame::LookUp) | None => self.ask(error).await,
         }
-        if self
-            .effects
-            .redo_from
-            .is_some_and(|from| self.begun.1 < from)
-        {
-            self.in_doubt = false;
-            return Ok(None);
-        }
-        self.ask(error).await
     }
 
     fn harmless(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Items with effects: an intent and an outcome for each, group-committed by the ledger's writer.
 
+use super::answers::Answers;
 use super::attempts::{Attempts, SubEnd};
 use super::doubts::doubts;
 use super::input::{Entry, Input, Origin, aside};
@@ -11,10 +12,9 @@ use crate::begin::{effect_key, with_pin};
 use futures_util::stream::{self, StreamExt};
 use oncely_core::Value;
 use oncely_core::action::{Action, Call, Done, Failure};
-use oncely_core::ids::{Fence, StepId};
+use oncely_core::ids::StepId;
 use oncely_core::items::SetAside;
 use oncely_core::ledger::{Guard, ItemFact, LedgerError, Unit, UnitResult};
-use oncely_core::limits;
 use oncely_core::points::{self, Point as At};
 use oncely_core::rows::{RowKey, RowsAt, Taken};
 use oncely_core::task::{ActionKind, Step, Work as StepWork};
@@ -26,9 +26,6 @@ use std::sync::Arc;
 /// crash no more than these are in doubt.
 pub(super) const WAVE: usize = 32;
 
-/// Items set aside that are read at once.
-const SET_ASIDE_PAGE: usize = 1000;
-
 /// An item to be worked.
 pub(super) struct Item {
     pub(super) index: u64,
@@ -36,7 +33,7 @@ pub(super) struct Item {
     pub(super) raw: String,
     pub(super) value: Value,
     /// The key of a row.
-    key: Option<RowKey>,
+    pub(super) key: Option<RowKey>,
 }
 
 /// How an item ended.
@@ -54,12 +51,7 @@ pub(super) async fn run(
     begun: Point,
     pace: Pace,
 ) -> Result<Over, LedgerError> {
-    let redo = work
-        .job
-        .state
-        .steps
-        .get(&work.step.id)
-        .is_some_and(|s| s.redo);
+    let answers = Answers::of(work);
     let steps = match prepared(work) {
         Ok(steps) => steps,
         Err(failure) => return Ok(Over::Ended(Err(failure), Vec::new())),
@@ -72,31 +64,33 @@ pub(super) async fn run(
         work,
         steps,
         point: begun,
-        redo_from: None,
+        answers: None,
     };
-    if redo && let Some(over) = effects.again(origin).await? {
+    if let Some(answers) = answers
+        && let Some(over) = effects.again(origin, answers).await?
+    {
         return Ok(over);
     }
     effects.rest(input, pace).await
 }
 
-struct Wave {
-    items: Vec<Item>,
-    bad: Vec<SetAside>,
+pub(super) struct Wave {
+    pub(super) items: Vec<Item>,
+    pub(super) bad: Vec<SetAside>,
     /// The keys of those that are rows.
-    bad_keys: Vec<RowKey>,
-    last: bool,
+    pub(super) bad_keys: Vec<RowKey>,
+    pub(super) last: bool,
 }
 
 /// Opens the input on a thread that may wait for the disk.
-async fn open(origin: Origin, from: Point, page: usize) -> Result<Input, Failure> {
+pub(super) async fn open(origin: Origin, from: Point, page: usize) -> Result<Input, Failure> {
     tokio::task::spawn_blocking(move || Input::open(origin, &from, page))
         .await
         .unwrap_or_else(|panic| Err(unread(&panic)))
 }
 
 /// Reads the next items on a thread that may wait for the disk.
-async fn next(
+pub(super) async fn next(
     mut input: Input,
     only: Option<Arc<BTreeSet<u64>>>,
     most: usize,
@@ -147,67 +141,6 @@ fn read(input: &mut Input, only: Option<&BTreeSet<u64>>, most: usize) -> Result<
     Ok(wave)
 }
 
-/// Where items that were in doubt are read once more.
-enum Doubted {
-    /// Where they were read before.
-    Again(Input),
-    /// Rows, which may have changed since: what was kept of them when they were set aside.
-    Kept(Vec<Item>),
-}
-
-impl Doubted {
-    async fn open(
-        origin: Origin,
-        effects: &Effects<'_, '_>,
-    ) -> Result<Result<Self, Failure>, LedgerError> {
-        if origin.is_rows() {
-            return Ok(effects.kept().await?.map(Self::Kept));
-        }
-        Ok(open(origin, Point::default(), WAVE).await.map(Self::Again))
-    }
-
-    async fn next(self, only: &Arc<BTreeSet<u64>>) -> Result<(Self, Wave), Failure> {
-        match self {
-            Self::Again(input) => {
-                let (input, wave) = next(input, Some(Arc::clone(only)), WAVE).await?;
-                Ok((Self::Again(input), wave))
-            }
-            Self::Kept(mut items) => {
-                let rest = items.split_off(items.len().min(WAVE));
-                let wave = Wave {
-                    last: rest.is_empty(),
-                    items: items
-                        .into_iter()
-                        .filter(|i| only.contains(&i.index))
-                        .collect(),
-                    bad: Vec::new(),
-                    bad_keys: Vec::new(),
-                };
-                Ok((Self::Kept(rest), wave))
-            }
-        }
-    }
-}
-
-/// A row as it was set aside.
-fn kept(item: SetAside) -> Result<Item, Failure> {
-    let value = serde_json::from_str(&item.input).map_err(|_| {
-        Failure::permanent(format!(
-            "item {} is longer than what is kept of it ({} bytes), so that it cannot be done again by \
-             itself. Do it by hand, and settle the step as happened",
-            item.item,
-            limits::SET_ASIDE_BYTES
-        ))
-    })?;
-    Ok(Item {
-        index: item.item,
-        line: None,
-        raw: item.input,
-        value,
-        key: None,
-    })
-}
-
 /// A sub-step and the code that performs it.
 pub(super) struct Sub<'a> {
     pub(super) step: &'a Step,
@@ -246,9 +179,8 @@ pub(super) struct Effects<'a, 'w> {
     pub(super) work: &'w Work<'a>,
     pub(super) steps: Vec<Sub<'a>>,
     pub(super) point: Point,
-    /// A person settled the step as not done: items in doubt from claims before this one are done
-    /// again.
-    pub(super) redo_from: Option<Fence>,
+    /// What a person said of items in doubt, while those are gone through.
+    pub(super) answers: Option<Answers>,
 }
 
 impl Effects<'_, '_> {
@@ -338,42 +270,6 @@ impl Effects<'_, '_> {
         Ok(matches!(result, UnitResult::Applied(_)))
     }
 
-    /// Works the items that were in doubt once more.
-    async fn again(&mut self, origin: Origin) -> Result<Option<Over>, LedgerError> {
-        let doubts = Arc::new(self.doubts().await?.into_iter().collect::<BTreeSet<u64>>());
-        let mut source = match Doubted::open(origin, self).await? {
-            Ok(source) => source,
-            Err(failure) => return Ok(Some(Over::Ended(Err(failure), Vec::new()))),
-        };
-        let state = self.work.job.state.steps.get(&self.work.step.id);
-        self.redo_from = state.and_then(|s| s.redo_from);
-        loop {
-            let wave = match source.next(&doubts).await {
-                Ok((back, wave)) => {
-                    source = back;
-                    wave
-                }
-                Err(failure) => return Ok(Some(Over::Ended(Err(failure), Vec::new()))),
-            };
-            for end in self.all(&wave.items).await? {
-                match end {
-                    ItemEnd::Done => {
-                        self.point.progress.done += 1;
-                        self.point.progress.set_aside =
-                            self.point.progress.set_aside.saturating_sub(1);
-                    }
-                    ItemEnd::SetAside(_) | ItemEnd::Unknown(_) => {}
-                    ItemEnd::Lost => return Ok(Some(Over::Lost)),
-                    ItemEnd::Stopped => return Ok(Some(Over::Released)),
-                }
-            }
-            if wave.last {
-                self.redo_from = None;
-                return Ok(None);
-            }
-        }
-    }
-
     /// Works the items of a wave and moves the cursor past them.
     async fn work_wave(
         &mut self,
@@ -405,7 +301,7 @@ impl Effects<'_, '_> {
         }
     }
 
-    async fn all(&self, items: &[Item]) -> Result<Vec<ItemEnd>, LedgerError> {
+    pub(super) async fn all(&self, items: &[Item]) -> Result<Vec<ItemEnd>, LedgerError> {
         let mut known = self.known(items).await?;
         let work = items.iter().map(|item| {
             let facts = known.remove(&item.index).unwrap_or_default();
@@ -532,30 +428,6 @@ impl Effects<'_, '_> {
             },
         );
         Ok(Over::Ended(Err(Failure::unknown(error)), Vec::new()))
-    }
-
-    /// Rows that are in doubt, as they were when they were worked.
-    async fn kept(&self) -> Result<Result<Vec<Item>, Failure>, LedgerError> {
-        let doubts: BTreeSet<u64> = self.doubts().await?.into_iter().collect();
-        let ask = Ask(&*self.work.runner.ledger);
-        let (mut items, mut from) = (Vec::new(), 0);
-        loop {
-            let run = self.work.job.row.id;
-            let page = ask.set_aside(run, from, SET_ASIDE_PAGE).await?;
-            from += page.len() as u64;
-            let whole = page.len() < SET_ASIDE_PAGE;
-            for (step, aside) in page {
-                if step == self.work.step.id && doubts.contains(&aside.item) {
-                    match kept(aside) {
-                        Ok(item) => items.push(item),
-                        Err(failure) => return Ok(Err(failure)),
-                    }
-                }
-            }
-            if whole {
-                return Ok(Ok(items));
-            }
-        }
     }
 
     async fn doubts(&self) -> Result<Vec<u64>, LedgerError> {

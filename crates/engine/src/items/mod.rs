@@ -4,6 +4,7 @@
 //! one transaction a range (`stream`). Any other effect has its intent and outcome for each item in
 //! the ledger (`effects`).
 
+mod answers;
 mod attempts;
 mod doubts;
 mod effects;

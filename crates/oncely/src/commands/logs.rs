@@ -7,14 +7,14 @@ use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::{Voice, count, moment, plain};
 use oncely_core::Value;
-use oncely_core::fact::{Fact, Outcome, Recorded, Request, Settlement};
+use oncely_core::fact::{Fact, ItemsBecame, Outcome, Recorded, Request, Settlement};
 use oncely_core::ids::RunId;
 use oncely_core::ledger::{Change, Filter, RunRow};
 use oncely_core::question::{Answer, Identity};
 use oncely_core::round::Named;
 use oncely_core::run::RunStatus;
 use oncely_core::time::Clock;
-use oncely_engine::{Ask, Stop};
+use oncely_engine::{Ask, Stop, listed};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -200,6 +200,30 @@ pub(crate) fn sentence(fact: &Fact) -> String {
             };
             let step = Named(step);
             format!("{step} settled by {by}: {became}{}", with_note(reason))
+        }
+        Fact::ItemsSettled {
+            step,
+            items,
+            became,
+            by,
+            reason,
+            ..
+        } => {
+            let which = match items.as_slice() {
+                [] => "all items in doubt".to_owned(),
+                [one] => format!("item {one}"),
+                _ => format!("items {}", listed(items)),
+            };
+            let (step, note) = (Named(step), with_note(reason));
+            match became {
+                ItemsBecame::Happened => {
+                    format!("{step}, {which} settled by {by}: it happened{note}")
+                }
+                ItemsBecame::DidNotHappen => {
+                    format!("{step}, {which} settled by {by}: it did not happen{note}")
+                }
+                ItemsBecame::LookUp => format!("{step}, {which} to be looked up, says {by}{note}"),
+            }
         }
         Fact::SkipAsked { step, by, reason } => {
             format!("`{step}` is to be skipped, says {by}{}", with_note(reason))

@@ -5,11 +5,11 @@ use crate::cli::Settle;
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
 use crate::house::House;
-use crate::output::Voice;
-use oncely_core::fact::{BY_PROBE, Fact, Settlement};
+use crate::output::{Voice, count};
+use oncely_core::fact::{BY_PROBE, Fact, ItemsBecame, Settlement};
 use oncely_core::ids::{RunId, StepId};
 use oncely_core::round::Named;
-use oncely_engine::Ask;
+use oncely_engine::{Ask, Items, ItemsSettled, People, listed};
 
 /// What is said of the attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,15 @@ impl Became {
         ("not-done", Self::NotDone),
         ("probe", Self::Probe),
     ];
+
+    /// The same, of items.
+    fn of_items(self) -> ItemsBecame {
+        match self {
+            Self::Done => ItemsBecame::Happened,
+            Self::NotDone => ItemsBecame::DidNotHappen,
+            Self::Probe => ItemsBecame::LookUp,
+        }
+    }
 }
 
 pub(crate) fn run(voice: Voice, flags: &Flags, args: Settle) -> Result<Exit, Failure> {
@@ -35,9 +44,29 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: Settle) -> Result<Exit, Fai
     let house = House::open(flags, "oncely settle", false)?;
     house.block_on(async {
         let run = RunId(args.run);
-        let command = format!("settle {run} {}", args.words.join(" "));
+        let command = format!("settle {run} {}", typed(&args));
         say_why(&house, run, &args.reason, &command).await?;
         let (people, by) = (people(&house), who(args.by.clone()));
+        if !args.item.is_empty() {
+            let items = Items {
+                which: &args.item,
+                became: became.of_items(),
+            };
+            let settled = people.settle_items(run, named, items, &by, &args.reason);
+            let ItemsSettled { step, items } = settled.await?;
+            let (items, step_named) = (count(items, "item"), Named(&step));
+            voice.say(match became {
+                Became::Probe => {
+                    format!("Asked to look {items} of step {step_named} of run {run} up.")
+                }
+                _ => format!("Settled {items} of step {step_named} of run {run}."),
+            });
+            let exit = go_on(voice, &house, run, args.detach).await?;
+            if !args.detach {
+                left(voice, &people, run, &step).await?;
+            }
+            return Ok(exit);
+        }
         if became == Became::Probe {
             let before = Ask(house.ledger()).facts(run).await?.len();
             let step = people.look_up(run, named, &by, &args.reason).await?;
@@ -46,8 +75,8 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: Settle) -> Result<Exit, Fai
                 Named(&step)
             ));
             let exit = go_on(voice, &house, run, args.detach).await?;
-            if !args.detach {
-                found(voice, &house, run, &step, before).await?;
+            if !args.detach && !found(voice, &house, run, &step, before).await? {
+                left(voice, &people, run, &step).await?;
             }
             return Ok(exit);
         }
@@ -80,20 +109,45 @@ fn said(args: &Settle) -> Result<(Option<&str>, Became), Failure> {
         return Err(Failure::usage(format!(
             "say with --reason how you know. Nothing was changed.\n        oncely settle {run} {} \
              --reason \"…\"",
-            args.words.join(" ")
+            typed(args)
         )));
     }
     Ok((named, *became))
 }
 
-/// Says what the look-up found.
+/// What was typed, but for the reason.
+fn typed(args: &Settle) -> String {
+    let mut typed = args.words.join(" ");
+    for item in &args.item {
+        typed.push_str(&format!(" --item {item}"));
+    }
+    typed
+}
+
+/// Says of which items nobody knows still.
+async fn left(voice: Voice, people: &People, run: RunId, step: &StepId) -> Result<(), Failure> {
+    let left = people.items_in_doubt(run, step).await?;
+    let step = Named(step);
+    voice.record(&serde_json::json!({ "run": run, "in_doubt": left }));
+    voice.say(match left.len() {
+        0 => format!("       No item of step {step} is in doubt any more."),
+        many => format!(
+            "       {} of step {step} in doubt still: {}",
+            count(many, "item"),
+            listed(&left)
+        ),
+    });
+    Ok(())
+}
+
+/// Says what the look-up of a step found; false where it was one of items.
 async fn found(
     voice: Voice,
     house: &House,
     run: RunId,
     step: &StepId,
     before: usize,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let facts = Ask(house.ledger()).facts(run).await?;
     let found = facts
         .into_iter()
@@ -101,20 +155,21 @@ async fn found(
         .find_map(|recorded| match recorded.fact {
             Fact::Probed {
                 step: of, answer, ..
-            } if of == *step => Some(format!("could not tell: {answer}")),
+            } if of == *step => Some(Some(format!("could not tell: {answer}"))),
+            Fact::ItemsSettled { step: of, .. } if of == *step => Some(None),
             Fact::Settled {
                 step: of,
                 settlement,
                 by,
                 ..
-            } if of == *step && by == BY_PROBE => Some(match settlement {
+            } if of == *step && by == BY_PROBE => Some(Some(match settlement {
                 Settlement::Happened { .. } => "says that it happened".into(),
                 Settlement::DidNotHappen => "says that it did not happen".into(),
-            }),
+            })),
             _ => None,
         });
-    if let Some(found) = found {
+    if let Some(Some(found)) = &found {
         voice.say(format!("       The look-up {found}."));
     }
-    Ok(())
+    Ok(found.is_none_or(|found| found.is_some()))
 }

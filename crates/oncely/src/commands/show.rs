@@ -128,10 +128,14 @@ async fn set_aside(voice: Voice, house: &House, run: RunId) -> Result<Exit, Fail
 }
 
 fn line(step: &StepId, item: &SetAside) -> String {
-    let place = item.line.map_or_else(
-        || format!("item {}", item.item),
-        |line| format!("line {line}"),
-    );
+    let place = match item.line {
+        // By its number it is settled.
+        Some(line) if item.reason.starts_with("unknown: ") => {
+            format!("item {}, line {line}", item.item)
+        }
+        Some(line) => format!("line {line}"),
+        None => format!("item {}", item.item),
+    };
     let input: String = item.input.chars().take(80).collect();
     format!(
         "  set aside by `{step}`, {place}: {}\n      {input}",
