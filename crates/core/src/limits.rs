@@ -90,11 +90,6 @@ pub const LOOKED_MS: i64 = 5 * 60 * 1000;
 pub const TICK_EVERY_MS: i64 = 1000;
 /// Claims without progress after which a run is quarantined.
 pub const CLAIMS_WITHOUT_PROGRESS: u32 = 5;
-/// Most bytes that a ledger's reserve takes of its disk: the outputs of as many attempts as act at a
-/// time, unless the operator says another number.
-pub const RESERVE_BYTES: u64 = 64 * OUTPUT_BYTES as u64;
-/// What part of a small disk it takes at most: one in so many.
-pub const RESERVE_PART: u64 = 32;
 /// Units that the ledger's writer applies in one transaction.
 pub const GROUP_UNITS: usize = 1000;
 /// Depth of task calls: a task that calls a task that calls a task ….

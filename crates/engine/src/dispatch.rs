@@ -408,18 +408,11 @@ impl Engine {
 
     async fn claim_all(self: &Arc<Self>) -> Result<(), LedgerError> {
         let mut change = Change::default();
-        let mut said = None;
         while !self.stop.is_stopping() {
             match self.claim_due().await {
                 Ok(true) => continue,
-                Ok(false) => said = None,
-                // Said once for as long as it lasts.
-                Err(error) if passes(&error) => {
-                    let kind = std::mem::discriminant(&error);
-                    if said.replace(kind) != Some(kind) {
-                        tracing::warn!("{error}");
-                    }
-                }
+                Ok(false) => {}
+                Err(error) if passes(&error) => tracing::warn!("{error}"),
                 Err(error) => return Err(error),
             }
             let due = match self.time_to_next().await {

@@ -18,8 +18,6 @@ pub(crate) enum Flushed {
     Changed,
     Lost,
     SqlFailed(String),
-    /// There is no room to begin anything; nothing was committed.
-    Full,
 }
 
 impl Runner {
@@ -44,25 +42,6 @@ impl Runner {
         }
     }
 
-    /// Commits an outcome with what is begun next; none where the disk is full, and the outcome has
-    /// to be recorded alone. What is executed in that commit has not happened before, and waits.
-    async fn commit_whole(
-        &self,
-        units: &impl Fn() -> Vec<Unit>,
-        ending: Option<&Ending>,
-        todo: &Todo,
-    ) -> Result<Option<Vec<UnitResult>>, LedgerError> {
-        let happened = ending.is_some_and(|e| e.ops.is_empty() && e.before.is_empty());
-        if !(happened && matches!(todo, Todo::Act(_))) {
-            return self.commit_patiently(units).await.map(Some);
-        }
-        match self.ledger.commit(units()).await {
-            Err(LedgerError::Full(_)) => Ok(None),
-            Err(LedgerError::Busy { .. }) => self.commit_patiently(units).await.map(Some),
-            other => other.map(Some),
-        }
-    }
-
     /// Commits what is pending.
     pub(crate) async fn flush(
         &self,
@@ -77,10 +56,7 @@ impl Runner {
         }
         let units = || self.units(job, at, task, ending, todo);
         pass(job, ending, todo, BEFORE);
-        let results = match self.commit_whole(&units, ending, todo).await? {
-            Some(results) => results,
-            None => return Ok(Flushed::Full),
-        };
+        let results = self.commit_patiently(units).await?;
         pass(job, ending, todo, AFTER);
         Ok(match results.into_iter().last() {
             Some(UnitResult::Applied(applied)) => {

@@ -118,16 +118,12 @@ impl Runner {
         mut task: Option<Arc<Task>>,
         mut ending: Option<Ending>,
     ) -> Result<(Option<Arc<Task>>, Todo), LedgerError> {
-        let mut full = false;
         loop {
             let at = self.clock.now();
             if let Some(ending) = &ending {
                 job.add(at, ending.fact())?;
             }
-            let todo = match full {
-                false => self.plan(job, &mut task, at).await?,
-                true => Todo::Rest(Rest::Released),
-            };
+            let todo = self.plan(job, &mut task, at).await?;
             match self
                 .flush(job, at, task.as_deref(), ending.as_ref(), &todo)
                 .await?
@@ -135,12 +131,6 @@ impl Runner {
                 Flushed::Done => return Ok((task, todo)),
                 Flushed::Lost => return Ok((task, Todo::Rest(Rest::Lost))),
                 Flushed::Changed => {
-                    self.reload(job).await?;
-                    ending = ending.filter(|e| e.is_open_in(job));
-                }
-                // What has happened is recorded alone; whoever has the run next begins what follows.
-                Flushed::Full => {
-                    full = true;
                     self.reload(job).await?;
                     ending = ending.filter(|e| e.is_open_in(job));
                 }

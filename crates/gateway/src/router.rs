@@ -8,26 +8,13 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use std::sync::Arc;
 
 /// Where the gateway says that it is up.
 pub const HEALTH: &str = "/healthz";
 
-/// Whether the ledger's disk has room.
-pub type HasRoom = Arc<dyn Fn() -> bool + Send + Sync>;
-
-/// The router of these parts, where there is always room.
-pub fn router(parts: impl IntoIterator<Item = Router>, bounds: Bounds) -> Router {
-    router_with(parts, bounds, Arc::new(|| true))
-}
-
 /// The router of these parts, each with addresses of its own.
-pub fn router_with(
-    parts: impl IntoIterator<Item = Router>,
-    bounds: Bounds,
-    has_room: HasRoom,
-) -> Router {
-    let own = Router::new().route(HEALTH, get(move || std::future::ready(health(has_room()))));
+pub fn router(parts: impl IntoIterator<Item = Router>, bounds: Bounds) -> Router {
+    let own = Router::new().route(HEALTH, get(healthy));
     let known = parts.into_iter().fold(own, Router::merge);
     known
         .fallback(nothing_here)
@@ -35,15 +22,8 @@ pub fn router_with(
         .layer(from_fn_with_state(bounds, read_whole))
 }
 
-/// Who takes nothing in because the ledger's disk is full is up, and not well.
-fn health(has_room: bool) -> Answer {
-    match has_room {
-        true => Answer::new(StatusCode::OK, serde_json::json!({ "status": "ok" })),
-        false => {
-            let full = serde_json::json!({ "status": "disk_full" });
-            Answer::new(StatusCode::SERVICE_UNAVAILABLE, full)
-        }
-    }
+async fn healthy() -> Answer {
+    Answer::new(StatusCode::OK, serde_json::json!({ "status": "ok" }))
 }
 
 async fn nothing_here() -> Answer {

@@ -25,7 +25,6 @@ pub use memory::MemoryLedger;
 pub use moving::{Moved, move_to_postgres};
 pub use postgres::{PostgresLedger, PostgresOptions, TimeSource};
 pub use sqlite::{
-    Backup, Copied, Options, Restore, Restored, SqliteLedger, back_up, disk_is_full, migrate,
-    restore,
+    Backup, Copied, Options, Restore, Restored, SqliteLedger, back_up, migrate, restore,
 };
 pub use stats::{Stats, Table};

@@ -9,7 +9,6 @@ pub mod bench;
 pub mod check;
 pub mod crash;
 pub mod dice;
-pub mod disk;
 pub mod nemesis;
 pub mod points;
 pub mod storage;

@@ -4,7 +4,6 @@ use clap::{Args, Parser, Subcommand};
 use oncely_core::points::Point;
 use oncely_trial::bench;
 use oncely_trial::crash::{self, Crash, Report, Trouble};
-use oncely_trial::disk::{self, Disk};
 use oncely_trial::nemesis::{self, Nemesis};
 use oncely_trial::points::{self, Points};
 use oncely_trial::storage::{self, anomalies, power, rot};
@@ -30,8 +29,6 @@ enum Command {
     Crash(CrashArgs),
     /// Kill the real binary at every named point, for every kind of step, and compare
     Points(PointsArgs),
-    /// Fill a small disk, hold it full and free it, while the real binary works on it; needs root
-    Disk(DiskArgs),
     /// Strike three real workers on one PostgreSQL with every fault, and compare what everybody wrote
     /// down
     Nemesis(NemesisArgs),
@@ -94,22 +91,6 @@ struct PointsArgs {
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Debug, Args)]
-struct DiskArgs {
-    /// How often it is filled
-    #[arg(long, default_value_t = 100)]
-    times: u32,
-    /// The binary; default: `oncely` beside this one
-    #[arg(long, value_name = "FILE")]
-    binary: Option<PathBuf>,
-    /// Print one line of JSON
-    #[arg(long)]
-    json: bool,
-    /// The folder that a small disk is mounted on: for this program itself
-    #[arg(long, value_name = "DIR", hide = true)]
-    inside: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -210,7 +191,6 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Crash(args) => crash(&args),
         Command::Points(args) => points(&args),
-        Command::Disk(args) => full_disk(&args),
         Command::Nemesis(args) => strike(&args),
         Command::Power(args) => cut(&args),
         Command::Anomalies(args) => refuse(&args),
@@ -274,29 +254,6 @@ fn points(args: &PointsArgs) -> Result<ExitCode, Trouble> {
         false => report.holds(),
     };
     Ok(ExitCode::from(u8::from(!as_expected)))
-}
-
-fn full_disk(args: &DiskArgs) -> Result<ExitCode, Trouble> {
-    let binary = binary(args.binary.clone())?;
-    let Some(folder) = args.inside.clone() else {
-        let folder = tempfile::Builder::new().prefix("oncely-disk-").tempdir()?;
-        let mut words = vec!["disk".to_owned(), "--times".into(), args.times.to_string()];
-        words.extend(["--binary".into(), binary.display().to_string()]);
-        words.extend(["--inside".into(), folder.path().display().to_string()]);
-        words.extend(args.json.then(|| "--json".into()));
-        return disk::on_small_disk(folder.path(), &words);
-    };
-    let report = disk::run(&Disk {
-        binary,
-        folder,
-        times: args.times,
-        talk: !args.json,
-    })?;
-    match args.json {
-        true => println!("{}", serde_json::to_string(&report)?),
-        false => println!("{}", disk::say(&report)),
-    }
-    Ok(ExitCode::from(u8::from(!report.broken.is_empty())))
 }
 
 fn strike(args: &NemesisArgs) -> Result<ExitCode, Trouble> {

@@ -4,7 +4,6 @@ use super::batch::Me;
 use super::jobs::{Done, Job, Message, Request};
 use super::open::{self, Options};
 use super::reader::{self, Readers};
-use super::reserve::{self, Reserve};
 use super::rows::Tasks;
 use super::turn::{self, Turn};
 use super::writer::Writer;
@@ -92,8 +91,6 @@ impl SqliteLedger {
             conn,
             warden,
             turn: Turn::open(path)?,
-            reserve: Reserve::of(path),
-            patience: options.wait,
             me,
             shared: shared.clone(),
             inbox,
@@ -168,12 +165,6 @@ impl SqliteLedger {
         }
         answer.await.unwrap_or(Err(LedgerError::Closed))
     }
-}
-
-/// Whether the disk of a ledger in a file was found full, and there is still no room.
-#[must_use]
-pub fn disk_is_full(ledger: &Path) -> bool {
-    reserve::is_missing(ledger)
 }
 
 fn start(path: &Path, writer: Writer) -> Result<Receiver<()>, LedgerError> {

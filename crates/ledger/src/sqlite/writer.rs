@@ -3,7 +3,6 @@
 
 use super::batch::{Me, Stop, Tx};
 use super::jobs::{Job, Message, Request};
-use super::reserve::{self, Reserve};
 use super::rows::Tasks;
 use super::store::Shared;
 use super::turn::Turn;
@@ -30,9 +29,6 @@ pub(crate) struct Writer {
     pub(crate) conn: Connection,
     pub(crate) warden: Warden,
     pub(crate) turn: Turn,
-    pub(crate) reserve: Reserve,
-    /// How long others are waited for.
-    pub(crate) patience: Duration,
     pub(crate) me: Me,
     pub(crate) shared: Arc<Shared>,
     pub(crate) inbox: Receiver<Message>,
@@ -91,16 +87,13 @@ impl Writer {
         let mut renewals = take_renewals(&mut queue);
         while !queue.is_empty() {
             if let Err(error) = self.begin(Instant::now()) {
-                self.failed(&mut queue, &error);
-                continue;
+                queue.drain(..).for_each(|job| job.fail(error.clone()));
+                break;
             }
             points::pass(Point::LedgerBegun);
             self.drain_inbox(&mut queue);
             renewals.extend(take_renewals(&mut queue));
             queue.retain(|job| job.ticket.take());
-            if !self.has_room() {
-                reserve::turn_away(&mut queue, &self.shared.path);
-            }
             self.group(&mut queue);
             if self.shared.watchers.load(Ordering::Relaxed) > 0 {
                 self.look();
@@ -109,55 +102,7 @@ impl Writer {
         for job in renewals.into_iter().filter(|job| job.ticket.take()) {
             let freed = self.renew();
             job.answer_freed(freed);
-            self.has_room();
         }
-    }
-
-    /// Whether new things may be begun. Where the reserve was given back, there is room again once it
-    /// can be taken; whoever waits hears of it.
-    fn has_room(&self) -> bool {
-        if !self.reserve.is_given() {
-            return true;
-        }
-        let room = self.reserve.take();
-        if room {
-            let path = self.shared.path.display();
-            tracing::warn!("there is room again on the disk of {path}: work goes on.");
-            self.shared.changed();
-        }
-        room
-    }
-
-    /// What the log holds is copied back as far as nobody reads it, which may make room. That it cannot
-    /// be is no matter.
-    fn shorten_log(&self) {
-        let shortened = self
-            .conn
-            .busy_timeout(Duration::ZERO)
-            .and_then(|()| {
-                let text = "pragma wal_checkpoint(truncate)";
-                self.conn.query_row(text, [], |_| Ok(()))
-            })
-            .and_then(|()| self.conn.busy_timeout(self.patience));
-        if let Err(error) = shortened {
-            tracing::debug!(%error, "the log of the ledger could not be shortened");
-            let _ = self.conn.busy_timeout(self.patience);
-        }
-    }
-
-    /// Answers everybody that it cannot be done. On a full disk the reserve is given back first, and
-    /// those who record what has happened are tried once more.
-    fn failed(&self, queue: &mut VecDeque<Job>, error: &LedgerError) {
-        if matches!(error, LedgerError::Full(_)) && self.reserve.give() {
-            let path = self.shared.path.display();
-            tracing::warn!(
-                "the disk of {path} is full: nothing new is begun, and what has happened is recorded \
-                 from the reserve. Free some space; work goes on by itself."
-            );
-            self.shorten_log();
-            return reserve::turn_away(queue, &self.shared.path);
-        }
-        queue.drain(..).for_each(|job| job.fail(error.clone()));
     }
 
     fn drain_inbox(&mut self, queue: &mut VecDeque<Job>) {
@@ -231,9 +176,11 @@ impl Writer {
             }
             Err(Stop::Database(error)) => {
                 let error = words::database(&self.shared.path, &error);
-                self.failed(queue, &error);
+                queue.drain(..).for_each(|job| job.fail(error.clone()));
             }
-            Err(Stop::Failed(error)) => self.failed(queue, &error),
+            Err(Stop::Failed(error)) => {
+                queue.drain(..).for_each(|job| job.fail(error.clone()));
+            }
             // The queue is applied again by whoever called.
             Err(Stop::Careless) => self.careful = CAREFUL_GROUPS,
             Err(Stop::Invalid(_) | Stop::Left { .. }) => {
@@ -279,8 +226,6 @@ impl Writer {
         match done {
             Ok(registering) => {
                 if registering {
-                    // Who only looks needs none.
-                    self.reserve.make();
                     self.me.registered = true;
                     self.renewed = self.shared.clock.boot_millis();
                 }

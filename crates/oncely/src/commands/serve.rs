@@ -9,11 +9,10 @@ use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::links;
 use crate::output::{Voice, count};
-use crate::place::Place;
 use crate::project;
 use axum::Router;
 use oncely_engine::{Engine, Stop};
-use oncely_gateway::{Answers, HasRoom, Label, answers};
+use oncely_gateway::{Answers, Label, answers};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,8 +50,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Serve) -> Result<Exit, Fai
         let bounds = house.config.gateway.value.bounds;
         let hooks = oncely_gateway::hooks(Arc::clone(&house.doors));
         let pages = door.as_ref().map(|_| pages(&house)).transpose()?.flatten();
-        let parts = pages.into_iter().chain([hooks]);
-        let router = oncely_gateway::router_with(parts, bounds, has_room(&house));
+        let router = oncely_gateway::router(pages.into_iter().chain([hooks]), bounds);
         let open = door.map(|door| door.open(router, engine.stopper()));
         if args.until_eof {
             stop_at_eof(engine.stopper());
@@ -73,15 +71,6 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Serve) -> Result<Exit, Fai
         served?;
         voice.say("Stopped. What was not finished goes on at the next start.");
         Ok(Exit::Done)
-    })
-}
-
-/// Whether the ledger's disk has room, for whoever asks how the server is.
-fn has_room(house: &House) -> HasRoom {
-    let ledger = house.config.ledger.value.clone();
-    Arc::new(move || match &ledger {
-        Place::File(path) => !oncely_ledger::disk_is_full(path),
-        Place::Postgres(_) => true,
     })
 }
 

@@ -14,7 +14,6 @@ use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::{Voice, moment, rfc3339, span, table};
 use crate::overview::{self, Brief, Overview, Starts};
-use crate::place::Place;
 use crate::project;
 use oncely_core::Value;
 use oncely_core::ids::{RunId, TaskId};
@@ -46,7 +45,6 @@ pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
         }
         attention::people(voice, &house).await?;
         changed::say(voice, &changed);
-        full_disk(voice, &house);
         Ok::<_, Failure>(overview)
     })?;
     if !overview.problems.is_empty() {
@@ -57,21 +55,6 @@ pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
         return Ok(Exit::Usage);
     }
     Ok(Exit::Done)
-}
-
-/// Says that nothing new is begun, where the ledger's disk is full.
-fn full_disk(voice: Voice, house: &House) {
-    let Place::File(ledger) = &house.config.ledger.value else {
-        return;
-    };
-    if oncely_ledger::disk_is_full(ledger) {
-        let path = ledger.display().to_string();
-        voice.record(&serde_json::json!({ "disk_full": path }));
-        voice.say(format!(
-            "\nThe disk of {path} is full: nothing new is begun, and what has happened is recorded. Free \
-             some space; work goes on by itself."
-        ));
-    }
 }
 
 /// A task as it is shown.
