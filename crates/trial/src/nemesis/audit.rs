@@ -56,3 +56,9 @@ pub(super) const READ: &str =
 
 /// Runs that are not over and wait for nobody.
 pub(super) const OPEN: &str = "select count(*) from oncely_runs where status < 3";
+
+/// Those of them that are held, or due within half a minute of the database's clock: a clock that was
+/// ahead has put others off.
+pub(super) const SOON: &str = "select count(*) from oncely_runs where status < 3
+    and (holder is not null
+    or due < (extract(epoch from clock_timestamp()) * 1000)::bigint + 30000)";

@@ -1,7 +1,7 @@
 //! The load: events of every kind of step, as fast as the workers do them, with some sent again and
 //! some called through the real binary. Whoever does not know whether an event arrived sends it again.
 
-use super::audit::OPEN;
+use super::audit::SOON;
 use super::database::Database;
 use super::place::Place;
 use crate::check::Sent;
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
-/// Runs that are not over beyond which nothing is added.
+/// Runs that are at hand beyond which nothing is added.
 const BACKLOG: i64 = 600;
 /// Most events that are offered together.
 const TOGETHER: u64 = 200;
@@ -112,7 +112,7 @@ impl Load {
     }
 
     fn open(&mut self) -> Result<i64, Trouble> {
-        let rows = self.database.rows(OPEN)?;
+        let rows = self.database.rows(SOON)?;
         Ok(rows.first().map_or(0, |row| row.get(0)))
     }
 

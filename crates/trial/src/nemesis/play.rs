@@ -90,9 +90,6 @@ const WORKERS: usize = 3;
 const RESTART: u64 = 8;
 /// Longest wait for everything to end.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Runs that are held, or due within half a minute of the database's clock.
-const SOON: &str = "select count(*) from oncely_runs where status < 3 and (holder is not null
-    or due < (extract(epoch from clock_timestamp()) * 1000)::bigint + 30000)";
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -306,7 +303,7 @@ impl Play<'_> {
     /// was set aside is resumed, as a person would.
     fn finish(&mut self) -> Result<(), Trouble> {
         let mut ledger = Database::new(&self.place.urls.0, &self.handle);
-        self.idle(&mut ledger, SOON)?;
+        self.idle(&mut ledger, audit::SOON)?;
         let far = "select count(*) from oncely_runs where status < 3 and holder is null";
         self.report.put_off = number(&mut ledger, far)?;
         if self.report.put_off > 0 {
