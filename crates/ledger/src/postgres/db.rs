@@ -111,6 +111,15 @@ impl Db {
         self.client.batch_execute(text).await
     }
 
+    /// Begins a transaction that may stand while a whole ledger is read or written beside it: the
+    /// server does not end it when nothing is asked for a while.
+    pub(crate) async fn begin_at_length(&self, how: &str) -> Result<(), Error> {
+        self.simple(&format!(
+            "begin {how}; set local idle_in_transaction_session_timeout = 0"
+        ))
+        .await
+    }
+
     /// A statement of a task, prepared. Tables may change under it: see [`Self::forget_tasks`].
     pub(crate) async fn task(&mut self, text: &str) -> Result<Statement, Error> {
         if let Some(known) = self.tasks.get(text) {

@@ -59,7 +59,7 @@ impl Target {
     }
 
     async fn begin_inside(&mut self, name: &str) -> Result<(), Stop> {
-        self.db.simple("begin").await?;
+        self.db.begin_at_length("").await?;
         let runs = super::slice::take_turn(&mut self.db).await?;
         let cursors = "select source from oncely_cursors limit 1";
         if runs > 0 || !self.db.rows(cursors, &[]).await?.is_empty() {

@@ -10,7 +10,7 @@ use oncely_core::source::Cursor;
 
 /// Everything, as JSON lines.
 pub(crate) async fn export(db: &mut Db, name: &str) -> Result<Vec<u8>, Stop> {
-    db.simple("begin isolation level repeatable read read only")
+    db.begin_at_length("isolation level repeatable read read only")
         .await?;
     let written = export_inside(db, name).await;
     db.roll_back().await;

@@ -211,6 +211,24 @@ fn what_a_silent_process_has_locked_is_free_in_time() {
 }
 
 #[test]
+fn a_ledger_is_written_out_however_slow_the_way_is() {
+    run(async |server| {
+        let place = place(server, Duration::from_secs(1)).await;
+        one(&place.ledger, admit("k", false)).await;
+        place.ledger.read(Query::Files).await.unwrap();
+        // The server ends other transactions of this ledger in which nothing is asked for half a second.
+        place.proxy.slow(Duration::from_millis(800));
+        let written = tokio::task::spawn_blocking(move || {
+            let mut out = Vec::new();
+            place.ledger.export(&mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        });
+        let written = written.await.unwrap();
+        assert!(written.contains(r#""kind":"run""#), "{written}");
+    });
+}
+
+#[test]
 fn a_server_that_takes_the_connection_and_says_nothing_is_named() {
     run(async |_| {
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -46,6 +46,8 @@ pub(super) enum Hole {
 struct Weather {
     stalled: bool,
     refusing: bool,
+    /// What a client asks arrives so much later.
+    slow: Duration,
     /// Raised to cut everything that stands.
     cut: u64,
     /// Raised to let what stands lead nowhere.
@@ -131,6 +133,12 @@ impl Proxy {
             .send_modify(|weather| weather.stalled = stalled);
     }
 
+    /// Passes on what clients ask so much later.
+    #[cfg(test)]
+    pub(super) fn slow(&self, slow: Duration) {
+        self.weather.send_modify(|weather| weather.slow = slow);
+    }
+
     /// Lets what stands lead nowhere. New connections are as they should be.
     pub(super) fn half_open(&self, hole: Hole) {
         self.weather.send_modify(|weather| {
@@ -205,6 +213,7 @@ impl Way {
                     if read? == 0 {
                         return Ok(());
                     }
+                    tokio::time::sleep(now.slow).await;
                     self.forward(&mut up, &mut server).await?;
                 }
                 read = server.read_buf(&mut down.bytes) => {
