@@ -34,6 +34,9 @@ pub struct Seen {
     pub absent: u64,
     /// Commands that were cut off and were there afterwards.
     pub present: u64,
+    /// Commands whose first units were there afterwards, each of them whole: they are committed one by
+    /// one where one of them cannot be applied.
+    pub in_part: u64,
     /// Seeds at which a promise was broken, and how.
     pub broken: Vec<(u64, String)>,
 }
@@ -64,7 +67,7 @@ async fn once(seed: u64, synced: bool, seen: &mut Seen) -> Result<Option<String>
     let installed = oncely_vfs::install(&place, power.clone());
     let model = Model::new()?;
     let filed = Filed::new(&place, synced, checkpoint);
-    let played = play(&model, &filed, &mut dice, SEQUENCES, || power.is_gone()).await;
+    let mut played = play(&model, &filed, &mut dice, SEQUENCES, || power.is_gone()).await;
     if let Some(said) = played.said.as_ref().filter(|_| !power.is_gone()) {
         return Ok(Some(format!(
             "with power, another answer than the model's: {said}"
@@ -74,17 +77,17 @@ async fn once(seed: u64, synced: bool, seen: &mut Seen) -> Result<Option<String>
     drop(installed);
     let losses = power.leave(after.path(), &mut dice)?;
     let found = Filed::new(after.path(), true, checkpoint).read();
-    Ok(seen.judge(&played, power.during(), losses, found))
+    seen.judge(&mut played, power.during(), losses, found).await
 }
 
 impl Seen {
-    fn judge(
+    async fn judge(
         &mut self,
-        played: &Played<'_>,
+        played: &mut Played<'_>,
         during: &'static str,
         losses: Losses,
         found: Result<String, String>,
-    ) -> Option<String> {
+    ) -> Result<Option<String>, Trouble> {
         *self.during.entry(during).or_default() += 1;
         self.pending += losses.pending;
         self.lost += losses.lost;
@@ -92,19 +95,22 @@ impl Seen {
         self.answered += played.history.len() as u64 - u64::from(played.said.is_some());
         let lines = match found {
             Ok(export) => played.pair.as_model(&export),
-            Err(error) => return Some(format!("it does not open again: {error}")),
+            Err(error) => return Ok(Some(format!("it does not open again: {error}"))),
         };
-        if !played.allows(&lines) {
+        if !played.allows(&lines).await? {
             let what = played.difference(&lines);
-            return Some(format!("what was answered is not what is there: {what}"));
+            return Ok(Some(format!(
+                "what was answered is not what is there: {what}"
+            )));
         }
         if played.said.is_some() {
             match played.allowed.last() == Some(&lines) {
                 true => self.present += 1,
-                false => self.absent += 1,
+                false if played.allowed.first() == Some(&lines) => self.absent += 1,
+                false => self.in_part += 1,
             }
         }
-        None
+        Ok(None)
     }
 
     /// In words.
@@ -117,7 +123,8 @@ impl Seen {
             .collect();
         format!(
             "{} power cuts ({}): {} changes were on their way, {} of them lost and {} torn. {} commands \
-             were answered; {} were cut off and left no trace, {} were cut off and are whole.",
+             were answered; {} were cut off and left no trace, {} were cut off and are whole, {} of units that are \
+             committed one by one are there up to a unit.",
             self.cuts,
             during.join(", "),
             self.pending,
@@ -125,7 +132,8 @@ impl Seen {
             self.torn,
             self.answered,
             self.absent,
-            self.present
+            self.present,
+            self.in_part
         )
     }
 }
