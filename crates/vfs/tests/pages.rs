@@ -256,3 +256,35 @@ fn what_was_found_is_said_in_words() {
         "frame 3 of /srv/ledger.db is missing: the file ends before it"
     );
 }
+
+#[test]
+fn a_first_page_that_no_longer_says_that_it_has_a_checksum_is_refused() {
+    let (_folder, path) = made();
+    let file = File::options().write(true).open(&path).unwrap();
+    for (at, lost) in [(20, 0), (0, b's')] {
+        let mut whole = [0];
+        file_at(&path, &mut whole, at);
+        file.write_all_at(&[lost], at).unwrap();
+        let rot = asked(&path).unwrap_err().unwrap();
+        assert_eq!((rot.place, rot.what), (Place::Page(1), What::Changed));
+        file.write_all_at(&whole, at).unwrap();
+    }
+    assert_eq!(asked(&path), Ok(113_202));
+}
+
+fn file_at(path: &Path, into: &mut [u8], at: u64) {
+    File::open(path).unwrap().read_exact_at(into, at).unwrap();
+}
+
+#[test]
+fn a_page_that_the_file_lost_is_noticed_while_the_log_says_how_long_it_was() {
+    let (_folder, path) = made();
+    let conn = open(&path, flags()).unwrap();
+    conn.execute_batch("update t set a = a where a = 1")
+        .unwrap();
+    let file = File::options().write(true).open(&path).unwrap();
+    let long = file.metadata().unwrap().len();
+    file.set_len(long - 3 * PAGE).unwrap();
+    let rot = asked_for_every_page(&path).unwrap_err().unwrap();
+    assert_eq!(rot.what, What::CutOff);
+}
