@@ -172,7 +172,12 @@ fn wait_lets_a_deploy_go_on_when_the_answer_is_given() {
         .run(&["run", "--wait=200ms"])
         .says(3, &["waiting 1_ask: Go?", "Waiting until"]);
     let mut deploy = project.start(&["run", "--wait"]);
-    project.wait_run("waiting");
+    // The run waits already; it is the deploy that has to be there.
+    wait("the deploy to have its turn", || {
+        let workers = project.json(&["workers"]);
+        let mut names = workers.iter().flat_map(|w| w["names"].as_array().unwrap());
+        names.any(|name| name == "release/development")
+    });
     project.run(&["approve", "1"]).says(0, &["Approved"]);
     let ended = deploy.end();
     ended.says(0, &["done 2_after"]);

@@ -157,6 +157,26 @@ fn with_nothing_pending_and_every_row_added_no_file_is_read_again() {
 }
 
 #[test]
+fn the_rows_of_what_was_done_before_are_added_once_the_mirror_is_switched_on() {
+    let project = project();
+    let on = project.text("oncely.toml");
+    project.write("oncely.toml", on.replace("mirror = true", "mirror = false"));
+    project.release_task(20_200_100_000_001, "write", "echo 1 >> out");
+    project
+        .run(&["run"])
+        .says(0, &["done 20200100000001_write"]);
+    for _ in 0..2 {
+        project.run(&["run"]).says(0, &["Nothing to do: 1 task"]);
+    }
+    assert_eq!(rows(&project), ["20190100000009"]);
+    project.write("oncely.toml", on);
+    project
+        .run(&["run"])
+        .says(0, &["1 row in after_party's table"]);
+    assert_eq!(rows(&project), ["20190100000009", "20200100000001"]);
+}
+
+#[test]
 fn a_row_that_is_missing_is_looked_for_however_often_there_is_nothing_else_to_do() {
     let project = project();
     let rename = |from: &str, to: &str| {
