@@ -1,7 +1,7 @@
 //! Answers to questions, each from one read transaction.
 
 use super::guards;
-use super::rows::{self, RUN, RUN_OF_TASK, json, run_row, signed, status, unsigned};
+use super::rows::{self, NEWEST, RUN, RUN_OF_TASK, json, run_row, signed, status, unsigned};
 use oncely_core::ids::{
     ContentHash, Environment, EventKey, Generation, HolderId, RunId, StepId, TaskId,
 };
@@ -149,11 +149,7 @@ fn runs_of_key(
 }
 
 fn newest(conn: &Connection, environment: &Environment) -> rusqlite::Result<Vec<RunRow>> {
-    let text = format!(
-        "{RUN} where r.id in (select (select max(n.id) from oncely_runs n where n.task = k.id)
-         from oncely_tasks k where k.environment = ?1) order by t.task"
-    );
-    all(conn, &text, [environment.as_str()], run_row)
+    all(conn, NEWEST, [environment.as_str()], run_row)
 }
 
 fn stored(conn: &Connection, hash: &ContentHash) -> rusqlite::Result<Option<Arc<[u8]>>> {

@@ -161,16 +161,26 @@ pub(crate) const RUN_OF_TASK: &str = concat!(
       join oncely_admissions a on a.run = r.id"
 );
 
+/// The newest run of each task of an environment for [`run_row`], in the order of the index of tasks,
+/// so that nothing is sorted.
+pub(crate) const NEWEST: &str = concat!(
+    run_columns!(),
+    " from oncely_tasks t
+      cross join oncely_runs r on r.id = (select max(n.id) from oncely_runs n where n.task = t.id)
+      join oncely_admissions a on a.run = r.id
+      where t.environment = ?1 order by t.task"
+);
+
 /// A whole run.
 pub(crate) fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     Ok(RunRow {
         id: RunId(row.get(0)?),
-        environment: row.get::<_, String>(1)?.into(),
-        task: row.get::<_, String>(2)?.into(),
-        key: row.get::<_, String>(3)?.into(),
+        environment: text(row, 1)?.into(),
+        task: text(row, 2)?.into(),
+        key: text(row, 3)?.into(),
         generation: Generation(row.get(4)?),
         trigger: row.get(5)?,
-        event: row.get::<_, String>(6)?.into(),
+        event: text(row, 6)?.into(),
         status: status(row, 7)?,
         seq: unsigned(row, 8)?,
         admitted: Timestamp(row.get(9)?),
@@ -183,6 +193,11 @@ pub(crate) fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         depth: row.get(16)?,
         parent: row.get::<_, Option<i64>>(17)?.map(RunId),
     })
+}
+
+/// A text where it stands, which needs no copy of its own.
+fn text<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<&'r str> {
+    Ok(row.get_ref(column)?.as_str()?)
 }
 
 /// One whole run by its number.

@@ -59,7 +59,8 @@ pub(super) async fn round(play: &mut Play<'_>) -> Result<(), Trouble> {
         play.wait(0, 150);
     }
     first.wake();
-    play.wait(100, 600);
+    // So long that a busy machine lets it write what it has in its hands.
+    play.wait(400, 1_200);
     play.kill(second).await?;
     play.wait(2, 100);
     play.kill(first).await
