@@ -48,10 +48,14 @@ impl MariaDb {
             std::os::unix::fs::chown(folder.path(), Some(65534), Some(65534)).unwrap();
         }
         let data = folder.path().join("data");
+        // In a folder of its own: a server that starts removes the temporary tables that it finds,
+        // those of its neighbours too.
+        let scratch = format!("--tmpdir={}", folder.path().display());
         let made = as_user(&program(&["mariadb-install-db", "mysql_install_db"]))
             .arg("--auth-root-authentication-method=normal")
             .arg("--skip-test-db")
             .arg(format!("--datadir={}", data.display()))
+            .arg(&scratch)
             .output()
             .unwrap();
         assert!(made.status.success(), "{made:?}");
@@ -61,6 +65,7 @@ impl MariaDb {
         let socket = folder.path().join("s");
         let child = as_user(&program(&["mariadbd", "mysqld"]))
             .arg(format!("--datadir={}", data.display()))
+            .arg(&scratch)
             .arg(format!("--socket={}", socket.display()))
             .arg(format!("--port={port}"))
             .arg("--bind-address=127.0.0.1")

@@ -129,12 +129,25 @@ pub(super) struct Play<'c> {
 }
 
 impl Play<'_> {
-    /// Whether this stop is aimed: every other one is, and each where the mark's guard is what is
-    /// switched off, since a stop anywhere else shows nothing of it.
+    /// Whether this stop is aimed: every other one is. Where the mark's guard is what is switched off
+    /// each is, since a stop anywhere else shows nothing of it; where the fence is, none is, since a
+    /// range of a file has the mark's guard and shows nothing of the fence.
     pub(super) fn aims(&mut self) -> bool {
-        let unguarded = self.crash.sabotage.as_deref() == Some("mark");
-        self.aims = unguarded || !self.aims;
+        self.aims = match self.crash.sabotage.as_deref() {
+            Some("mark") => true,
+            Some("fence") => false,
+            _ => !self.aims,
+        };
         self.aims
+    }
+
+    /// A stop shows what is switched off only where the woken server writes before it notices that its
+    /// lease is over, which most do not: every round is one where that is looked for.
+    fn stop_every(&self) -> u32 {
+        match self.crash.sabotage.as_deref() {
+            Some("mark" | "fence") => 1,
+            _ => STOP_EVERY,
+        }
     }
 
     async fn kill_them(&mut self) -> Result<(), Trouble> {
@@ -144,7 +157,7 @@ impl Play<'_> {
             round += 1;
             // A stopped server takes another one with it: two kills.
             let two = self.report.kills + 2 <= self.crash.kills;
-            if two && round % STOP_EVERY == 0 {
+            if two && round % self.stop_every() == 0 {
                 stopped::round(self).await?;
             } else {
                 self.round().await?;
