@@ -1,7 +1,7 @@
 //! Release tasks whose files were edited or renamed after they ran: what was done stays done, and
 //! people are told, so that nobody waits for an edit that no run will ever read.
 
-use super::run::newest;
+use super::run::newest_in_order;
 use crate::config::Flags;
 use crate::failure::Failure;
 use crate::house::House;
@@ -15,7 +15,6 @@ use oncely_core::ledger::{Begun, RunRow};
 use oncely_core::run::RunStatus;
 use oncely_core::task::Bundle;
 use oncely_engine::{Ask, Known};
-use std::collections::{BTreeMap, HashMap};
 
 /// Tasks that are told to people one by one; others are counted.
 const SHOWN: usize = 10;
@@ -67,22 +66,73 @@ impl Changed {
     }
 }
 
+/// The newest run of a task, and how it began where it has.
+#[derive(Debug)]
+pub(crate) struct Last {
+    pub(crate) row: RunRow,
+    pub(crate) begun: Option<Begun>,
+}
+
+/// The newest run of each task of this environment, in the order of tasks.
+#[derive(Debug)]
+pub(crate) struct Lasts(Vec<Last>);
+
+impl Lasts {
+    pub(crate) async fn read(house: &House) -> Result<Self, Failure> {
+        let rows = newest_in_order(house, &house.config.environment.value).await?;
+        let runs = rows.iter().map(|row| row.id).collect();
+        // In the same order, without those that have not begun.
+        let mut begun = Ask(house.ledger())
+            .began(runs)
+            .await?
+            .into_iter()
+            .peekable();
+        let lasts = rows.into_iter().map(|row| Last {
+            begun: begun.next_if(|begun| begun.run == row.id),
+            row,
+        });
+        let mut lasts: Vec<Last> = lasts.collect();
+        // A database may have an order of texts of its own.
+        lasts.sort_by(|a, b| a.row.task.cmp(&b.row.task));
+        Ok(Self(lasts))
+    }
+
+    /// Each of these tasks with its newest run. Most tasks are in the order of their runs, so that the
+    /// one to look at next is known.
+    pub(crate) fn of<'a>(&'a self, tasks: &'a [Brief]) -> Vec<(&'a Brief, Option<&'a Last>)> {
+        let mut next = 0;
+        let mut find = |task: &TaskId| {
+            if self.0.get(next).is_none_or(|last| last.row.task != *task) {
+                next = self
+                    .0
+                    .binary_search_by(|last| last.row.task.cmp(task))
+                    .ok()?;
+            }
+            next += 1;
+            self.0.get(next - 1)
+        };
+        tasks.iter().map(|brief| (brief, find(&brief.id))).collect()
+    }
+
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Last> {
+        self.0.iter()
+    }
+}
+
 /// Those of these tasks whose files are not as they were when their newest runs began.
 pub(crate) async fn since(
     house: &House,
-    tasks: &[Brief],
-    rows: &BTreeMap<TaskId, RunRow>,
-    begun: &HashMap<RunId, Begun>,
+    tasks: &[(&Brief, Option<&Last>)],
 ) -> Result<Vec<Changed>, Failure> {
-    let mut found = Vec::new();
-    let others = tasks.iter().filter_map(|brief| {
-        let row = rows.get(&brief.id).filter(|row| is_to_stay(row))?;
-        let begun = begun.get(&row.id)?;
-        (overview::mark(begun.text) != brief.mark?).then_some((brief, row, begun))
+    let others = tasks.iter().filter_map(|(brief, last)| {
+        let Last { row, begun } = (*last)?;
+        let begun = begun.as_ref().filter(|_| is_to_stay(row))?;
+        (overview::mark(begun.text) != brief.mark?).then_some((*brief, row, begun))
     });
     let others: Vec<_> = others.collect();
     let paths = others.iter().map(|(brief, ..)| brief.path.as_str());
     let now = project::bundles(&house.config, &paths.collect())?;
+    let mut found = Vec::new();
     for (brief, row, begun) in others {
         let (Some(now), Some(then)) = (now.get(&brief.path), text(house, begun).await?) else {
             continue;
@@ -122,12 +172,9 @@ fn compare(row: &RunRow, now: &Bundle, then: &Bundle) -> Option<Changed> {
 
 /// The same for tasks that were read, from what the ledger says of them.
 pub(crate) async fn of(house: &House, tasks: &[Known]) -> Result<Vec<Changed>, Failure> {
-    let rows = newest(house, &house.config.environment.value).await?;
-    let runs = rows.values().map(|row| row.id).collect();
-    let begun = Ask(house.ledger()).began(runs).await?.into_iter();
-    let begun = begun.map(|begun| (begun.run, begun)).collect();
+    let lasts = Lasts::read(house).await?;
     let tasks: Vec<Brief> = tasks.iter().map(|k| overview::brief(&k.task)).collect();
-    since(house, &tasks, &rows, &begun).await
+    since(house, &lasts.of(&tasks)).await
 }
 
 /// The same for a command that only reads files. It asks a ledger in a file of this machine, and goes

@@ -4,10 +4,10 @@
 //! facts of the runs that have not ended: unchanged files are not read.
 
 use super::attention;
-use super::changed::{self, Changed};
+use super::changed::{self, Changed, Last, Lasts};
 use super::drive::Stands;
 use super::progress;
-use super::run::{is_in, newest};
+use super::run::is_in;
 use crate::adopt::MIRROR;
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
@@ -17,12 +17,11 @@ use crate::overview::{self, Brief, Overview, Starts};
 use crate::project;
 use oncely_core::Value;
 use oncely_core::ids::{RunId, TaskId};
-use oncely_core::ledger::{Begun, RunRow};
+use oncely_core::ledger::RunRow;
 use oncely_core::run::RunStatus;
 use oncely_core::task::Trigger;
 use oncely_core::time::{Clock, Timestamp};
-use oncely_engine::Ask;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
     let house = House::open(flags, "oncely status", false)?;
@@ -30,14 +29,20 @@ pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
         // The files are looked at while the ledger answers.
         let config = house.config.clone();
         let files = tokio::task::spawn_blocking(move || overview::read(&config));
-        let recorded = Recorded::read(&house).await;
+        let lasts = Lasts::read(&house).await;
         let overview = files
             .await
             .unwrap_or_else(|e| Err(Failure::failed(e.to_string())))?;
-        let recorded = recorded?;
-        let (rows, begun) = (&recorded.rows, &recorded.began);
-        let changed = changed::since(&house, &overview.tasks, rows, begun).await?;
-        let listed = list(voice, &house, &overview, &recorded, &changed).await?;
+        let lasts = lasts?;
+        let tasks = lasts.of(&overview.tasks);
+        let changed = changed::since(&house, &tasks).await?;
+        let listing = Listing {
+            voice,
+            house: &house,
+            overview: &overview,
+            changed: changed.iter().map(|c| (&c.task, c)).collect(),
+        };
+        let listed = listing.lines(&tasks, &lasts).await?;
         if listed.is_empty() {
             voice.say("There are no tasks yet. `oncely new NAME` writes one.");
         } else {
@@ -63,50 +68,6 @@ enum Line {
     Cells(Vec<String>),
     /// To programs.
     Record(String),
-}
-
-/// What the ledger says of all tasks.
-struct Recorded {
-    /// The newest run of each.
-    rows: BTreeMap<TaskId, RunRow>,
-    /// How those runs began.
-    began: HashMap<RunId, Begun>,
-}
-
-impl Recorded {
-    async fn read(house: &House) -> Result<Self, Failure> {
-        let rows = newest(house, &house.config.environment.value).await?;
-        let runs = rows.values().map(|row| row.id).collect();
-        let began = Ask(house.ledger()).began(runs).await?;
-        let began = began.into_iter().map(|begun| (begun.run, begun)).collect();
-        Ok(Self { rows, began })
-    }
-}
-
-/// The tasks of this environment, and those whose files are gone.
-async fn list(
-    voice: Voice,
-    house: &House,
-    overview: &Overview,
-    recorded: &Recorded,
-    changed: &[Changed],
-) -> Result<Vec<Line>, Failure> {
-    let environment = &house.config.environment.value;
-    let listing = Listing {
-        voice,
-        house,
-        overview,
-        recorded,
-        changed: changed.iter().map(|c| (&c.task, c)).collect(),
-    };
-    let mut lines = Vec::with_capacity(overview.tasks.len());
-    for brief in &overview.tasks {
-        if is_in(&brief.environments, environment) {
-            lines.push(listing.line(brief).await?);
-        }
-    }
-    lines.extend(listing.gone());
-    Ok(lines)
 }
 
 /// The table of tasks. When something happens next stands there where something does.
@@ -140,15 +101,34 @@ struct Listing<'a> {
     voice: Voice,
     house: &'a House,
     overview: &'a Overview,
-    recorded: &'a Recorded,
     changed: HashMap<&'a TaskId, &'a Changed>,
 }
 
 impl Listing<'_> {
-    async fn line(&self, brief: &Brief) -> Result<Line, Failure> {
-        let row = self.recorded.rows.get(&brief.id);
+    /// The tasks of this environment, and those whose files are gone.
+    async fn lines(
+        &self,
+        tasks: &[(&Brief, Option<&Last>)],
+        lasts: &Lasts,
+    ) -> Result<Vec<Line>, Failure> {
+        let environment = &self.house.config.environment.value;
+        let mut lines = Vec::with_capacity(tasks.len());
+        for (brief, last) in tasks {
+            if is_in(&brief.environments, environment) {
+                lines.push(self.line(brief, *last).await?);
+            }
+        }
+        let found = tasks.iter().filter_map(|(_, last)| Some((*last)?.row.id));
+        let found: HashSet<RunId> = found.collect();
+        let gone = lasts.iter().map(|last| &last.row);
+        let gone = gone.filter(|row| !found.contains(&row.id) && row.task.as_str() != MIRROR);
+        lines.extend(gone.map(|row| self.gone(row)));
+        Ok(lines)
+    }
+
+    async fn line(&self, brief: &Brief, last: Option<&Last>) -> Result<Line, Failure> {
         if self.voice.json {
-            return Ok(Line::Record(self.record(brief, row).await?.to_string()));
+            return Ok(Line::Record(self.record(brief, last).await?.to_string()));
         }
         let label = project::stem(&brief.path);
         let version = match &brief.on {
@@ -157,11 +137,11 @@ impl Listing<'_> {
         let name = label.strip_prefix(version.as_str());
         let name = name.and_then(|rest| rest.strip_prefix('_'));
         let name = name.unwrap_or(label).to_owned();
-        let (state, last, took) = match row {
-            Some(row) => (
-                self.voice.status(row.status),
-                moment(row.changed),
-                self.took(row).await?,
+        let (state, at, took) = match last {
+            Some(last) => (
+                self.voice.status(last.row.status),
+                moment(last.row.changed),
+                self.took(last).await?,
             ),
             None => (
                 self.voice.dim(never_ran(brief)),
@@ -171,13 +151,14 @@ impl Listing<'_> {
         };
         let next = self.next_tick(&brief.id).map(moment).unwrap_or_default();
         let version = version.clone();
-        Ok(Line::Cells(vec![state, version, name, last, took, next]))
+        Ok(Line::Cells(vec![state, version, name, at, took, next]))
     }
 
     /// How long the last run took, or how far its stream is.
-    async fn took(&self, row: &RunRow) -> Result<String, Failure> {
+    async fn took(&self, last: &Last) -> Result<String, Failure> {
+        let row = &last.row;
         if row.status.is_ended() {
-            return Ok(span(self.millis(row)));
+            return Ok(span(millis(last)));
         }
         let stream = match row.status {
             RunStatus::Running => {
@@ -189,13 +170,14 @@ impl Listing<'_> {
         Ok(stream.map(|standing| standing.items()).unwrap_or_default())
     }
 
-    async fn record(&self, brief: &Brief, row: Option<&RunRow>) -> Result<Value, Failure> {
+    async fn record(&self, brief: &Brief, last: Option<&Last>) -> Result<Value, Failure> {
         let next = self.next_tick(&brief.id).map(rfc3339);
-        let Some(row) = row else {
+        let Some(last) = last else {
             return Ok(serde_json::json!({
                 "task": brief.id, "file": brief.path, "state": never_ran(brief), "next": next,
             }));
         };
+        let row = &last.row;
         // Only what has not ended asks, or waits between rounds.
         let stands = match row.status.is_ended() || row.seq == 0 {
             true => None,
@@ -212,16 +194,10 @@ impl Listing<'_> {
         });
         Ok(serde_json::json!({
             "task": brief.id, "file": brief.path, "state": row.status, "run": row.id,
-            "last_run": rfc3339(row.changed), "millis": self.millis(row), "next": next,
+            "last_run": rfc3339(row.changed), "millis": millis(last), "next": next,
             "rounds": rounds, "stream": stream, "needs_person": self.needs_person(row, stands.as_ref()),
             "changed": self.changed.get(&brief.id).map(|changed| changed.record()),
         }))
-    }
-
-    /// How long its run took, or has taken.
-    fn millis(&self, row: &RunRow) -> i64 {
-        let began = self.recorded.began.get(&row.id).map(|begun| begun.at);
-        row.changed.millis_since(began.unwrap_or(row.admitted))
     }
 
     /// When the clock starts a task next, while a server is running.
@@ -239,27 +215,24 @@ impl Listing<'_> {
         asked || matches!(row.status, RunStatus::Unknown | RunStatus::Failed)
     }
 
-    /// Tasks that ran here and whose files are gone.
-    fn gone(&self) -> Vec<Line> {
-        let there: HashSet<&TaskId> = self.overview.tasks.iter().map(|brief| &brief.id).collect();
-        let gone = self
-            .recorded
-            .rows
-            .values()
-            .filter(|row| !there.contains(&row.task) && row.task.as_str() != MIRROR);
-        gone.map(|row| {
-            if self.voice.json {
-                let record = serde_json::json!({
-                    "task": row.task, "file": null, "state": row.status, "run": row.id,
-                });
-                return Line::Record(record.to_string());
-            }
-            let (state, name) = (self.voice.status(row.status), "(no file)".to_owned());
-            let (task, last) = (row.task.to_string(), moment(row.changed));
-            Line::Cells(vec![state, task, name, last, String::new(), String::new()])
-        })
-        .collect()
+    /// A task that ran here and whose file is gone.
+    fn gone(&self, row: &RunRow) -> Line {
+        if self.voice.json {
+            let record = serde_json::json!({
+                "task": row.task, "file": null, "state": row.status, "run": row.id,
+            });
+            return Line::Record(record.to_string());
+        }
+        let (state, name) = (self.voice.status(row.status), "(no file)".to_owned());
+        let (task, at) = (row.task.to_string(), moment(row.changed));
+        Line::Cells(vec![state, task, name, at, String::new(), String::new()])
     }
+}
+
+/// How long a run took, or has taken.
+fn millis(last: &Last) -> i64 {
+    let began = last.begun.map_or(last.row.admitted, |begun| begun.at);
+    last.row.changed.millis_since(began)
 }
 
 /// How a task stands that has no run.

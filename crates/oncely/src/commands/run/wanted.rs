@@ -58,20 +58,29 @@ pub(crate) fn is_done(task: &Task, status: RunStatus) -> bool {
     is_behind(status) || (status == RunStatus::Undone && release::is_repeated(task))
 }
 
-/// The newest run of each task of the environment. While a run is being taken back it is the run
-/// that does that; afterwards it is the one that was taken back.
+/// The newest run of each task of the environment.
 pub(crate) async fn newest(
     house: &House,
     environment: &Environment,
 ) -> Result<BTreeMap<TaskId, RunRow>, Failure> {
+    let rows = newest_in_order(house, environment).await?.into_iter();
+    Ok(rows.map(|row| (row.task.clone(), row)).collect())
+}
+
+/// The newest run of each task, in the order of tasks. While a run is being taken back it is the run
+/// that does that; afterwards it is the one that was taken back.
+pub(crate) async fn newest_in_order(
+    house: &House,
+    environment: &Environment,
+) -> Result<Vec<RunRow>, Failure> {
     let ask = Ask(house.ledger());
-    let mut rows = BTreeMap::new();
-    for row in ask.newest(environment.clone()).await? {
-        let undone = match row.undoes() {
-            Some(first) if row.status == RunStatus::Done => ask.run(first).await?,
-            _ => None,
-        };
-        rows.insert(row.task.clone(), undone.unwrap_or(row));
+    let mut rows = ask.newest(environment.clone()).await?;
+    for row in &mut rows {
+        if let Some(first) = row.undoes().filter(|_| row.status == RunStatus::Done)
+            && let Some(undone) = ask.run(first).await?
+        {
+            *row = undone;
+        }
     }
     Ok(rows)
 }
