@@ -304,18 +304,19 @@ pub(crate) fn load_clean(config: &Config, colour: bool) -> Result<Loaded, Failur
 
 /// What was read, if nothing is wrong.
 pub(crate) fn clean(loaded: Loaded, colour: bool) -> Result<Loaded, Failure> {
-    if loaded.problems.is_empty() {
-        return Ok(loaded);
+    none_wrong(&loaded.problems, colour)?;
+    Ok(loaded)
+}
+
+/// Refuses to go on when anything is wrong with task files.
+pub(crate) fn none_wrong(problems: &[(Diagnostic, String)], colour: bool) -> Result<(), Failure> {
+    if problems.is_empty() {
+        return Ok(());
     }
-    let count = loaded.problems.len();
-    let errors = if count == 1 {
-        "1 error".to_owned()
-    } else {
-        format!("{count} errors")
-    };
+    let errors = crate::output::count(problems.len(), "error");
     Err(Failure::usage(format!(
         "{}\n\n{errors} in task files. Nothing was run.",
-        render(&loaded.problems, colour)
+        render(problems, colour)
     )))
 }
 

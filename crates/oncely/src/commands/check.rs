@@ -2,12 +2,13 @@
 
 use super::against::Branch;
 use super::changed;
+use super::strangers;
 use crate::cli::Check;
 use crate::config::{Config, Flags};
 use crate::failure::{Exit, Failure};
 use crate::output::{Voice, count};
 use crate::project::{self, Loaded};
-use oncely_core::task::{Diagnostic, Trigger};
+use oncely_core::task::Trigger;
 
 pub(crate) fn run(voice: Voice, flags: &Flags, args: &Check) -> Result<Exit, Failure> {
     let config = Config::load(flags)?;
@@ -16,7 +17,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Check) -> Result<Exit, Fai
         tell(voice, &loaded, "");
         return Ok(Exit::Usage);
     }
-    let strangers = strangers(&config, &loaded);
+    let strangers = strangers::among(&config, &loaded, |_| true);
     if !strangers.is_empty() {
         loaded.problems = strangers;
         tell(voice, &loaded, "");
@@ -34,20 +35,6 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Check) -> Result<Exit, Fai
         }
     }
     Ok(exit)
-}
-
-/// Questions whose answerers nobody knows, or whom no message reaches.
-fn strangers(config: &Config, loaded: &Loaded) -> Vec<(Diagnostic, String)> {
-    let text = |path: &str| {
-        let known = loaded.tasks.iter().find(|known| known.task.path == path);
-        known.map_or_else(String::new, |known| known.bundle.text.clone())
-    };
-    let problems = loaded.answerers.iter().filter_map(|answerer| {
-        let source = text(&answerer.path);
-        let problem = answerer.check(&config.people.value, &source)?;
-        Some((problem, source))
-    });
-    problems.collect()
 }
 
 fn tell(voice: Voice, loaded: &Loaded, with: &str) {

@@ -38,6 +38,7 @@ pub(crate) mod show;
 pub(crate) mod skip;
 mod stats;
 pub(crate) mod status;
+mod strangers;
 mod terminal;
 pub(crate) mod test;
 mod tidy;

@@ -2,7 +2,8 @@
 
 use super::changed;
 use super::chosen::Choice;
-use super::run::{in_order, is_done, named_release, phase, release_id, standing};
+use super::run::{Wanted, in_order, is_done, named_release, phase, release_id, standing};
+use super::strangers;
 use crate::adopt;
 use crate::cli::Plan;
 use crate::config::Flags;
@@ -46,6 +47,11 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Plan) -> Result<Exit, Fail
     });
     let left = wanted;
     named_release(&left, &release)?;
+    let begun = |wanted: &&Wanted<'_>| rows.contains_key(&wanted.known.task.id);
+    let to_begin = left.iter().filter(|wanted| !begun(wanted));
+    let to_begin = to_begin.map(|wanted| &*wanted.known.task);
+    let strangers = strangers::among_new(&house.config, &loaded, to_begin);
+    project::none_wrong(&strangers, voice.colour)?;
     for wanted in &left {
         tell(voice, wanted.known, wanted.late, &rows);
     }
@@ -57,7 +63,6 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Plan) -> Result<Exit, Fail
         } else {
             format!(" {} already done here.", count(done, "task"))
         };
-        voice.record(&serde_json::json!({ "would_run": 0, "done_before": done }));
         voice.say(format!("Nothing would run in {environment}.{before}"));
     } else {
         let tasks = count(left.len(), "task");
@@ -247,19 +252,26 @@ fn names(node: &oncely_core::template::Node) -> String {
     use oncely_core::template::Node;
     let texts: Vec<String> = match node {
         Node::List(nodes) => nodes.iter().map(source).collect(),
-        Node::Fixed(oncely_core::Value::Array(values)) => values
-            .iter()
-            .map(|value| value.as_str().unwrap_or_default().to_owned())
-            .collect(),
+        Node::Fixed(oncely_core::Value::Array(values)) => words(values),
         other => vec![source(other)],
     };
     texts.join(", ")
+}
+
+/// Texts as they are, and other values as JSON.
+fn words(values: &[oncely_core::Value]) -> Vec<String> {
+    let word = |value: &oncely_core::Value| match value.as_str() {
+        Some(text) => text.to_owned(),
+        None => value.to_string(),
+    };
+    values.iter().map(word).collect()
 }
 
 fn source(node: &oncely_core::template::Node) -> String {
     use oncely_core::template::Node;
     match node {
         Node::Fixed(oncely_core::Value::String(text)) => text.clone(),
+        Node::Fixed(oncely_core::Value::Array(values)) => words(values).join(" "),
         Node::Fixed(value) => value.to_string(),
         Node::Text(template) | Node::Any(template) => template.source().to_owned(),
         Node::Bare(expr) => expr.source().to_owned(),

@@ -18,10 +18,10 @@ fn rake_files_run_unchanged_and_a_row_means_done_for_ever() {
     $ oncely plan --release v1
     20200102000000_refill_API_totals_id
       Deployment task: refill_API_totals_id
-      - run: command ["bin/rails","after_party:refill_API_totals_id"]  (no undo)
+      - run: command bin/rails after_party:refill_API_totals_id  (no undo)
     20200103000000_warm_the_cache
       Deployment task: warm_the_cache
-      - run: command ["bin/rails","after_party:warm_the_cache"]  (no undo)
+      - run: command bin/rails after_party:warm_the_cache  (no undo)
 
     2 tasks would run in development. Nothing was done.
     $ oncely run --release v1

@@ -294,6 +294,61 @@ fn a_yes_needs_everything_ticked() {
 }
 
 #[test]
+fn a_release_begins_nothing_that_nobody_could_answer() {
+    let project = asking_lead("by = \"leed\"");
+    let asks = project.text("tasks/send.toml");
+    project.write(
+        "tasks/20260101000000_send.toml",
+        asks.replace("[on.call]", "[on.release]"),
+    );
+    project.release_task(20250101000000, "first", "touch first");
+    std::fs::remove_file(project.path("tasks/send.toml")).unwrap();
+    insta::assert_snapshot!(project.session(&[&["plan"], &["run"], &["status"]]), @r#"
+    $ oncely plan
+    oncely: error: `by` names nobody: there is no `leed` in [people]
+     --> tasks/[version]_send.toml:5:34
+      |
+    5 | approve = { text = "Send?", by = "leed" }
+      |                                  ^^^^^^ nobody could answer
+      |
+      = help: did you mean `lead`?
+
+    1 error in task files. Nothing was run.
+    [exit 2]
+    $ oncely run
+    oncely: error: `by` names nobody: there is no `leed` in [people]
+     --> tasks/[version]_send.toml:5:34
+      |
+    5 | approve = { text = "Send?", by = "leed" }
+      |                                  ^^^^^^ nobody could answer
+      |
+      = help: did you mean `lead`?
+
+    1 error in task files. Nothing was run.
+    [exit 2]
+    $ oncely status
+    STATE    VERSION         TASK   LAST RUN (UTC)  TOOK
+    pending  20250101000000  first
+    pending  [version]  send
+    "#);
+    assert!(!project.path("first").exists());
+    // With somebody who answers it begins, and goes on when they leave.
+    let people = project.text("oncely.toml");
+    project.write("oncely.toml", format!("{people}leed = {{}}\n"));
+    project.session(&[&["run"]]);
+    project.write("oncely.toml", people);
+    insta::assert_snapshot!(project.session(&[&["run"], &["cancel", "2"]]), @r#"
+    $ oncely run
+    waiting [version]_send: Send?
+            For: leed
+            Answer: oncely approve 2   or: oncely reject 2
+    $ oncely cancel 2
+    Asked to end run 2.
+    cancelled [version]_send: ann cancelled it
+    "#);
+}
+
+#[test]
 fn check_says_whom_nobody_knows_and_nobody_reaches() {
     let project = asking_lead("by = [\"leed\", \"bob\"], tell = \"email\"");
     insta::assert_snapshot!(project.session(&[&["check"]]), @r##"

@@ -22,5 +22,6 @@ use releasing::first_run_of;
 pub(crate) use releasing::{phase, run};
 pub(crate) use turn::{Named, Turn};
 pub(crate) use wanted::{
-    concerns, in_order, is_behind, is_done, is_in, named_release, newest, newest_in_order, standing,
+    Wanted, concerns, in_order, is_behind, is_done, is_in, named_release, newest, newest_in_order,
+    standing,
 };

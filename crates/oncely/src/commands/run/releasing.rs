@@ -14,7 +14,7 @@ use crate::adopt;
 use crate::cli::{FirstRun, PhaseArg, Plan, Run};
 use crate::commands::chosen::Choice;
 use crate::commands::drive::{self, Stands};
-use crate::commands::{baseline, first_run, terminal};
+use crate::commands::{baseline, first_run, strangers, terminal};
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
 use crate::house::House;
@@ -153,6 +153,7 @@ impl Releasing<'_> {
         if !old.is_empty() {
             self.has_reason_to_skip()?;
         }
+        self.refuse_strangers(loaded, &pending, &rows)?;
         releases::record(self.house, &release.id).await?;
         if !old.is_empty() {
             self.skip_all(engine, &old, &release).await?;
@@ -198,6 +199,22 @@ impl Releasing<'_> {
             return Ok(self.nothing_to_do(behind.len()));
         }
         Ok(exit)
+    }
+
+    /// A question that nobody could answer is an error of its file.
+    fn refuse_strangers(
+        &self,
+        loaded: &Loaded,
+        pending: &[Wanted<'_>],
+        rows: &BTreeMap<TaskId, RunRow>,
+    ) -> Result<(), Failure> {
+        let to_begin = pending
+            .iter()
+            .filter(|wanted| !rows.contains_key(&wanted.known.task.id));
+        let to_begin = to_begin.map(|wanted| &*wanted.known.task);
+        let problems = strangers::among_new(&self.house.config, loaded, to_begin);
+        annotate::problems(self.voice, &self.house.config, &problems);
+        project::none_wrong(&problems, self.voice.colour)
     }
 
     /// The run of each task that counts at this release, with what another tool's table has.
