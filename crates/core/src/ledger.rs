@@ -203,6 +203,9 @@ pub enum UnitResult {
     Refused(Guard),
     /// A statement of a task failed; nothing was changed.
     SqlFailed(String),
+    /// Statements of a task waited too long for somebody else's lock, or took too long; nothing was
+    /// changed, and they may go through later.
+    SqlLate(String),
 }
 
 /// What an applied unit made.

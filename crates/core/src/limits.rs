@@ -92,6 +92,9 @@ pub const TICK_EVERY_MS: i64 = 1000;
 pub const CLAIMS_WITHOUT_PROGRESS: u32 = 5;
 /// Units that the ledger's writer applies in one transaction.
 pub const GROUP_UNITS: usize = 1000;
+/// Units whose statements may wait for locks at the same time in one process, with a ledger in
+/// PostgreSQL: each takes a connection.
+pub const STATEMENTS_APART: usize = 4;
 /// Depth of task calls: a task that calls a task that calls a task ….
 pub const CALL_DEPTH: u32 = 16;
 /// Connections that the gateway serves at the same time, unless the operator says another number.

@@ -239,14 +239,10 @@ impl Ending {
         job.state.open_step() == Some(&self.step)
     }
 
-    pub(crate) fn refused(self, error: String) -> Self {
-        let outcome = Outcome::Failed {
-            error: clip(error),
-            again: false,
-            after_ms: None,
-        };
+    /// Its statements did not go through.
+    pub(crate) fn refused(self, failure: Failure) -> Self {
         Self {
-            outcome,
+            outcome: outcome_of(failure),
             ops: Vec::new(),
             before: Vec::new(),
             ..self

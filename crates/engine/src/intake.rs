@@ -246,7 +246,9 @@ impl Intake {
             Some(UnitResult::Refused(_)) => {
                 Offered::Refused("another generation of this key was admitted meanwhile".into())
             }
-            Some(UnitResult::SqlFailed(error)) => Offered::Refused(error),
+            Some(UnitResult::SqlFailed(error) | UnitResult::SqlLate(error)) => {
+                Offered::Refused(error)
+            }
             None => Offered::Refused("the ledger did not say what became of it".into()),
         }
     }

@@ -18,6 +18,7 @@ pub(crate) enum Flushed {
     Changed,
     Lost,
     SqlFailed(String),
+    SqlLate(String),
 }
 
 impl Runner {
@@ -72,6 +73,7 @@ impl Runner {
             }
             Some(UnitResult::Refused(Guard::RunSeq(..))) => Flushed::Changed,
             Some(UnitResult::SqlFailed(error)) => Flushed::SqlFailed(error),
+            Some(UnitResult::SqlLate(error)) => Flushed::SqlLate(error),
             Some(UnitResult::Refused(_) | UnitResult::Duplicate(_)) | None => Flushed::Lost,
         })
     }

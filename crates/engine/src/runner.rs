@@ -8,6 +8,7 @@ use crate::job::{Job, Rest, Suspicion, status_of};
 use crate::record::Flushed;
 use crate::tasks::{Actions, Tasks};
 use oncely_core::Value;
+use oncely_core::action::Failure;
 use oncely_core::decide::{Next, decide};
 use oncely_core::fact::{End, Fact};
 use oncely_core::ids::StepId;
@@ -136,7 +137,11 @@ impl Runner {
                 }
                 Flushed::SqlFailed(error) => {
                     self.reload(job).await?;
-                    ending = ending.map(|e| e.refused(error));
+                    ending = ending.map(|e| e.refused(Failure::permanent(error)));
+                }
+                Flushed::SqlLate(error) => {
+                    self.reload(job).await?;
+                    ending = ending.map(|e| e.refused(Failure::retry(error)));
                 }
             }
         }

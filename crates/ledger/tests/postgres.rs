@@ -139,11 +139,12 @@ fn statements_that_wait_for_a_lock_do_not_cost_the_lease() {
         let stuck = a.commit((0..12).map(insert).collect());
         let since = Instant::now();
         let mut freed = 0;
-        // Another server looks for those who are gone, as servers do.
+        // Both servers renew their leases and look for those who are gone, as servers do.
         let looking = async {
             let mut ticks = tokio::time::interval(oncely_core::ledger::RENEW_EVERY);
             loop {
                 ticks.tick().await;
+                freed += a.renew().await.unwrap();
                 freed += b.renew().await.unwrap();
             }
         };
@@ -155,7 +156,7 @@ fn statements_that_wait_for_a_lock_do_not_cost_the_lease() {
             since.elapsed() > 2 * lease,
             "they waited too short to cost anything"
         );
-        assert!(stuck.iter().all(|r| matches!(r, UnitResult::SqlFailed(_))));
+        assert!(stuck.iter().all(|r| matches!(r, UnitResult::SqlLate(_))));
         assert_eq!(freed, 0, "others took over from one that was only waiting");
         locker.batch_execute("rollback").await.unwrap();
         stage::apply(&a, insert(0)).await;
@@ -290,10 +291,12 @@ fn statements_of_tasks_keep_their_place() {
         ] {
             let since = Instant::now();
             let result = stage::one(&a, sql(text, &[])).await;
-            assert!(
-                matches!(result, UnitResult::SqlFailed(_)),
-                "{text}: {result:?}"
-            );
+            let late = text.contains("pg_sleep");
+            match result {
+                UnitResult::SqlLate(_) if late => {}
+                UnitResult::SqlFailed(_) if !late => {}
+                other => panic!("{text}: {other:?}"),
+            }
             assert!(since.elapsed() < Duration::from_secs(9), "{text}");
         }
         assert_eq!(stores.export(&a), before);

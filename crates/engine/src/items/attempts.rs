@@ -285,7 +285,9 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
         Ok(
             match self.commit(ItemEvent::Outcome { outcome }, ops).await? {
                 UnitResult::Applied(_) => output.map(SubEnd::Output),
-                UnitResult::SqlFailed(error) => Some(SubEnd::aside(self.sub, &error)),
+                UnitResult::SqlFailed(error) | UnitResult::SqlLate(error) => {
+                    Some(SubEnd::aside(self.sub, &error))
+                }
                 UnitResult::Refused(_) | UnitResult::Duplicate(_) => {
                     Some(SubEnd::Over(ItemEnd::Lost))
                 }
@@ -377,6 +379,7 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
         {
             UnitResult::Applied(_) => {}
             UnitResult::SqlFailed(error) => return self.sql_failed(error).await,
+            UnitResult::SqlLate(error) => return self.sql_late(error).await,
             UnitResult::Refused(_) | UnitResult::Duplicate(_) => {
                 return Ok(Tried::Ended(SubEnd::Over(ItemEnd::Lost)));
             }
@@ -389,6 +392,13 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
             return Ok(Tried::Ended(passed.unwrap_or(SubEnd::Skipped)));
         }
         Ok(self.judge(outcome))
+    }
+
+    /// Nothing was changed, and it may go through later.
+    async fn sql_late(&mut self, error: String) -> Result<Tried, LedgerError> {
+        let outcome = self.doubted(outcome_of(Failure::retry(error)));
+        let lost = self.record(outcome.clone(), Vec::new(), None).await?;
+        Ok(lost.map_or_else(|| self.judge(outcome), Tried::Ended))
     }
 
     async fn sql_failed(&self, error: String) -> Result<Tried, LedgerError> {

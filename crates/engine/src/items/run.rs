@@ -116,7 +116,7 @@ impl Work<'_> {
         match result {
             UnitResult::Refused(Guard::RunSeq(..)) => {}
             UnitResult::Refused(_) | UnitResult::Duplicate(_) => return Ok(Told::Lost),
-            UnitResult::Applied(_) | UnitResult::SqlFailed(_) => {
+            UnitResult::Applied(_) | UnitResult::SqlFailed(_) | UnitResult::SqlLate(_) => {
                 self.job.suspicion.clear();
                 return Ok(Told::Recorded);
             }
@@ -129,7 +129,9 @@ impl Work<'_> {
             .await?
         {
             UnitResult::Refused(_) | UnitResult::Duplicate(_) => Ok(Told::Lost),
-            UnitResult::Applied(_) | UnitResult::SqlFailed(_) => Ok(Told::Asked),
+            UnitResult::Applied(_) | UnitResult::SqlFailed(_) | UnitResult::SqlLate(_) => {
+                Ok(Told::Asked)
+            }
         }
     }
 

@@ -5,11 +5,12 @@
 //! sees whether the one before it has happened; one that is still on its way is waited for, since it
 //! has that row locked.
 
+use super::apply::sql_failed;
 use super::db::{Db, Stop, in_time};
 use super::holders::Me;
 use super::save;
 use super::statements::Fault;
-use super::writer::{Came, Work, sql_failed};
+use super::work::{Came, Work};
 use std::time::Duration;
 
 /// What came of a transaction, before its commit.

@@ -9,11 +9,13 @@
 //! is taken by what is not about single runs: admission, cursors, names, caps and lanes.
 
 mod answers;
+mod apply;
 mod claim;
 mod connect;
 mod db;
 mod doubt;
 mod holders;
+mod lanes;
 mod options;
 mod save;
 mod schema;
@@ -25,6 +27,7 @@ mod target;
 mod text;
 mod whole;
 mod words;
+mod work;
 mod writer;
 
 pub use options::{PostgresOptions, TimeSource};

@@ -1,7 +1,7 @@
 //! Writes what has changed in a slice of the ledger, each table in one statement.
 
 use super::db::{Db, Stop};
-use super::holders::Me;
+use super::holders::{Me, lanes_of};
 use super::slice::Slice;
 use super::text::to_json;
 use crate::memory::state::{Run, State};
@@ -19,7 +19,7 @@ pub(crate) async fn save(db: &mut Db, me: &Me, slice: &Slice) -> Result<i64, Sto
         .values()
         .filter(|run| slice.before.get(&run.row.id).is_some_and(|b| *b != run.row))
         .collect();
-    if !slice.registered && state.holders.contains_key(&me.id) {
+    if !slice.registered && state.holders.contains_key(&me.id()) {
         me.insert(db).await?;
     }
     if !new.is_empty() {
@@ -59,8 +59,10 @@ async fn count(db: &mut Db, me: &Me, more: i64) -> Result<i64, Stop> {
     })
 }
 
-/// Adds the counts of handles that are gone to one row: their sum stays what it is.
+/// Adds the counts of handles that are gone, with those of all their lanes, to one row: their sum
+/// stays what it is.
 pub(crate) async fn fold_changes(db: &mut Db, gone: &[i64]) -> Result<(), Stop> {
+    let gone: Vec<i64> = gone.iter().flat_map(|handle| lanes_of(*handle)).collect();
     let text = "with gone as (delete from oncely_changes where handle = any($1) returning count)
                 insert into oncely_changes (handle, count)
                 select 0, coalesce(sum(count), 0)::bigint from gone

@@ -3,7 +3,7 @@
 use super::db::{Db, Stop};
 use super::holders::Me;
 use super::text::{self, RUN};
-use super::writer::Part;
+use super::work::Part;
 use crate::memory::state::{Name, Run, State};
 use crate::sqlite::guards::key_hash;
 use oncely_core::fact::Recorded;
@@ -139,10 +139,10 @@ impl Slice {
     /// Locks this holder's row, so that nobody frees it while it claims.
     pub(crate) async fn find_me(&mut self, db: &mut Db, me: &Me) -> Result<(), Stop> {
         let text = "select id from oncely_holders where id = $1 for update";
-        self.registered = !db.rows(text, &[&me.id.0]).await?.is_empty();
-        self.lost = me.registered && !self.registered;
+        self.registered = !db.rows(text, &[&me.id().0]).await?.is_empty();
+        self.lost = me.standing.registered() && !self.registered;
         if self.registered {
-            self.state.holders.insert(me.id, me.registration());
+            self.state.holders.insert(me.id(), me.registration());
         }
         Ok(())
     }

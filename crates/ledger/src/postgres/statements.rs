@@ -1,22 +1,67 @@
 //! Statements of tasks on the ledger's own database: how they are executed.
 
 use super::db::{Db, Stop};
+use super::words;
 use oncely_core::action::Statement;
-use oncely_postgres::{AT_ONCE, Bound, is_conflict, is_lost, words};
+use oncely_postgres::{AT_ONCE, Bound, is_conflict, is_lost, words as said};
 use std::time::Duration;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
+
+/// How long one statement may take where many units share a transaction: what these touch is locked
+/// meanwhile.
+const MOMENT: Duration = Duration::from_millis(200);
+/// How long all statements of such a transaction may take.
+const MOMENTS: Duration = Duration::from_secs(2);
+
+/// How long statements may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    each: Duration,
+    all: Duration,
+}
+
+impl Budget {
+    /// Beside other units.
+    pub(crate) fn together(most: Duration) -> Self {
+        Self {
+            each: most.min(MOMENT),
+            all: (most * 2).min(MOMENTS),
+        }
+    }
+
+    /// By themselves.
+    pub(crate) fn alone(most: Duration) -> Self {
+        Self {
+            each: most,
+            all: most * 2,
+        }
+    }
+
+    /// A lock is waited for a little shorter than a statement may take: so the server says which of
+    /// both it was.
+    fn lock(self) -> Duration {
+        self.each - self.each / 10
+    }
+}
+
+/// From here on the open transaction has the session's own limits again.
+pub(crate) async fn unbounded(db: &Db) -> Result<(), Stop> {
+    let text = "set local statement_timeout to default; set local lock_timeout to default";
+    Ok(db.simple(text).await?)
+}
 
 /// Executes the statements of some units in the open transaction, for at most so long. The inner
 /// error is the fault of the statements.
 pub(crate) async fn execute(
     db: &mut Db,
     statements: &[&Statement],
-    budget: Duration,
+    budget: Budget,
 ) -> Result<Result<(), Fault>, Stop> {
-    let millis = budget.as_millis().max(1);
     db.simple(&format!(
-        "set local statement_timeout = {millis}; set local lock_timeout = {millis}"
+        "set local statement_timeout = {}; set local lock_timeout = {}",
+        budget.each.as_millis().max(1),
+        budget.lock().as_millis().max(1),
     ))
     .await?;
     let mut all = Vec::new();
@@ -27,11 +72,11 @@ pub(crate) async fn execute(
         }
     }
     let known = db.knows_tasks();
-    let done = tokio::time::timeout(budget * 2, in_order(db, all)).await;
+    let done = tokio::time::timeout(budget.all, in_order(db, all)).await;
     let error = match done {
         Ok(Ok(())) => return Ok(Ok(())),
         Ok(Err(error)) => error,
-        Err(_) => return Ok(Err(Fault::Slow("the statements took too long.".into()))),
+        Err(_) => return Ok(Err(Fault::Slow(words::too_slow(budget.all)))),
     };
     if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) && known {
         // A table has another shape than when a statement was prepared: it is prepared anew.
@@ -41,12 +86,10 @@ pub(crate) async fn execute(
     if db.is_closed() || is_conflict(&error) || (is_lost(&error) && error.code().is_some()) {
         return Err(error.into());
     }
-    let slow = [&SqlState::LOCK_NOT_AVAILABLE, &SqlState::QUERY_CANCELED];
-    let slow = error.code().is_some_and(|code| slow.contains(&code));
-    let words = words(&error);
-    Ok(Err(match slow {
-        true => Fault::Slow(words),
-        false => Fault::Statement(words),
+    Ok(Err(match error.code() {
+        Some(&SqlState::LOCK_NOT_AVAILABLE) => Fault::Slow(words::locked(budget.lock())),
+        Some(&SqlState::QUERY_CANCELED) => Fault::Slow(words::too_slow(budget.each)),
+        _ => Fault::Statement(said(&error)),
     }))
 }
 

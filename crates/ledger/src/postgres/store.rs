@@ -4,10 +4,12 @@
 //! anywhere, and a busy engine does not delay a commit.
 
 use super::db::{Db, Stop, in_time};
-use super::holders::Me;
+use super::holders::{Me, Standing};
+use super::lanes::Lane;
 use super::options::{self, Patience, PostgresOptions};
 use super::slice::claims;
-use super::writer::{Writer, needs_lease};
+use super::work::{has_sql, needs_lease};
+use super::writer::Writer;
 use super::{answers, connect, schema, whole, words};
 use crate::sqlite::next_change;
 use oncely_core::Fut;
@@ -17,7 +19,7 @@ use oncely_core::ledger::{
 };
 use oncely_postgres::Address;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -73,6 +75,11 @@ impl Job {
         self.left().iter().any(needs_lease)
     }
 
+    /// Whether any of its units has statements of a task.
+    pub(crate) fn has_sql(&self) -> bool {
+        matches!(&self.request, Request::Commit(units) if units.iter().any(has_sql))
+    }
+
     /// Whether any of its units claims what it admits.
     pub(crate) fn claims(&self) -> bool {
         matches!(&self.request, Request::Commit(units) if units.iter().any(claims))
@@ -116,7 +123,7 @@ enum Question {
 pub(crate) struct Shared {
     pub(crate) address: Address,
     pub(crate) place: String,
-    pub(crate) holder: AtomicI64,
+    standing: Arc<Standing>,
     pub(crate) abandoned: AtomicBool,
     watchers: AtomicUsize,
     changes: watch::Sender<u64>,
@@ -152,7 +159,7 @@ impl PostgresLedger {
         let shared = Arc::new(Shared {
             place: address.place(),
             address,
-            holder: AtomicI64::new(me.id.0),
+            standing: me.standing.clone(),
             abandoned: AtomicBool::new(false),
             watchers: AtomicUsize::new(0),
             changes: watch::channel(1).0,
@@ -259,9 +266,9 @@ async fn work(
         db: Some(db),
         me,
         shared,
-        inbox,
+        lane: Lane::Main,
     };
-    writer.run().await;
+    writer.run(inbox).await;
     reader.abort();
 }
 
@@ -394,7 +401,7 @@ impl Drop for Watching<'_> {
 
 impl Ledger for PostgresLedger {
     fn holder(&self) -> HolderId {
-        HolderId(self.shared.holder.load(Ordering::Acquire))
+        self.shared.standing.id()
     }
 
     fn name(&self) -> String {

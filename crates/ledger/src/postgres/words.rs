@@ -68,6 +68,24 @@ pub(crate) fn silent(place: &str) -> LedgerError {
     ))
 }
 
+/// Statements of a task waited for a lock.
+pub(crate) fn locked(waited: Duration) -> String {
+    format!(
+        "another program holds a lock that the statements need, and they waited {} s for it. Nothing \
+         was changed. While they wait, `select pid, pg_blocking_pids(pid), query from \
+         pg_stat_activity where wait_event_type = 'Lock'` says who it is.",
+        waited.as_secs_f64()
+    )
+}
+
+/// Statements of a task took too long.
+pub(crate) fn too_slow(limit: Duration) -> String {
+    format!(
+        "the statements took longer than {} s. Nothing was changed.",
+        limit.as_secs_f64()
+    )
+}
+
 /// What is said when waiting did not help.
 pub(crate) fn gave_up(place: &str, stop: Stop, waited: Duration) -> LedgerError {
     match stop {

@@ -210,3 +210,55 @@ fn a_ledger_that_is_worked_on_does_not_move() {
     let nowhere = project.run(&["ledger", "move", "--to", "elsewhere.db"]);
     nowhere.says(2, &["from a file to a PostgreSQL database"]);
 }
+
+/// A lock of another program on a table of a task: a step that waits for it fails clearly, is tried
+/// again, and is done once when the lock is let go. Everything else goes on meanwhile.
+#[test]
+fn a_step_that_waits_for_a_lock_is_tried_again_and_done_once() {
+    let server = Server::start(&[]);
+    let project = project(&server.database());
+    server
+        .query(
+            "t0",
+            "create table t (n bigint); create table let_go (a bigint)",
+        )
+        .unwrap();
+    project.write(
+        "tasks/row.toml",
+        "[on.call]\n\n[[step]]\nid = \"row\"\nretry = { attempts = 100, first = \"100ms\", max = \"100ms\" }\n\
+         sql = { db = \"ledger\", text = \"insert into t values (1)\" }\n",
+    );
+    project.call_task("greet", "true");
+    let _worker = project.serve(&[]);
+    std::thread::scope(|scope| {
+        // It holds the table until it is told to let go.
+        let holds = "begin; lock table t;
+             do $$ begin
+               while not exists (select from let_go) loop perform pg_sleep(0.02); end loop;
+             end $$; commit";
+        let locker = scope.spawn(|| server.query("t0", holds));
+        crate::project::wait("the table to be locked", || {
+            let locked = "do $$ begin assert (select count(*) from pg_locks l join pg_class c
+                 on c.oid = l.relation where c.relname = 't' and l.mode = 'AccessExclusiveLock'
+                 and l.granted) > 0; end $$";
+            server.query("t0", locked).is_ok()
+        });
+        project
+            .run(&["call", "row", "--key", "k", "--detach"])
+            .says(0, &[]);
+        let told = "a lock that the statements need";
+        crate::project::wait("the step to fail for the first time", || {
+            project.run(&["show", "1"]).all().contains(told)
+        });
+        let shown = project.run(&["show", "1"]);
+        shown.says(0, &["row", "Nothing was changed."]);
+        project.run(&["call", "greet", "--key", "k"]).says(0, &[]);
+        server.query("t0", "insert into let_go values (1)").unwrap();
+        locker.join().unwrap().unwrap();
+    });
+    crate::project::wait("both runs to be done", || {
+        project.json(&["runs", "--state", "done"]).len() == 2
+    });
+    let once = "do $$ begin assert (select count(*) from t) = 1; end $$";
+    server.query("t0", once).unwrap();
+}

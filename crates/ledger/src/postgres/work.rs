@@ -1,0 +1,106 @@
+//! What a transaction of the writer is for, and what came of it.
+
+use super::slice::claims;
+use super::store::Job;
+use oncely_core::action::Statement;
+use oncely_core::ledger::{Claim, Guard, Leased, LedgerError, Op, Unit, UnitResult, What};
+use oncely_core::limits;
+
+/// A unit, and what it is a part of.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'a> {
+    pub(crate) unit: &'a Unit,
+    /// The place of its job.
+    pub(crate) job: usize,
+    /// Its job claims: it is refused whole where its holder is gone.
+    pub(crate) claims: bool,
+}
+
+/// What one transaction is for.
+#[derive(Clone, Copy)]
+pub(crate) enum Work<'a> {
+    Units(&'a [Part<'a>]),
+    /// One unit with statements that may wait for locks: nothing of the ledger is locked meanwhile.
+    Alone(&'a Part<'a>),
+    Lease(&'a What, &'a Claim),
+    Renew,
+}
+
+/// What came of it.
+pub(crate) enum Came {
+    /// An answer for each unit.
+    Units(Vec<Result<UnitResult, LedgerError>>),
+    Leased(Leased),
+    /// None when others have freed this holder.
+    Freed(Option<u64>),
+    /// A statement of one of several units failed: at most so many of them at a time.
+    Fewer(usize),
+    /// The statements of the only unit want more time than there is beside others.
+    Late,
+}
+
+impl<'a> Work<'a> {
+    pub(crate) fn parts(self) -> &'a [Part<'a>] {
+        match self {
+            Self::Units(parts) => parts,
+            Self::Alone(part) => std::slice::from_ref(part),
+            Self::Lease(..) | Self::Renew => &[],
+        }
+    }
+
+    pub(crate) fn claims(self) -> bool {
+        matches!(self, Self::Lease(..)) || self.parts().iter().any(|part| claims(part.unit))
+    }
+
+    /// Whether it speaks for a holder.
+    pub(crate) fn needs_lease(self) -> bool {
+        let others = matches!(self, Self::Lease(..) | Self::Renew);
+        others || self.parts().iter().any(|part| needs_lease(part.unit))
+    }
+
+    pub(crate) fn has_sql(self) -> bool {
+        self.parts().iter().any(|part| has_sql(part.unit))
+    }
+}
+
+/// The next units that may share a transaction. With statements of tasks at most so many.
+pub(crate) fn next_parts(jobs: &[Job], most: usize) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let first = jobs.iter().find_map(|job| job.left().first());
+    let sql = first.is_some_and(has_sql);
+    let most = if sql { most } else { limits::GROUP_UNITS };
+    // The units of a job keep their order; jobs do not depend on one another.
+    for (place, job) in jobs.iter().enumerate() {
+        let claims = job.claims();
+        for unit in job.left().iter().take_while(|unit| has_sql(unit) == sql) {
+            if parts.len() >= most {
+                return parts;
+            }
+            parts.push(Part {
+                unit,
+                job: place,
+                claims,
+            });
+        }
+    }
+    parts
+}
+
+/// The statements of a unit.
+pub(crate) fn statements_of(unit: &Unit) -> impl Iterator<Item = &Statement> {
+    unit.ops.iter().flat_map(|op| match op {
+        Op::Sql(statements) => statements.as_slice(),
+        _ => &[],
+    })
+}
+
+/// Whether a unit has statements of a task.
+pub(crate) fn has_sql(unit: &Unit) -> bool {
+    unit.ops.iter().any(|op| matches!(op, Op::Sql(_)))
+}
+
+/// Whether a unit speaks for a holder.
+pub(crate) fn needs_lease(unit: &Unit) -> bool {
+    let fenced = |guard: &Guard| matches!(guard, Guard::Fence(..) | Guard::Named(..));
+    claims(unit) || unit.guards.iter().any(fenced)
+}
