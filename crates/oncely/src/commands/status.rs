@@ -43,10 +43,10 @@ pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
             changed: changed.iter().map(|c| (&c.task, c)).collect(),
         };
         let listed = listing.lines(&tasks, &lasts).await?;
-        if listed.is_empty() {
-            voice.say("There are no tasks yet. `oncely new NAME` writes one.");
-        } else {
-            tell(voice, listed);
+        match (listed.is_empty(), overview.problems.is_empty()) {
+            (false, _) => tell(voice, listed),
+            (true, true) => voice.say("There are no tasks yet. `oncely new NAME` writes one."),
+            (true, false) => {}
         }
         attention::people(voice, &house).await?;
         changed::say(voice, &changed);

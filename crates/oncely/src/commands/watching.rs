@@ -174,7 +174,31 @@ fn say(voice: Voice, notice: Notice) {
             voice.record(&serde_json::json!({
                 "problem": problem.message, "about": problem.about, "task": task,
             }));
-            voice.say(format!("{task}: {}: {}", problem.about, problem.message));
+            voice.say(line(&task, &problem));
         }
+    }
+}
+
+/// What a problem is about, after the task that it is a problem of.
+fn line(task: &TaskId, problem: &Problem) -> String {
+    let Problem { about, message } = problem;
+    match about == task.as_str() {
+        true => format!("{task}: {message}"),
+        false => format!("{task}: {about}: {message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_names_its_task_once() {
+        let said = |about: &str| {
+            let (about, message) = (about.to_owned(), "it is no CSV.".to_owned());
+            line(&TaskId::from("census"), &Problem { about, message })
+        };
+        assert_eq!(said("a.pdf"), "census: a.pdf: it is no CSV.");
+        assert_eq!(said("census"), "census: it is no CSV.");
     }
 }
