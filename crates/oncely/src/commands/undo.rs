@@ -67,6 +67,9 @@ pub(super) fn show(voice: Voice, house: &House, undo: &Undo) {
     }
     stays(voice, "stays", &undo.plan.left);
     stays(voice, "no undo", &undo.plan.missing);
+    if !undo.plan.left.is_empty() && row.trigger == "release" {
+        voice.say("  The next `oncely run` that has this task does what stays once more, too.");
+    }
     if undo.plan.is_empty() {
         voice.say("  Nothing that it did has an effect to be taken back.");
     }

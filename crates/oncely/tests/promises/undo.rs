@@ -297,6 +297,24 @@ fn a_file_that_put_made_is_removed_and_one_that_it_wrote_over_is_said() {
 }
 
 #[test]
+fn what_stays_is_said_with_what_becomes_of_it() {
+    let project = Project::new();
+    let text = "[on.release]\n\n[[step]]\nid = \"tell\"\ncommand = \"echo told >> out\"\nundo = \"never\"\n";
+    project.write("tasks/1_tell.toml", text);
+    project.run(&["run"]).says(0, &["done"]);
+    let undone = project.run(&["undo", "1", "--yes", "--reason", "wrong"]);
+    undone.says(
+        0,
+        &[
+            "stays       tell: undo = \"never\"",
+            "The next `oncely run` that has this task does what stays once more, too.",
+        ],
+    );
+    project.run(&["run"]).says(0, &["done"]);
+    assert_eq!(project.text("out"), "told\ntold\n");
+}
+
+#[test]
 fn what_cannot_be_taken_back_says_why() {
     let project = Project::new();
     project.release_task(1, "plain", "true");
