@@ -19,11 +19,13 @@ mod follow;
 pub mod holders;
 pub mod items;
 mod names;
+mod pooler;
 pub mod random;
 mod server;
 pub mod stage;
 pub mod statements;
 
+pub use pooler::Pooler;
 pub use server::{Server, fast_folder};
 pub use stage::{Stores, TurnedClock};
 

@@ -20,7 +20,7 @@ pub fn fast_folder() -> TempDir {
 /// A PostgreSQL server on a free port and in a temporary folder, which ends with this value.
 pub struct Server {
     child: Option<Child>,
-    port: u16,
+    pub(super) port: u16,
     data: PathBuf,
     settings: Vec<String>,
     _folder: TempDir,
@@ -30,18 +30,23 @@ pub struct Server {
 fn program(name: &str) -> PathBuf {
     let mut folders: Vec<PathBuf> =
         std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
+    folders.push("/usr/sbin".into());
     if let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") {
         folders.extend(versions.flatten().map(|version| version.path().join("bin")));
     }
     let found = folders.into_iter().map(|folder| folder.join(name));
     let mut found = found.filter(|path| path.is_file());
     found.next().unwrap_or_else(|| {
-        panic!("{name} is not installed: `apt-get install postgresql`, then run the tests again")
+        let package = match name {
+            "pgbouncer" => name,
+            _ => "postgresql",
+        };
+        panic!("{name} is not installed: `apt-get install {package}`, then run the tests again")
     })
 }
 
 /// PostgreSQL refuses to run as root. It ends with the thread that has started it.
-fn as_user(name: &str) -> Command {
+pub(super) fn as_user(name: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]);
     if rustix::process::geteuid().is_root() {

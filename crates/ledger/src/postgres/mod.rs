@@ -19,6 +19,7 @@ mod lanes;
 mod options;
 mod save;
 mod schema;
+mod server;
 mod slice;
 mod statements;
 mod stats;

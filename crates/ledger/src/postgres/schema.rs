@@ -1,7 +1,6 @@
 //! The tables of the ledger in PostgreSQL, and which versions of them this program works on.
 
 use super::db::{Db, Stop};
-use super::words;
 use crate::sqlite::schema::{NEWEST, VERSION};
 use oncely_core::ledger::LedgerError;
 
@@ -130,22 +129,4 @@ fn check(place: &str, found: i32) -> Result<(), LedgerError> {
         VERSION / 1000,
         VERSION % 1000
     )))
-}
-
-/// Refuses a server that would acknowledge before it is durable, or that only reads.
-pub(crate) async fn check_server(db: &mut Db, place: &str) -> Result<(), Stop> {
-    let say = |row: Option<tokio_postgres::Row>| row.and_then(|r| r.try_get::<_, String>(0).ok());
-    let replica = "select pg_is_in_recovery()::text";
-    let replica = db.rows(replica, &[]).await?.into_iter().next();
-    let read_only = db.rows("show transaction_read_only", &[]).await?;
-    if say(replica).as_deref() == Some("true")
-        || say(read_only.into_iter().next()).as_deref() == Some("on")
-    {
-        return Err(Stop::Ledger(words::read_only(place)));
-    }
-    let synchronous = db.rows("show synchronous_commit", &[]).await?;
-    if say(synchronous.into_iter().next()).as_deref() == Some("off") {
-        return Err(Stop::Ledger(words::not_durable(place)));
-    }
-    Ok(())
 }

@@ -10,7 +10,7 @@ use super::options::{self, Patience, PostgresOptions};
 use super::slice::claims;
 use super::work::{has_sql, needs_lease};
 use super::writer::Writer;
-use super::{answers, connect, schema, whole, words};
+use super::{answers, connect, schema, server, whole, words};
 use crate::sqlite::next_change;
 use oncely_core::Fut;
 use oncely_core::ids::HolderId;
@@ -248,7 +248,7 @@ async fn work(
     opened: std::sync::mpsc::Sender<Result<String, LedgerError>>,
 ) {
     let found = open(&shared, me.options.create).await;
-    let (db, name) = match found {
+    let (db, reading, name) = match found {
         Ok(found) => found,
         Err(stop) => {
             let error = match stop {
@@ -261,7 +261,7 @@ async fn work(
         }
     };
     opened.send(Ok(name.clone())).ok();
-    let reader = tokio::spawn(read(shared.clone(), questions, name));
+    let reader = tokio::spawn(read(shared.clone(), reading, questions, name));
     let writer = Writer {
         db: Some(db),
         me,
@@ -272,19 +272,27 @@ async fn work(
     reader.abort();
 }
 
-async fn open(shared: &Shared, create: bool) -> Result<(Db, String), Stop> {
+async fn open(shared: &Shared, create: bool) -> Result<(Db, Db, String), Stop> {
     let mut db = connect::connect(&shared.address, shared.patience).await?;
-    in_time(shared.patience.answer, async {
-        schema::check_server(&mut db, &shared.place).await?;
-        schema::open(&mut db, &shared.place, create).await
-    })
-    .await
-    .map(|name| (db, name))
+    let mut reading = connect::connect(&shared.address, shared.patience).await?;
+    let place = &shared.place;
+    let opened = async {
+        server::check(&mut db, place).await?;
+        server::check_apart(&mut db, &mut reading, place).await?;
+        schema::open(&mut db, place, create).await
+    };
+    let name = in_time(shared.patience.answer, opened).await?;
+    Ok((db, reading, name))
 }
 
 /// Answers questions on a connection of its own.
-async fn read(shared: Arc<Shared>, mut questions: UnboundedReceiver<Question>, name: String) {
-    let (mut db, mut seen) = (None, 0);
+async fn read(
+    shared: Arc<Shared>,
+    reading: Db,
+    mut questions: UnboundedReceiver<Question>,
+    name: String,
+) {
+    let (mut db, mut seen) = (Some(reading), 0);
     loop {
         let watched = shared.watchers.load(Ordering::Relaxed) > 0;
         let question = if watched {

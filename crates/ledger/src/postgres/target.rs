@@ -4,7 +4,7 @@ use super::db::{Db, Stop};
 use super::holders::Me;
 use super::options::{self, PostgresOptions};
 use super::slice::Slice;
-use super::{connect, save, schema, whole, words};
+use super::{connect, save, schema, server, whole, words};
 use crate::memory::state::State;
 use oncely_core::ledger::LedgerError;
 use std::time::Duration;
@@ -28,7 +28,7 @@ impl Target {
             Err(Stop::Silent) => return Err(words::silent(&place)),
             Err(stop) => return Err(said(stop)),
         };
-        schema::check_server(&mut db, &place).await.map_err(said)?;
+        server::check(&mut db, &place).await.map_err(said)?;
         schema::open(&mut db, &place, true).await.map_err(said)?;
         let me = Me::new(options);
         Ok(Self { db, me, place })

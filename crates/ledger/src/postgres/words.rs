@@ -16,6 +16,26 @@ pub(crate) fn read_only(place: &str) -> LedgerError {
     ))
 }
 
+/// The server lacks what is needed, or may.
+pub(crate) fn too_old(place: &str, version: &str) -> LedgerError {
+    let short = version.split(" (").next().unwrap_or(version);
+    let short = short.split(" on ").next().unwrap_or(short);
+    LedgerError::Unusable(format!(
+        "{place} is {short}, and a ledger needs PostgreSQL 14 or later. Nothing was changed. Upgrade the \
+         server, or name another one with `ledger` in oncely.toml."
+    ))
+}
+
+/// A pooler stands before the server that shares its connections between transactions.
+pub(crate) fn pooled(place: &str) -> LedgerError {
+    LedgerError::Unusable(format!(
+        "{place} is behind a pooler in transaction mode (as PgBouncer's pool_mode = transaction): \
+         statements that are prepared there are lost. Nothing was changed. Name the server itself \
+         with `ledger` in oncely.toml, or a pool in session mode: each process keeps 2 to 3 \
+         connections, and takes 4 more while statements of tasks wait for locks."
+    ))
+}
+
 /// The server acknowledges too early.
 pub(crate) fn not_durable(place: &str) -> LedgerError {
     LedgerError::Unusable(format!(
@@ -52,6 +72,14 @@ pub(crate) fn database(place: &str, error: &Error) -> LedgerError {
     }
     if is_untrusted(&words) {
         return untrusted(place, &words);
+    }
+    // What was prepared is not there, or somebody else's is: another connection than it was.
+    let strange = [
+        &SqlState::INVALID_SQL_STATEMENT_NAME,
+        &SqlState::DUPLICATE_PSTATEMENT,
+    ];
+    if error.code().is_some_and(|code| strange.contains(&code)) {
+        return pooled(place);
     }
     LedgerError::Unusable(format!(
         "the ledger in {place} cannot be used: {words}. What was recorded before is kept. Check \
