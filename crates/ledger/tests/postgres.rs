@@ -86,7 +86,9 @@ promises! {
         others_add_facts_to_a_held_run_without_moving_it
         the_holder_sees_that_others_added_facts an_ended_run_is_released
         a_unit_with_an_old_sequence_number_is_refused
-        a_unit_about_nothing_is_invalid_and_others_go_on content_is_kept_once;
+        a_unit_about_nothing_is_invalid_and_others_go_on content_is_kept_once
+        a_failed_run_goes_on_without_a_step_and_no_other_ended_run_does
+        an_ended_run_is_taken_back_once when_runs_began_is_told_for_many_at_once;
     claims: a_due_run_is_claimed_once runs_are_claimed_when_they_are_due_and_in_that_order
         a_cap_holds_over_all_holders tasks_left_alone_are_left_alone runs_of_a_lane_take_turns
         a_resumed_run_of_a_lane_does_not_block_it_for_ever a_suspect_is_claimed_alone
