@@ -28,6 +28,7 @@ pub mod records;
 pub mod round;
 pub mod rows;
 pub mod run;
+pub mod sabotage;
 pub mod source;
 pub mod task;
 pub mod template;

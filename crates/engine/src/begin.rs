@@ -2,7 +2,6 @@
 
 use crate::job::{Job, Rest, timeout};
 use crate::runner::{Runner, Todo, end, find, specs};
-use crate::sabotage;
 use crate::tasks::Known;
 use futures_util::FutureExt;
 use oncely_core::action::{Call, Pin};
@@ -13,6 +12,7 @@ use oncely_core::ledger::{Held, LedgerError};
 use oncely_core::question::{Notice, Question};
 use oncely_core::round::Named;
 use oncely_core::run::Stage;
+use oncely_core::sabotage::{self, Switch};
 use oncely_core::task::{ActionSpec, Items, Step, Task, Work};
 use oncely_core::time::Timestamp;
 use oncely_core::{Value, limits};
@@ -217,7 +217,10 @@ impl Runner {
     /// the admission's commit; none when that cannot be known before.
     pub(crate) fn open(&self, held: Held, event: Value, known: &Known) -> Option<Opened> {
         let cancels = self.tasks.cancels(&known.task.id);
-        if cancels || known.first_reads_run_id || self.stop.is_stopping() || sabotage::acts_first()
+        if cancels
+            || known.first_reads_run_id
+            || self.stop.is_stopping()
+            || sabotage::is_off(Switch::Intent)
         {
             return None;
         }

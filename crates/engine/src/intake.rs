@@ -13,6 +13,7 @@ use oncely_core::ledger::{
 };
 use oncely_core::points::{self, Point};
 use oncely_core::run::{RunState, RunStatus};
+use oncely_core::sabotage::{self, Switch};
 use oncely_core::source::Cursor;
 use oncely_core::template::{Context, Scope};
 use oncely_core::time::{Clock, Timestamp};
@@ -209,6 +210,10 @@ impl Intake {
                 }
                 Err(why) => results.push(Some(Offered::Refused(why))),
             }
+        }
+        let mut seen = seen;
+        if let Some(seen) = seen.take_if(|_| sabotage::is_off(Switch::Cursor)) {
+            self.ledger.commit(vec![cursor_unit(seen)]).await?;
         }
         units.extend(seen.map(cursor_unit));
         if units.is_empty() {

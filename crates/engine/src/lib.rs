@@ -22,7 +22,6 @@ mod pump;
 mod record;
 mod reply;
 mod runner;
-mod sabotage;
 mod settle;
 mod settle_items;
 mod skip;

@@ -7,6 +7,7 @@ use crate::intake::{Offer, Offered, Seen};
 use oncely_core::ids::TaskId;
 use oncely_core::ledger::LedgerError;
 use oncely_core::points::{self, Point};
+use oncely_core::sabotage::{self, Switch};
 use oncely_core::source::{Batch, Cursor, Problem, Receipt, Room, Source, Verdict};
 use oncely_core::task::Existing;
 use std::sync::Arc;
@@ -128,6 +129,13 @@ impl Pump {
             (self.notices)(Notice::Problem(self.task.clone(), problem.clone()));
         }
         let more = batch.more;
+        if sabotage::is_off(Switch::Acknowledge) {
+            let told = batch
+                .events
+                .iter()
+                .map(|e| (e.receipt.clone(), Verdict::Admitted));
+            let _ = source.acknowledge(told.collect()).await;
+        }
         let verdicts = match self.take(source.existing(), batch, cursor).await {
             Ok(verdicts) => verdicts,
             Err(error) => return self.later(error),

@@ -3,12 +3,12 @@
 use crate::act::Ending;
 use crate::job::{Job, Rest};
 use crate::runner::{Runner, Todo};
-use crate::sabotage;
 use oncely_core::fact::Fact;
 use oncely_core::ids::StepId;
 use oncely_core::ledger::{Guard, LedgerError, Op, RunRef, Unit, UnitResult};
 use oncely_core::points::{self, Point};
 use oncely_core::run::RunStatus;
+use oncely_core::sabotage::{self, Switch};
 use oncely_core::task::Task;
 use oncely_core::time::Timestamp;
 use std::time::Duration;
@@ -52,7 +52,7 @@ impl Runner {
         ending: Option<&Ending>,
         todo: &Todo,
     ) -> Result<Flushed, LedgerError> {
-        if sabotage::acts_first() && matches!(todo, Todo::Act(_)) {
+        if sabotage::is_off(Switch::Intent) && matches!(todo, Todo::Act(_)) {
             return Ok(Flushed::Done);
         }
         let units = || self.units(job, at, task, ending, todo);

@@ -8,11 +8,12 @@ use oncely_core::Fut;
 use oncely_core::event::Event;
 use oncely_core::fact::Request;
 use oncely_core::ids::ContentHash;
+use oncely_core::ledger::{LedgerError, Op, Unit};
 use oncely_core::limits;
 use oncely_core::source::{Batch, Cursor, Receipt, Room, Source, SourceError, Sourced, Verdict};
 use oncely_core::task::Existing;
 use oncely_core::time::Timestamp;
-use oncely_engine::{Notice, Pumped, pump};
+use oncely_engine::{Notice, Pumped, Seen, pump};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ promises! {
     a_rerun_has_a_generation_and_keys_of_its_own,
     the_pump_starts_skips_or_refuses_what_was_there_before,
     the_pump_says_a_lasting_trouble_once,
+    a_cursor_stays_where_it_is_when_nothing_is_admitted,
+    a_source_is_told_only_of_what_the_ledger_has,
 }
 
 const ONE: &str = "[[step]]\nid='a'\ncommand=['x','{{ event.key }}']";
@@ -535,6 +538,45 @@ async fn the_pump_says_a_lasting_trouble_once(stage: Stage) {
     let batches = vec![gone(), gone(), gone(), fine(), gone()];
     let (result, notices, _) = pumped(&process, None, batches).await;
     assert_eq!((result, notices.len()), (Ok(()), 2));
+}
+
+/// The ledger takes nothing new in.
+fn admit_nothing(process: &Process) {
+    process.tap.fate(|units| {
+        let admits = |unit: &Unit| matches!(unit.ops.first(), Some(Op::Admit(_)));
+        match units.iter().any(admits) {
+            true => Fate::Fail(LedgerError::Full("ledger.db".into())),
+            false => Fate::Pass,
+        }
+    });
+}
+
+async fn a_cursor_stays_where_it_is_when_nothing_is_admitted(stage: Stage) {
+    let kit = Kit::default();
+    let process = stage.process(&[task(ONE)], &kit);
+    admit_nothing(&process);
+    let seen = Seen {
+        source: "canned".into(),
+        from: None,
+        to: Cursor("seen".into()),
+    };
+    let offer = Offer::new("t".into(), "k".into(), json!({ "key": "k" }));
+    let offered = process.engine.offer(vec![offer], Some(seen)).await;
+    assert!(offered.is_err());
+    assert_eq!(process.ask().cursor("canned".into()).await, Ok(None));
+}
+
+async fn a_source_is_told_only_of_what_the_ledger_has(stage: Stage) {
+    let kit = Kit::default();
+    let process = stage.process(&[task(ONE)], &kit);
+    admit_nothing(&process);
+    let batch = Batch {
+        events: vec![event("k", false)],
+        ..Batch::default()
+    };
+    let (.., told) = pumped(&process, None, vec![Ok(batch)]).await;
+    assert_eq!(told, []);
+    assert_eq!(process.rows().await.len(), 0);
 }
 
 /// The event of a run once more.

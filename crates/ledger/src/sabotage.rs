@@ -1,20 +1,5 @@
-//! Switches that take a promise away, for the tests that prove that they would notice, and one that
-//! moves the clock. Only debug builds and those with the feature `sabotage` have them; in all others
-//! nothing is ever off, and the clock is the system's.
-
-/// Whether what holds this promise is switched off: `unique`, `fence`.
-#[cfg(any(debug_assertions, feature = "sabotage"))]
-pub(crate) fn is_off(promise: &str) -> bool {
-    static OFF: std::sync::LazyLock<String> =
-        std::sync::LazyLock::new(|| std::env::var("ONCELY_SABOTAGE").unwrap_or_default());
-    OFF.split(',').any(|off| off == promise)
-}
-
-/// Nothing is off.
-#[cfg(not(any(debug_assertions, feature = "sabotage")))]
-pub(crate) const fn is_off(_promise: &str) -> bool {
-    false
-}
+//! A switch that moves the clock. Only debug builds and those with the feature `sabotage` have it; in
+//! all others the clock is the system's.
 
 /// By how many milliseconds the clock that people see is wrong: what stands in the file that
 /// `ONCELY_SABOTAGE_CLOCK` names. It is read again every few milliseconds, so that the clock of a

@@ -143,7 +143,7 @@ pub(crate) fn models(config: &Config) -> PathBuf {
 fn sql(config: &Config) -> Arc<dyn Action> {
     let sql = Sql::new(SqlConfig {
         databases: databases(config),
-        sabotage_mark: sabotaged("mark"),
+        sabotage_mark: false,
     });
     let sql: Arc<dyn Action> = Arc::new(sql.with_ledger(ledger_file(config)));
     match config.rake.clone().filter(|rake| rake.mirror) {
@@ -263,11 +263,4 @@ impl Secrets for FromOutside {
         let text = std::fs::read_to_string(path).ok()?;
         Some(text.trim_end_matches(['\n', '\r']).to_owned())
     }
-}
-
-/// Switches that take a promise away, for the tests that prove that they would notice.
-/// Only debug builds and those with the feature `sabotage` have them.
-fn sabotaged(promise: &str) -> bool {
-    cfg!(any(debug_assertions, feature = "sabotage"))
-        && std::env::var("ONCELY_SABOTAGE").is_ok_and(|list| list.split(',').any(|p| p == promise))
 }

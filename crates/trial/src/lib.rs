@@ -11,4 +11,5 @@ pub mod crash;
 pub mod dice;
 pub mod nemesis;
 pub mod points;
+pub mod sabotage;
 pub mod storage;

@@ -6,6 +6,7 @@ use oncely_trial::bench;
 use oncely_trial::crash::{self, Crash, Report, Trouble};
 use oncely_trial::nemesis::{self, Nemesis};
 use oncely_trial::points::{self, Points};
+use oncely_trial::sabotage;
 use oncely_trial::storage::{self, anomalies, power, rot};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,6 +39,8 @@ enum Command {
     Anomalies(AnomaliesArgs),
     /// Flip bits of the ledger's files and cut their ends
     Rot(RotArgs),
+    /// Switch one mechanism off after the other, and see which tests turn red
+    Sabotage(SabotageArgs),
     /// Measure, beside what it is measured against; exit 1 when a bound does not hold
     Bench(BenchArgs),
 }
@@ -127,6 +130,18 @@ struct RotArgs {
 }
 
 #[derive(Debug, Args)]
+struct SabotageArgs {
+    /// Only this switch; default: every one
+    name: Option<String>,
+    /// Only say whether this program has the switches; exit 1 when it has
+    #[arg(long, value_name = "FILE")]
+    none_in: Option<PathBuf>,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
 struct CrashArgs {
     /// How many servers are killed
     #[arg(long, default_value_t = 50)]
@@ -195,6 +210,7 @@ fn main() -> ExitCode {
         Command::Power(args) => cut(&args),
         Command::Anomalies(args) => refuse(&args),
         Command::Rot(args) => spoil(&args),
+        Command::Sabotage(args) => switch_off(&args),
         Command::Bench(args) => measure(&args),
     };
     done.unwrap_or_else(|trouble| {
@@ -320,6 +336,22 @@ fn end(broken: impl IntoIterator<Item = String>) -> ExitCode {
         println!("Every promise held.");
     }
     ExitCode::from(u8::from(!broken.is_empty()))
+}
+
+fn switch_off(args: &SabotageArgs) -> Result<ExitCode, Trouble> {
+    if let Some(program) = &args.none_in {
+        let has = sabotage::has_switches(program)?;
+        let word = if has { "has the" } else { "has no" };
+        println!("{} {word} switches.", program.display());
+        return Ok(ExitCode::from(u8::from(has)));
+    }
+    let found = sabotage::run(args.name.as_deref(), !args.json)?;
+    let noticed = found.iter().filter(|missed| missed.is_noticed()).count();
+    match args.json {
+        true => println!("{}", serde_json::to_string(&found)?),
+        false => println!("{noticed} of {} switches are noticed.", found.len()),
+    }
+    Ok(ExitCode::from(u8::from(noticed < found.len())))
 }
 
 fn measure(args: &BenchArgs) -> Result<ExitCode, Trouble> {

@@ -22,6 +22,7 @@ mod main_file;
 mod page;
 mod reserve;
 mod rot;
+mod sabotage;
 mod under;
 mod vfs;
 mod wal;

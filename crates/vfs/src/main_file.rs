@@ -2,6 +2,7 @@
 
 use crate::page::{self, HEADER, Seal};
 use crate::rot::{self, Place, Rot, What};
+use crate::sabotage;
 use crate::under::Under;
 use rusqlite::ffi;
 use std::ffi::c_int;
@@ -52,7 +53,7 @@ impl MainFile {
         if code != ffi::SQLITE_OK && code != ffi::SQLITE_IOERR_SHORT_READ {
             return code;
         }
-        if at == 0 && code == ffi::SQLITE_OK && !self.learn(under, into) {
+        if at == 0 && code == ffi::SQLITE_OK && !self.learn(under, into) && !sabotage::believes() {
             return self.rot(1, What::Changed);
         }
         let Some(number) = page::number(into.len(), at) else {
@@ -67,6 +68,7 @@ impl MainFile {
         }
         match page::unseal(into, number) {
             Seal::Holds => code,
+            _ if sabotage::believes() => code,
             Seal::Broken => self.rot(number, What::Changed),
             Seal::Missing => self.rot(number, What::Foreign),
         }

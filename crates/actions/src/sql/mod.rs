@@ -18,6 +18,7 @@ use oncely_core::action::{Action, Call, Done, Failure, Probe, Statement};
 use oncely_core::fact::Repeat;
 use oncely_core::items::RowSink;
 use oncely_core::rows::RowSource;
+use oncely_core::sabotage::{self, Switch};
 use oncely_core::{Fut, Value};
 use oncely_postgres::Address;
 use serde::Deserialize;
@@ -91,7 +92,7 @@ impl Sql {
         Self {
             databases: databases.map(|(name, db)| (name, connect(db))).collect(),
             ledger: None,
-            sabotage_mark: config.sabotage_mark,
+            sabotage_mark: config.sabotage_mark || sabotage::is_off(Switch::Mark),
         }
     }
 

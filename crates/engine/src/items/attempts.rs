@@ -2,7 +2,6 @@
 
 use super::effects::{Effects, Item, ItemEnd, Sub};
 use crate::act::{bounded, outcome_of};
-use crate::sabotage;
 use oncely_core::Value;
 use oncely_core::action::{Call, Done, Failure, Probe};
 use oncely_core::decide::judge_until;
@@ -10,6 +9,7 @@ use oncely_core::fact::{ItemsBecame, OnUnknown, Outcome, Repeat};
 use oncely_core::ids::Fence;
 use oncely_core::ledger::{Guard, ItemEvent, ItemFact, LedgerError, Op, Unit, UnitResult};
 use oncely_core::points::{self, Point as At};
+use oncely_core::sabotage::{self, Switch};
 use oncely_core::time::Timestamp;
 use std::time::Duration;
 
@@ -299,7 +299,7 @@ impl<'e, 'a, 'w> Attempts<'e, 'a, 'w> {
         self.made += 1;
         self.call.attempt = self.made;
         let work = self.effects.work;
-        let early = match sabotage::acts_first() {
+        let early = match sabotage::is_off(Switch::Intent) {
             true => Some(work.runner.act(self.sub.kind, &self.call).await),
             false => None,
         };

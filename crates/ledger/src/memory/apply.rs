@@ -2,7 +2,6 @@
 
 use super::state::{Registered, Run, State};
 use crate::rules;
-use crate::sabotage;
 use crate::sql::{TaskSql, Trouble};
 use oncely_core::fact::{Fact, Recorded};
 use oncely_core::ids::{Fence, HolderId, RunId};
@@ -10,6 +9,7 @@ use oncely_core::ledger::{
     Admission, Applied, Guard, LedgerError, Op, RunRef, RunRow, Unit, UnitResult,
 };
 use oncely_core::run::{RunState, RunStatus};
+use oncely_core::sabotage::{self, Switch};
 use oncely_core::time::Timestamp;
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ pub(crate) fn apply_with(
         return Ok(UnitResult::Refused(guard.clone()));
     }
     if let Some(known) = duplicate(state, unit)
-        && !sabotage::is_off("unique")
+        && !sabotage::is_off(Switch::Unique)
     {
         return Ok(UnitResult::Duplicate(known));
     }
@@ -74,7 +74,7 @@ fn holds(state: &State, me: HolderId, guard: &Guard) -> bool {
     match guard {
         Guard::Fence(run, fence) => {
             let held = row(run).is_some_and(|r| r.holder == Some(me) && r.fence == *fence);
-            held || sabotage::is_off("fence")
+            held || sabotage::is_off(Switch::Fence)
         }
         Guard::RunSeq(run, seq) => row(run).is_some_and(|r| r.seq == *seq),
         Guard::Cursor(source, cursor) => state.cursors.get(source) == cursor.as_ref(),

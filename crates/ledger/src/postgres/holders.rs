@@ -8,6 +8,7 @@ use crate::clock::{boot_id, is_over, wants_renewal};
 use crate::memory::state::Registered;
 use oncely_core::ids::HolderId;
 use oncely_core::ledger::HolderInfo;
+use oncely_core::sabotage::{self, Switch};
 use oncely_core::time::Clock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -157,11 +158,18 @@ impl Me {
     /// stops by its own clock, a fifth of the lease before they do. Where tests turn the clock of
     /// leases, the time that they take means nothing.
     pub(crate) fn is_late(&self) -> bool {
-        let lease = self.options.lease_ms();
-        let sure = lease - lease / 5;
-        let renewed = self.standing.renewed.load(Ordering::Acquire);
         let turned = self.options.leases.given().is_some();
-        !turned && self.standing.registered() && is_over(renewed, sure, SystemClock.boot_millis())
+        !turned && self.is_late_at(SystemClock.boot_millis())
+    }
+
+    fn is_late_at(&self, now: i64) -> bool {
+        let lease = self.options.lease_ms();
+        let margin = match sabotage::is_off(Switch::Margin) {
+            true => 0,
+            false => lease / 5,
+        };
+        let renewed = self.standing.renewed.load(Ordering::Acquire);
+        self.standing.registered() && is_over(renewed, lease - margin, now)
     }
 
     /// Whether there is nothing to renew yet and nobody to look for: the engine asks four times a
@@ -258,5 +266,23 @@ impl Me {
             save::fold_changes(db, &others).await?;
         }
         Ok(freed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_stops_before_others_may_take_over() {
+        let me = Me::new(PostgresOptions::new("test"));
+        let lease = me.options.lease_ms();
+        let renewed = 1_000_000;
+        me.standing.register(true);
+        me.standing.written(renewed);
+        assert!(!me.is_late_at(renewed + lease / 2));
+        // Its own clock may be a little slower than that of the database.
+        assert!(me.is_late_at(renewed + lease - lease / 10));
+        assert!(me.is_late_at(renewed + lease));
     }
 }

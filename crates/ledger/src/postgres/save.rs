@@ -8,6 +8,7 @@ use crate::memory::state::{Run, State};
 use crate::sqlite::guards::key_hash;
 use crate::sqlite::rows::number;
 use oncely_core::ids::Generation;
+use oncely_core::sabotage::{self, Switch};
 
 /// Writes what has changed; says how many changes this handle has counted then.
 pub(crate) async fn save(db: &mut Db, me: &Me, slice: &Slice) -> Result<i64, Stop> {
@@ -83,7 +84,7 @@ async fn keys(db: &mut Db, new: &[&Run]) -> Result<(), Stop> {
     let text = "insert into oncely_keys (hash, run) select * from unnest($1::bytea[], $2::bigint[])
                 on conflict (hash) do nothing";
     let fresh = db.run(text, &[&hashes, &runs]).await?;
-    if fresh < new.len() as u64 && !crate::sabotage::is_off("unique") {
+    if fresh < new.len() as u64 && !sabotage::is_off(Switch::Unique) {
         return Err(Stop::Overtaken);
     }
     let last = runs.last().copied().unwrap_or_default();

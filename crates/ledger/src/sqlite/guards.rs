@@ -2,6 +2,7 @@
 
 use super::rows::Standing;
 use oncely_core::ids::{Environment, EventKey, Fence, Generation, HolderId, RunId, TaskId};
+use oncely_core::sabotage::{self, Switch};
 use oncely_core::source::Cursor;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -53,7 +54,7 @@ pub(crate) fn generation(
 /// Whether this holder holds the run under this fence.
 pub(crate) fn holds(run: Option<&Standing>, me: HolderId, fence: Fence) -> bool {
     let held = run.is_some_and(|run| run.holder == Some(me) && run.fence == fence);
-    held || crate::sabotage::is_off("fence")
+    held || sabotage::is_off(Switch::Fence)
 }
 
 /// Whether a source's cursor is this one.

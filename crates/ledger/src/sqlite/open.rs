@@ -6,6 +6,7 @@ use super::{holders, schema, words};
 use crate::SystemClock;
 use crate::clock::boot_id;
 use oncely_core::ledger::{LEASE, LedgerError};
+use oncely_core::sabotage::{self, Switch};
 use oncely_core::time::Clock;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
@@ -113,11 +114,8 @@ fn connect(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
     let conn = oncely_vfs::open(path, flags)?;
     conn.busy_timeout(options.wait)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
-    conn.pragma_update(
-        None,
-        "synchronous",
-        if options.synced { "full" } else { "off" },
-    )?;
+    let synced = options.synced && !sabotage::is_off(Switch::Sync);
+    conn.pragma_update(None, "synchronous", if synced { "full" } else { "off" })?;
     conn.pragma_update(None, "foreign_keys", true)?;
     conn.pragma_update(None, "trusted_schema", false)?;
     conn.pragma_update(None, "temp_store", "memory")?;
@@ -171,6 +169,25 @@ pub(crate) fn name(path: &Path, conn: &Connection) -> Result<String, LedgerError
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_commit_waits_for_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = Options {
+            create: true,
+            ..Options::new("test")
+        };
+        let conn = open(&folder.path().join("ledger.db"), &made).unwrap();
+        let asked = |name: &str| {
+            conn.query_row(&format!("pragma {name}"), [], |row| {
+                row.get::<_, rusqlite::types::Value>(0)
+            })
+            .unwrap()
+        };
+        // Full: each commit of the log is synced before it is answered.
+        assert_eq!(asked("synchronous"), 2.into());
+        assert_eq!(asked("journal_mode"), "wal".to_owned().into());
+    }
 
     #[test]
     fn an_old_sqlite_is_refused() {

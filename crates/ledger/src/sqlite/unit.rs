@@ -10,6 +10,7 @@ use oncely_core::fact::Fact;
 use oncely_core::ids::{Fence, Generation, RunId};
 use oncely_core::ledger::{Admission, Applied, Guard, Op, RunRef, Unit, UnitResult};
 use oncely_core::run::{RunState, RunStatus};
+use oncely_core::sabotage::{self, Switch};
 use oncely_core::time::Timestamp;
 use rusqlite::params;
 
@@ -201,7 +202,7 @@ impl Work<'_, '_, '_> {
                 "insert into oncely_keys (hash, run) values (?1, ?2) on conflict do nothing",
             )?
             .execute(params![hash, id.0])?;
-        if fresh == 0 && !crate::sabotage::is_off("unique") {
+        if fresh == 0 && !sabotage::is_off(Switch::Unique) {
             let known = guards::admitted(conn, &hash)?.unwrap_or_default();
             return Err(Halt::Answer(UnitResult::Duplicate(known)));
         }
