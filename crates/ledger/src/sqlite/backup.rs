@@ -20,6 +20,9 @@ const RESTARTS: u32 = 3;
 /// How long a copy waits for the ledger.
 const WAIT: Duration = Duration::from_millis(20);
 
+/// Looks a copy over; says how many runs it holds.
+type Look = fn(&Path) -> Result<u64, LedgerError>;
+
 /// A copy that was taken and looked over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copied {
@@ -38,13 +41,22 @@ pub struct Copied {
 /// When there is no ledger, there is a file already and it is not to be replaced, or the copy cannot
 /// be written or is damaged. Then there is no new file.
 pub fn back_up(ledger: &Path, to: &Path, replace: bool) -> Result<Copied, LedgerError> {
+    back_up_by(ledger, to, replace, look_over)
+}
+
+/// Copies a ledger of whatever version, before it is migrated.
+pub(super) fn back_up_as_it_is(ledger: &Path, to: &Path) -> Result<Copied, LedgerError> {
+    back_up_by(ledger, to, false, look_through)
+}
+
+fn back_up_by(ledger: &Path, to: &Path, replace: bool, look: Look) -> Result<Copied, LedgerError> {
     if let Found::Nothing = place::look(ledger)? {
         return Err(place::missing(ledger));
     }
     refuse_taken(to, replace)?;
     let writing = with_ending(to, "-writing");
     let _held = take(&writing)?;
-    let done = copy(ledger, &writing).and_then(|()| named(&writing, to, replace));
+    let done = copy(ledger, &writing).and_then(|()| named(&writing, to, replace, look));
     if done.is_err() {
         remove(&writing);
     }
@@ -126,8 +138,8 @@ pub(super) fn pages(from: &Connection, to: &mut Connection, step: i32) -> rusqli
 }
 
 /// Looks the copy over, and gives it its name once it is on the disk.
-fn named(writing: &Path, to: &Path, replace: bool) -> Result<Copied, LedgerError> {
-    let runs = look_over(writing)?;
+fn named(writing: &Path, to: &Path, replace: bool, look: Look) -> Result<Copied, LedgerError> {
+    let runs = look(writing)?;
     let failed = |error: io::Error| words::file(to, &error);
     let file = File::open(writing).map_err(failed)?;
     file.sync_all().map_err(failed)?;
@@ -172,6 +184,14 @@ pub(super) fn look_over(path: &Path) -> Result<u64, LedgerError> {
     if version != schema::REPLACED {
         schema::check(path, version)?;
     }
+    drop(conn);
+    look_through(path)
+}
+
+/// Reads a copy from end to end.
+fn look_through(path: &Path) -> Result<u64, LedgerError> {
+    let known = |error| words::database(path, &error);
+    let conn = reader::open(path).map_err(known)?;
     let found: String = conn
         .query_row("pragma integrity_check(1)", [], |row| row.get(0))
         .map_err(known)?;

@@ -2,14 +2,11 @@
 
 use super::place::{self, Found, with_ending};
 use super::turn::Turn;
-use super::{schema, words};
+use super::{backup, schema, words};
 use oncely_core::ledger::LedgerError;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// What leads to a version from the one before it. Migrations only add.
-const STEPS: [(i32, &str); 0] = [];
 
 /// What a migration did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +21,13 @@ pub struct Backup {
 
 /// Brings a ledger to the schema of this program. A copy of it is made first.
 ///
+/// Others wait meanwhile, so that the copy is what the ledger was, and of several that migrate one
+/// does it. All steps are one commit: who is killed has migrated or has not.
+///
 /// # Errors
 /// When the path holds no ledger, or one that is newer than this program, or the disk is full.
 pub fn migrate(path: &Path) -> Result<Backup, LedgerError> {
-    migrate_by(path, &STEPS, schema::VERSION)
+    migrate_by(path, &schema::steps(), schema::own())
 }
 
 fn migrate_by(path: &Path, steps: &[(i32, &str)], to: i32) -> Result<Backup, LedgerError> {
@@ -44,33 +44,48 @@ fn migrate_by(path: &Path, steps: &[(i32, &str)], to: i32) -> Result<Backup, Led
         return Err(words::not_a_ledger(path.display(), why));
     }
     if from >= to {
-        schema::check(path, from)?;
-        let copy = None;
-        return Ok(Backup {
-            copy,
-            from,
-            to: from,
-        });
+        return there_already(path, from);
     }
-    let copy = back_up(path, &conn, from)?;
     let mut turn = Turn::open(path)?;
     turn.enter()?;
-    let done = take_steps(&conn, steps, from, to);
+    let done = inside(path, &conn, steps, to);
     turn.leave();
-    done.map_err(known)?;
+    done
+}
+
+fn there_already(path: &Path, from: i32) -> Result<Backup, LedgerError> {
+    schema::check(path, from)?;
+    Ok(Backup {
+        copy: None,
+        from,
+        to: from,
+    })
+}
+
+/// Nobody else writes now; somebody else may have migrated before.
+fn inside(
+    path: &Path,
+    conn: &Connection,
+    steps: &[(i32, &str)],
+    to: i32,
+) -> Result<Backup, LedgerError> {
+    let known = |error| words::database(path, &error);
+    let (_, from) = schema::version(conn).map_err(known)?;
+    if from >= to {
+        return there_already(path, from);
+    }
+    let copy = free_name(path, from);
+    backup::back_up_as_it_is(path, &copy)?;
+    take_steps(conn, steps, from, to).map_err(known)?;
     let copy = Some(copy);
     Ok(Backup { copy, from, to })
 }
 
-/// Copies the ledger as it is to a new file beside it.
-fn back_up(path: &Path, conn: &Connection, from: i32) -> Result<PathBuf, LedgerError> {
+/// A name beside the ledger that no file has.
+fn free_name(path: &Path, from: i32) -> PathBuf {
     let name = |n: u32| with_ending(path, &format!("-before-{from}-{n}"));
     let copy = (1..u32::MAX).map(name).find(|copy| !copy.exists());
-    let copy = copy.unwrap_or_else(|| name(0));
-    place::make_private(&copy)?;
-    conn.execute("vacuum into ?1", [copy.to_string_lossy()])
-        .map_err(|error| words::database(&copy, &error))?;
-    Ok(copy)
+    copy.unwrap_or_else(|| name(0))
 }
 
 fn take_steps(
@@ -135,5 +150,30 @@ mod tests {
         )];
         migrate_by(&path, &steps, next).unwrap_err();
         drop(SqliteLedger::open(&path, Options::new("test")).unwrap());
+    }
+
+    #[test]
+    fn of_several_that_migrate_at_once_one_does_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let options = Options {
+            create: true,
+            ..Options::new("test")
+        };
+        drop(SqliteLedger::open(&path, options).unwrap());
+        let next = schema::VERSION + 1;
+        let steps = [(next, "create table oncely_more (a)")];
+        let together = std::sync::Barrier::new(8);
+        let done: Vec<Backup> = std::thread::scope(|scope| {
+            let migrates = || {
+                together.wait();
+                migrate_by(&path, &steps, next).unwrap()
+            };
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(migrates)).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(done.iter().all(|backup| backup.to == next), "{done:?}");
+        let copies = done.iter().filter(|backup| backup.copy.is_some()).count();
+        assert_eq!(copies, 1, "{done:?}");
     }
 }

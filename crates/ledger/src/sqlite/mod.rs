@@ -13,6 +13,7 @@ mod migrate;
 mod open;
 mod place;
 mod reader;
+mod rehearsal;
 mod renew;
 mod restore;
 pub(crate) mod rows;

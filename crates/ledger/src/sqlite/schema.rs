@@ -1,5 +1,6 @@
 //! The tables of the ledger, and which versions of them this program works on.
 
+use super::rehearsal;
 use oncely_core::ledger::LedgerError;
 use rusqlite::Connection;
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::path::Path;
 pub(crate) const APPLICATION_ID: i32 = 0x6f6e_6365;
 /// Major times 1000 and minor. A minor version only adds.
 pub(crate) const VERSION: i32 = 1000;
-/// The newest schema that this program can still work on: the next minor version.
+/// The newest schema that a program of that version can still work on: the next minor version.
 pub(crate) const NEWEST: i32 = VERSION + 1;
 /// The oldest SQLite that is known to be free of defects that matter here.
 pub(crate) const SQLITE_AT_LEAST: i32 = 3_051_003;
@@ -84,6 +85,19 @@ pub(crate) const MOVED: i32 = i32::MAX;
 /// The version of a ledger in whose place a backup was put.
 pub(crate) const REPLACED: i32 = i32::MAX - 1;
 
+/// What leads to a version from the one before it. Migrations only add.
+const STEPS: [(i32, &str); 0] = [];
+
+/// What leads to a version from the one before it, as far as this program knows.
+pub(crate) fn steps() -> Vec<(i32, &'static str)> {
+    STEPS.into_iter().chain(rehearsal::step()).collect()
+}
+
+/// The schema of this program.
+pub(crate) fn own() -> i32 {
+    rehearsal::step().map_or(VERSION, |(next, _)| next)
+}
+
 /// Whether this program works on a schema of this version.
 pub(crate) fn check(path: &Path, found: i32) -> Result<(), LedgerError> {
     let shown = |v: i32| format!("{}.{}", v / 1000, v % 1000);
@@ -100,11 +114,12 @@ pub(crate) fn check(path: &Path, found: i32) -> Result<(), LedgerError> {
              Nothing was run. `oncely ledger restore {path}` puts it back into its place."
         )));
     }
-    if (VERSION..=NEWEST).contains(&found) && found / 1000 == VERSION / 1000 {
+    let own = own();
+    if (own..=own + 1).contains(&found) && found / 1000 == own / 1000 {
         return Ok(());
     }
-    let (found_words, own) = (shown(found), shown(VERSION));
-    Err(LedgerError::Unusable(if found < VERSION {
+    let (found_words, is_older, own) = (shown(found), found < own, shown(own));
+    Err(LedgerError::Unusable(if is_older {
         format!(
             "the ledger {path} has schema {found_words}; this program works on {own}. Nothing was \
              changed. Run `oncely ledger migrate`, which makes a backup first."
@@ -126,6 +141,9 @@ pub(crate) fn create(conn: &Connection, name: &str) -> rusqlite::Result<()> {
         [name],
     )?;
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-    tx.pragma_update(None, "user_version", VERSION)?;
+    if let Some((_, text)) = rehearsal::step() {
+        tx.execute_batch(text)?;
+    }
+    tx.pragma_update(None, "user_version", own())?;
     tx.commit()
 }

@@ -45,5 +45,6 @@ mod terminal;
 mod testing;
 mod tls;
 mod undo;
+mod upgrade;
 mod waiting;
 mod webhooks;
