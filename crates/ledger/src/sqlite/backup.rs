@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ const STEP: i32 = 2_000;
 /// A copy begins again when another process has written. After so many times it is taken in one
 /// piece, which holds back the end of the write-ahead log for as long as that lasts.
 const RESTARTS: u32 = 3;
+/// How often another process may finish a copy of the same name just before this one begins.
+const TRIES: u32 = 5;
 /// How long a copy waits for the ledger.
 const WAIT: Duration = Duration::from_millis(20);
 
@@ -75,23 +77,33 @@ fn refuse_taken(to: &Path, replace: bool) -> Result<(), LedgerError> {
 
 /// Makes the file that is written, empty, and locks it, so that two copies are not written to one.
 fn take(writing: &Path) -> Result<File, LedgerError> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(writing)
-        .map_err(|error| words::file(writing, &error))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        return Err(LedgerError::Unusable(format!(
-            "another process is writing {}. Nothing was written. Wait until it has ended.",
-            writing.display()
-        )));
+    let failed = |error: io::Error| words::file(writing, &error);
+    for _ in 0..TRIES {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(writing).map_err(failed)?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            break;
+        }
+        let held = file.metadata().map_err(failed)?;
+        let named = std::fs::metadata(writing);
+        if !named.is_ok_and(|named| (named.dev(), named.ino()) == (held.dev(), held.ino())) {
+            // Whoever had the lock has given the file its name: it is a finished copy.
+            continue;
+        }
+        if held.nlink() > 1 {
+            // So is this one: who made it was killed before it took the other name away.
+            std::fs::remove_file(writing).map_err(failed)?;
+            continue;
+        }
+        // What a copy that was killed has left.
+        file.set_len(0).map_err(failed)?;
+        return Ok(file);
     }
-    // What a copy that was killed has left.
-    file.set_len(0)
-        .map_err(|error| words::file(writing, &error))?;
-    Ok(file)
+    Err(LedgerError::Unusable(format!(
+        "another process is writing {}. Nothing was written. Wait until it has ended.",
+        writing.display()
+    )))
 }
 
 fn remove(writing: &Path) {
@@ -206,4 +218,33 @@ fn look_through(path: &Path) -> Result<u64, LedgerError> {
         .query_row("select count(*) from oncely_runs", [], |row| row.get(0))
         .map_err(known)?;
     Ok(runs.cast_unsigned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finished_copy_is_not_written_over_by_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let [done, writing] = ["copy", "copy-writing"].map(|name| folder.path().join(name));
+        std::fs::write(&done, "whole").unwrap();
+        // Killed before the name that it was written under was taken away.
+        std::fs::hard_link(&done, &writing).unwrap();
+        let held = take(&writing).unwrap();
+        assert_eq!(held.metadata().unwrap().len(), 0);
+        assert_eq!(std::fs::read(&done).unwrap(), b"whole");
+        // And two are never written to one.
+        let said = take(&writing).unwrap_err().to_string();
+        assert!(said.contains("another process is writing"), "{said}");
+    }
+
+    #[test]
+    fn what_a_killed_copy_has_left_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let writing = folder.path().join("copy-writing");
+        std::fs::write(&writing, "half").unwrap();
+        take(&writing).unwrap();
+        assert_eq!(std::fs::read(&writing).unwrap(), b"");
+    }
 }
