@@ -262,3 +262,42 @@ fn a_step_that_waits_for_a_lock_is_tried_again_and_done_once() {
     let once = "do $$ begin assert (select count(*) from t) = 1; end $$";
     server.query("t0", once).unwrap();
 }
+
+/// A lease of ten minutes, and a bound of one: nobody waits for the lease to end.
+#[test]
+fn what_a_worker_gives_back_when_it_is_told_to_stop_goes_on_elsewhere_at_once() {
+    let server = Server::start(&[]);
+    let project = project(&server.database());
+    let limits = "[limits]\nlease = \"10m\"\ngrace = \"100ms\"\n";
+    project.write("oncely.toml", format!("{CONFIG}\n{limits}"));
+    let shell =
+        "echo began >> began.txt; until test -e go; do sleep 0.05; done; echo done >> done.txt";
+    project.write(
+        "tasks/work.toml",
+        format!(
+            "[on.call]\n\n[[step]]\nid = \"act\"\ncommand = {{ shell = {shell:?}, safe = true }}\n"
+        ),
+    );
+    let first = project.serve(&[]);
+    project
+        .run(&["call", "work", "--key", "k", "--detach"])
+        .says(0, &[]);
+    project.wait_lines("began.txt", 1);
+    let _second = project.serve(&[]);
+    let pids = || -> Vec<u64> {
+        let workers = project.json(&["workers"]);
+        assert!(
+            workers
+                .iter()
+                .all(|w| w["since"].as_str().unwrap().contains('T'))
+        );
+        workers.iter().filter_map(|w| w["pid"].as_u64()).collect()
+    };
+    crate::project::wait("two workers to be listed", || pids().len() == 2);
+    assert_eq!(first.stop().code, 0);
+    assert_eq!(pids().len(), 1);
+    project.wait_lines("began.txt", 2);
+    project.write("go", "");
+    project.wait_run("done");
+    assert_eq!(project.text("done.txt"), "done\n");
+}
