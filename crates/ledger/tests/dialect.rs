@@ -7,15 +7,12 @@ mod stores;
 
 use oncely_ledger::conformance::random::sequences;
 use oncely_ledger::conformance::stage::{self, run};
-use oncely_ledger::conformance::{Server, Stores, TurnedClock, fast_folder};
-use oncely_ledger::{
-    Options, PostgresLedger, PostgresOptions, SqliteLedger, TimeSource, move_to_postgres,
-};
+use oncely_ledger::conformance::{Server, Stores, fast_folder};
+use oncely_ledger::{Options, PostgresOptions, SqliteLedger, move_to_postgres};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What CockroachDB or YugabyteDB are documented to lack or to do in part (advisory locks, LISTEN, LOCK
@@ -53,38 +50,6 @@ const CLAUSES: &[&str] = &[
 struct Logged {
     server: Server,
     folder: tempfile::TempDir,
-}
-
-struct Ledgers {
-    url: String,
-    clock: Arc<TurnedClock>,
-}
-
-impl Stores for Ledgers {
-    type Handle = PostgresLedger;
-    fn open(&self) -> PostgresLedger {
-        let options = PostgresOptions {
-            create: true,
-            clock: self.clock.clone(),
-            leases: TimeSource::Given(self.clock.clone()),
-            ..PostgresOptions::new("test")
-        };
-        PostgresLedger::open(&self.url, options).unwrap()
-    }
-    fn kill(&self, handle: PostgresLedger) {
-        handle.kill();
-    }
-    fn clock(&self) -> Arc<TurnedClock> {
-        self.clock.clone()
-    }
-    fn export(&self, handle: &PostgresLedger) -> String {
-        let mut out = Vec::new();
-        handle.export(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
-    }
-    fn speaks_sqlite(&self) -> bool {
-        false
-    }
 }
 
 impl Logged {
@@ -159,10 +124,7 @@ fn functions(text: &str) -> BTreeSet<String> {
 #[test]
 fn nothing_is_asked_that_compatible_databases_lack_and_the_documentation_names_it() {
     let logged = Logged::start();
-    let ledgers = || Ledgers {
-        url: logged.server.database(),
-        clock: Arc::default(),
-    };
+    let ledgers = || stores::Postgres::new(logged.server.database());
     // Everything that a ledger does, and a ledger that moves in.
     run(sequences(stores::Memory::new, ledgers, 0..40, 10));
     let places = ledgers();

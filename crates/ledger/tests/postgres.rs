@@ -10,54 +10,15 @@ use oncely_core::ledger::{Answer, Guard, Leased, Ledger, Op, Query, UnitResult, 
 use oncely_core::source::Cursor;
 use oncely_ledger::conformance::random::sequences;
 use oncely_ledger::conformance::stage::{self, run};
-use oncely_ledger::conformance::{Server, Stores, TurnedClock, fast_folder, items};
-use oncely_ledger::{
-    Options, PostgresLedger, PostgresOptions, SqliteLedger, TimeSource, move_to_postgres,
-};
+use oncely_ledger::conformance::{Server, Stores, fast_folder, items};
+use oncely_ledger::{Options, PostgresLedger, PostgresOptions, SqliteLedger, move_to_postgres};
 use serde_json::json;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use stores::Postgres;
 
-struct Postgres<'s> {
-    url: String,
-    clock: Arc<TurnedClock>,
-    _server: &'s Server,
-}
-
-fn stores_of(server: &Server) -> Postgres<'_> {
-    Postgres {
-        url: server.database(),
-        clock: Arc::default(),
-        _server: server,
-    }
-}
-
-impl Stores for Postgres<'_> {
-    type Handle = PostgresLedger;
-    fn open(&self) -> PostgresLedger {
-        let options = PostgresOptions {
-            create: true,
-            clock: self.clock.clone(),
-            leases: TimeSource::Given(self.clock.clone()),
-            ..PostgresOptions::new("test")
-        };
-        PostgresLedger::open(&self.url, options).unwrap()
-    }
-    fn kill(&self, handle: PostgresLedger) {
-        handle.kill();
-    }
-    fn clock(&self) -> Arc<TurnedClock> {
-        self.clock.clone()
-    }
-    fn export(&self, handle: &PostgresLedger) -> String {
-        let mut out = Vec::new();
-        handle.export(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
-    }
-    fn speaks_sqlite(&self) -> bool {
-        false
-    }
+fn stores_of(server: &Server) -> Postgres {
+    Postgres::new(server.database())
 }
 
 macro_rules! promises {

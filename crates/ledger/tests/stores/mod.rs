@@ -2,7 +2,9 @@
 #![allow(dead_code)] // Each test file uses some of it.
 
 use oncely_ledger::conformance::{Stores, TurnedClock, fast_folder};
-use oncely_ledger::{MemoryLedger, Options, SqliteLedger};
+use oncely_ledger::{
+    MemoryLedger, Options, PostgresLedger, PostgresOptions, SqliteLedger, TimeSource,
+};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -35,6 +37,46 @@ impl Stores for Memory {
         let mut out = Vec::new();
         handle.export(&mut out).unwrap();
         String::from_utf8(out).unwrap()
+    }
+}
+
+/// A database of a server that whoever makes this keeps alive.
+pub(crate) struct Postgres {
+    url: String,
+    clock: Arc<TurnedClock>,
+}
+
+impl Postgres {
+    pub(crate) fn new(url: String) -> Self {
+        let clock = Arc::default();
+        Self { url, clock }
+    }
+}
+
+impl Stores for Postgres {
+    type Handle = PostgresLedger;
+    fn open(&self) -> PostgresLedger {
+        let options = PostgresOptions {
+            create: true,
+            clock: self.clock.clone(),
+            leases: TimeSource::Given(self.clock.clone()),
+            ..PostgresOptions::new("test")
+        };
+        PostgresLedger::open(&self.url, options).unwrap()
+    }
+    fn kill(&self, handle: PostgresLedger) {
+        handle.kill();
+    }
+    fn clock(&self) -> Arc<TurnedClock> {
+        self.clock.clone()
+    }
+    fn export(&self, handle: &PostgresLedger) -> String {
+        let mut out = Vec::new();
+        handle.export(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+    fn speaks_sqlite(&self) -> bool {
+        false
     }
 }
 
