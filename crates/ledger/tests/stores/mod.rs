@@ -108,6 +108,7 @@ impl Sqlite {
         Options {
             create: true,
             synced: self.synced,
+            check_facts: true,
             clock: self.clock.clone(),
             ..Options::new("test")
         }
