@@ -2,7 +2,7 @@
 
 use super::changed;
 use super::chosen::Choice;
-use super::run::{Wanted, in_order, is_done, named_release, phase, release_id, standing};
+use super::run::{in_order, is_done, named_release, phase, release_id, standing};
 use super::strangers;
 use crate::adopt;
 use crate::cli::Plan;
@@ -47,14 +47,12 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Plan) -> Result<Exit, Fail
     });
     let left = wanted;
     named_release(&left, &release)?;
-    let begun = |wanted: &&Wanted<'_>| rows.contains_key(&wanted.known.task.id);
-    let to_begin = left.iter().filter(|wanted| !begun(wanted));
-    let to_begin = to_begin.map(|wanted| &*wanted.known.task);
-    let strangers = strangers::among_new(&house.config, &loaded, to_begin);
-    project::none_wrong(&strangers, voice.colour)?;
     for wanted in &left {
         tell(voice, wanted.known, wanted.late, &rows);
     }
+    // What is planned is shown first: a release may leave out the tasks that cannot begin.
+    let strangers = strangers::among_new(&house.config, &loaded, &left, &rows);
+    project::none_wrong(&strangers, voice.colour)?;
     let done = all - left.len();
     voice.record(&serde_json::json!({ "would_run": left.len(), "done_before": done }));
     if left.is_empty() {

@@ -305,6 +305,11 @@ fn a_release_begins_nothing_that_nobody_could_answer() {
     std::fs::remove_file(project.path("tasks/send.toml")).unwrap();
     insta::assert_snapshot!(project.session(&[&["plan"], &["run"], &["status"]]), @r#"
     $ oncely plan
+    20250101000000_first
+      - act: command touch first  (no undo)
+    [version]_send
+      - ok: approve Send?
+      - act: command echo sent >> out  (no undo)
     oncely: error: `by` names nobody: there is no `leed` in [people]
      --> tasks/[version]_send.toml:5:34
       |
@@ -346,6 +351,13 @@ fn a_release_begins_nothing_that_nobody_could_answer() {
     Asked to end run 2.
     cancelled [version]_send: ann cancelled it
     "#);
+    // Taken back, it is to begin once more.
+    project
+        .run(&["undo", "2", "--yes", "--reason", "wrong"])
+        .says(0, &[]);
+    project
+        .run(&["run"])
+        .says(2, &["there is no `leed`", "Nothing was run."]);
 }
 
 #[test]

@@ -208,11 +208,7 @@ impl Releasing<'_> {
         pending: &[Wanted<'_>],
         rows: &BTreeMap<TaskId, RunRow>,
     ) -> Result<(), Failure> {
-        let to_begin = pending
-            .iter()
-            .filter(|wanted| !rows.contains_key(&wanted.known.task.id));
-        let to_begin = to_begin.map(|wanted| &*wanted.known.task);
-        let problems = strangers::among_new(&self.house.config, loaded, to_begin);
+        let problems = strangers::among_new(&self.house.config, loaded, pending, rows);
         annotate::problems(self.voice, &self.house.config, &problems);
         project::none_wrong(&problems, self.voice.colour)
     }
