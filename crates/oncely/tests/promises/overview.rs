@@ -166,3 +166,15 @@ fn what_was_changed_just_now_is_not_believed_by_its_looks() {
     project.run(&["status"]).says(0, &["a"]);
     assert!(!project.path(KEPT).exists());
 }
+
+#[test]
+fn a_project_whose_files_are_all_wrong_is_not_called_empty() {
+    let project = Project::new();
+    project
+        .run(&["status"])
+        .says(0, &["There are no tasks yet."]);
+    project.write("tasks/1_wrong.toml", "[on.releese]\n");
+    let status = project.run(&["status"]);
+    status.says(2, &["did you mean `release`?"]);
+    assert!(!status.all().contains("no tasks yet"), "{}", status.all());
+}
