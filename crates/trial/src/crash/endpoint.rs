@@ -5,8 +5,9 @@ use crate::check::Request;
 use crate::dice::Dice;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::oneshot;
 
 /// The recording endpoint.
 #[derive(Clone)]
@@ -19,7 +20,16 @@ pub(crate) struct Endpoint {
 struct Kept {
     requests: Vec<Request>,
     dice: Dice,
+    /// Who is told of the next request, which is not answered.
+    caught: Option<oneshot::Sender<()>>,
 }
+
+/// How long a request that was caught is left without an answer, in milliseconds: longer than a step
+/// waits for one.
+const CAUGHT_MS: u64 = 60_000;
+
+/// Longest wait for a request that is to be caught.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Longest delay of an answer, in milliseconds, so that kills fall between effect and outcome.
 const DELAY_MS: u64 = 60;
@@ -32,6 +42,7 @@ impl Endpoint {
         let kept = Arc::new(Mutex::new(Kept {
             requests: Vec::new(),
             dice: Dice::new(seed),
+            caught: None,
         }));
         let app = axum::Router::new()
             .fallback(axum::routing::any(keep))
@@ -45,8 +56,24 @@ impl Endpoint {
 
     /// Everything that came in, in order.
     pub(crate) fn requests(&self) -> Vec<Request> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.requests.clone()
+        self.kept().requests.clone()
+    }
+
+    /// Leaves the next request without an answer and tells when it is there: whoever is killed then is
+    /// killed while an effect is in flight, however fast or slow the machine is.
+    pub(crate) fn catch(&self) -> impl Future<Output = Result<(), Trouble>> + use<> {
+        let (tell, told) = oneshot::channel();
+        self.kept().caught = Some(tell);
+        async {
+            match tokio::time::timeout(PATIENCE, told).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(_)) | Err(_) => Err(Trouble("the server makes no request".into())),
+            }
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -67,7 +94,13 @@ async fn keep(
     let delay = {
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.requests.push(request);
-        if kept.dice.once_in(3) {
+        if kept
+            .caught
+            .take()
+            .is_some_and(|tell| tell.send(()).is_ok())
+        {
+            CAUGHT_MS
+        } else if kept.dice.once_in(3) {
             0
         } else {
             kept.dice.between(1, DELAY_MS)

@@ -129,6 +129,12 @@ impl Feed {
         self.offer(event).await
     }
 
+    /// Offers one event of a task.
+    pub(crate) async fn offer_one(&mut self, task: &str) -> Result<(), Trouble> {
+        let event = self.event_of(task, 0);
+        self.offer(event).await
+    }
+
     async fn offer(&mut self, sent: Sent) -> Result<(), Trouble> {
         let data = data(&sent);
         let offer = Offer::new(

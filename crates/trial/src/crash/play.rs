@@ -102,22 +102,25 @@ pub fn run(crash: &Crash) -> Result<Report, Trouble> {
         let mut play = Play {
             crash,
             stage,
+            endpoint,
             oncely,
             feed,
             dice: Dice::new(crash.seed.wrapping_add(1)),
             report: Report::default(),
             kills: Vec::new(),
             aims: false,
+            catches: false,
         };
         play.kill_them().await?;
         play.finish().await?;
-        play.judge(&endpoint)
+        play.judge()
     })
 }
 
 pub(super) struct Play<'c> {
     crash: &'c Crash,
     pub(super) stage: Stage,
+    endpoint: Endpoint,
     pub(super) oncely: Oncely,
     pub(super) feed: Feed,
     pub(super) dice: Dice,
@@ -126,6 +129,8 @@ pub(super) struct Play<'c> {
     kills: Vec<i64>,
     /// The next server is stopped between two ranges of a file, and not wherever it is.
     aims: bool,
+    /// The next server is killed with a request in flight, and not at a moment of chance.
+    catches: bool,
 }
 
 impl Play<'_> {
@@ -174,9 +179,18 @@ impl Play<'_> {
         }
     }
 
-    /// Starts a server, sends, and kills it.
+    /// Starts a server, sends, and kills it: by turns with a request in flight and at a moment of chance.
     async fn round(&mut self) -> Result<(), Trouble> {
         let mut server = Server::start(&self.oncely)?;
+        self.catches = !self.catches;
+        if self.catches {
+            server.serving()?;
+            let caught = self.endpoint.catch();
+            self.feed.send_some().await?;
+            self.feed.offer_one("letters").await?;
+            caught.await?;
+            return self.kill(server).await;
+        }
         let early = self.dice.once_in(EARLY);
         if !early {
             server.serving()?;
@@ -294,12 +308,12 @@ impl Play<'_> {
         Ok(runs < files)
     }
 
-    fn judge(mut self, endpoint: &Endpoint) -> Result<Report, Trouble> {
+    fn judge(mut self) -> Result<Report, Trouble> {
         let path = self.stage.root.join("export.jsonl");
         self.oncely.export(&path)?;
         let export = Export::read(&std::fs::read_to_string(path)?).map_err(Trouble)?;
         let sent = std::mem::take(&mut self.feed.sent);
-        let evidence = evidence::collect(&self.stage, sent, endpoint.requests(), self.kills)?;
+        let evidence = evidence::collect(&self.stage, sent, self.endpoint.requests(), self.kills)?;
         let mut report = self.report;
         report.sent = evidence.sent.len();
         report.effects = evidence.requests.len() + evidence.lines.len();
