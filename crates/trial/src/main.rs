@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use oncely_core::points::Point;
 use oncely_trial::bench;
-use oncely_trial::crash::{self, Crash, Report, Trouble};
+use oncely_trial::crash::{self, Campaign, Crash, Report, Trouble};
 use oncely_trial::nemesis::{self, Nemesis};
 use oncely_trial::points::{self, Points};
 use oncely_trial::sabotage;
@@ -146,6 +146,15 @@ struct CrashArgs {
     /// How many servers are killed
     #[arg(long, default_value_t = 50)]
     kills: u32,
+    /// Send at least so many small events beside everything else
+    #[arg(long, default_value_t = 0)]
+    events: u64,
+    /// Begin a new project after so many kills, with the next seed, and compare
+    #[arg(long, default_value_t = 1000)]
+    each: u32,
+    /// So many projects at the same time
+    #[arg(long, default_value_t = 1)]
+    lanes: u64,
     /// What chance begins with
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -220,17 +229,24 @@ fn main() -> ExitCode {
 }
 
 fn crash(args: &CrashArgs) -> Result<ExitCode, Trouble> {
-    let report = crash::run(&Crash {
+    let crash = Crash {
         kills: args.kills,
+        events: args.events,
         seed: args.seed,
         binary: binary(args.binary.clone())?,
         sabotage: args.sabotage.clone(),
         folder: args.folder.clone(),
         talk: !args.json,
+    };
+    let report = crash::campaign(&Campaign {
+        crash,
+        each: args.each,
+        lanes: args.lanes,
     })?;
     if args.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
+        println!("Seed {}.", args.seed);
         say(&report);
     }
     let as_expected = report.broken.is_empty() != args.expect_broken;

@@ -21,6 +21,7 @@ fn binary() -> PathBuf {
 fn killed(binary: PathBuf, seed: u64, sabotage: Option<&str>) -> Report {
     run(&Crash {
         kills: 50,
+        events: 0,
         seed,
         binary,
         sabotage: sabotage.map(str::to_owned),

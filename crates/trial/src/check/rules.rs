@@ -17,6 +17,8 @@ const STEPS: &[(&str, &[&str])] = &[
     ("tally", &["count"]),
     ("batch", &["each"]),
     ("mails", &["each"]),
+    ("pings", &["ping"]),
+    ("papers", &["paper"]),
     ("setup", &["table"]),
 ];
 
@@ -26,6 +28,7 @@ const EFFECTS: &[(&str, &str)] = &[
     ("orders", "/orders/bill"),
     ("orders", "log"),
     ("letters", "/letters/send"),
+    ("pings", "/pings/ping"),
     ("notes", "note"),
     ("chain", "look"),
 ];
@@ -215,7 +218,7 @@ impl Checker<'_> {
     }
 
     fn put(&mut self, run: &Run) {
-        if !matches!(run.task.as_str(), "rows" | "orders") {
+        if !matches!(run.task.as_str(), "rows" | "orders" | "papers") {
             return;
         }
         let file = format!("{}.json", run.sent_as());
@@ -257,6 +260,7 @@ impl Checker<'_> {
                 self.breaks(Promise::NoRowTwice, what);
             }
         }
+        let done = done_as(self.export);
         for sent in &evidence.sent {
             let expected = match sent.task.as_str() {
                 "rows" | "slow" => sent.good,
@@ -264,7 +268,7 @@ impl Checker<'_> {
                 _ => continue,
             };
             let found = counted.get(sent.id.as_str()).copied().unwrap_or(0);
-            if found != expected && self.is_done(&sent.task, &sent.id) {
+            if found != expected && done.contains(&(&*sent.task, &*sent.id)) {
                 let what = format!("{}: {found} rows of {expected}", sent.id);
                 self.breaks(Promise::NothingLost, what);
             }
@@ -287,11 +291,6 @@ impl Checker<'_> {
                 );
             }
         }
-    }
-
-    fn is_done(&self, task: &str, id: &str) -> bool {
-        let mut runs = self.export.runs.values();
-        runs.any(|run| run.task == task && run.sent_as() == id && run.status == "done")
     }
 
     /// What came more than once.
@@ -363,6 +362,13 @@ impl Checker<'_> {
             self.breaks(Promise::DoubtIsListed, what);
         }
     }
+}
+
+/// What is done, by its task and what the sender called it.
+fn done_as(export: &Export) -> BTreeSet<(&str, &str)> {
+    let runs = export.runs.values();
+    let done = runs.filter(|run| run.status == "done");
+    done.map(|run| (run.task.as_str(), run.sent_as())).collect()
 }
 
 /// Items that were begun under a claim after a later claim had begun its own attempt.

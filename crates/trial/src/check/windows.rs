@@ -20,6 +20,16 @@ pub struct Windows {
     pub quarantined: u64,
 }
 
+impl Windows {
+    /// Adds those of others.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.in_flight += other.in_flight;
+        self.intent_to_effect += other.intent_to_effect;
+        self.effect_to_outcome += other.effect_to_outcome;
+        self.quarantined += other.quarantined;
+    }
+}
+
 /// Counts the windows.
 #[must_use]
 pub fn windows(evidence: &Evidence, export: &Export) -> Windows {
@@ -80,7 +90,7 @@ impl<'e> Seen<'e> {
     fn saw(&self, attempt: &Attempt) -> Option<bool> {
         let program = matches!(attempt.step.as_str(), "note" | "log" | "look");
         let request = attempt.step.ends_with("/item")
-            || matches!(attempt.step.as_str(), "tell" | "bill" | "send");
+            || matches!(attempt.step.as_str(), "tell" | "bill" | "send" | "ping");
         if program {
             return Some(self.lines.contains(&(attempt.key.as_str(), attempt.number)));
         }

@@ -94,11 +94,7 @@ async fn keep(
     let delay = {
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.requests.push(request);
-        if kept
-            .caught
-            .take()
-            .is_some_and(|tell| tell.send(()).is_ok())
-        {
+        if kept.caught.take().is_some_and(|tell| tell.send(()).is_ok()) {
             CAUGHT_MS
         } else if kept.dice.once_in(3) {
             0

@@ -26,6 +26,10 @@ const CALLED: [&str; 7] = [
     "orders", "letters", "notes", "chain", "tally", "batch", "mails",
 ];
 
+/// Tasks of which many are called, each as often as it stands here of twenty: a statement, a request, a
+/// file, and all of them with a program.
+const MANY: [(&str, usize); 4] = [("tally", 10), ("pings", 5), ("papers", 4), ("orders", 1)];
+
 /// The environment of the test.
 const TRIAL: &str = "trial";
 
@@ -45,7 +49,8 @@ impl Feed {
     /// A feed into the ledger of a project.
     pub(crate) fn open(oncely: &Oncely, ledger: &Path, seed: u64) -> Result<Self, Trouble> {
         let ledger = Arc::new(SqliteLedger::open(ledger, Options::new("oncely-trial"))?);
-        let tasks = CALLED.iter().map(|name| known(&oncely.root, name));
+        let tasks = CALLED.iter().chain(&["pings", "papers"]);
+        let tasks = tasks.map(|name| known(&oncely.root, name));
         let tasks = Arc::new(Tasks::new(tasks.collect::<Result<Vec<_>, _>>()?));
         let shared = Arc::clone(&ledger) as Arc<dyn Ledger>;
         let intake = Intake::new(shared, tasks, TRIAL.into(), Arc::new(SystemClock));
@@ -103,6 +108,31 @@ impl Feed {
         Ok(())
     }
 
+    /// Sends many small events in one go, unless many wait already; tells how many it sent.
+    pub(crate) async fn send_many(&mut self, count: usize) -> Result<u64, Trouble> {
+        if count == 0 || self.unended().await? > BACKLOG + 2 * count as u64 {
+            return Ok(0);
+        }
+        let tasks = MANY
+            .iter()
+            .flat_map(|(task, times)| std::iter::repeat_n(*task, *times));
+        let first = self.sent.len() + self.doubtful.len();
+        let events: Vec<Sent> = (first..)
+            .zip(tasks.cycle())
+            .take(count)
+            .map(|(place, task)| sent(task, format!("{task}-{place}"), 0))
+            .collect();
+        let offers = events.iter().map(|sent| {
+            let task = TaskId::from(sent.task.as_str());
+            Offer::new(task, sent.id.as_str().into(), data(sent))
+        });
+        let offered = self.intake.offer(offers.collect()).await?;
+        for (event, offered) in events.into_iter().zip(offered) {
+            self.accepted(event, Some(offered))?;
+        }
+        Ok(count as u64)
+    }
+
     /// The next event of a task.
     fn event(&mut self) -> Sent {
         let last = CALLED.len() as u64 - 1;
@@ -115,12 +145,7 @@ impl Feed {
     fn event_of(&self, task: &str, items: u64) -> Sent {
         let id = format!("{task}-{}", self.sent.len() + self.doubtful.len());
         let many = matches!(task, "batch" | "mails");
-        Sent {
-            task: task.to_owned(),
-            id,
-            good: if many { items } else { 0 },
-            broken: 0,
-        }
+        sent(task, id, if many { items } else { 0 })
     }
 
     /// Offers a batch that keeps a server busy for a while.
@@ -142,7 +167,13 @@ impl Feed {
             sent.id.as_str().into(),
             data,
         );
-        match self.intake.offer(vec![offer]).await?.pop() {
+        let offered = self.intake.offer(vec![offer]).await?.pop();
+        self.accepted(sent, offered)
+    }
+
+    /// Remembers what was accepted.
+    fn accepted(&mut self, sent: Sent, offered: Option<Offered>) -> Result<(), Trouble> {
+        match offered {
             Some(Offered::Admitted(_)) => self.sent.push(sent),
             Some(Offered::Duplicate(_)) => {}
             Some(Offered::Refused(why)) => return Err(Trouble(format!("{}: {why}", sent.id))),
@@ -244,6 +275,15 @@ impl Feed {
             self.sent.push(sent);
         }
         Ok(())
+    }
+}
+
+fn sent(task: &str, id: String, good: u64) -> Sent {
+    Sent {
+        task: task.to_owned(),
+        id,
+        good,
+        broken: 0,
     }
 }
 

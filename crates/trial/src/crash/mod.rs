@@ -2,6 +2,7 @@
 //! step. What is counted afterwards is counted by [`crate::check`], which shares no code with the
 //! ledger.
 
+mod campaign;
 mod endpoint;
 mod evidence;
 mod feed;
@@ -11,6 +12,7 @@ mod stage;
 mod stopped;
 mod trouble;
 
+pub use campaign::{Campaign, campaign};
 pub(crate) use endpoint::Endpoint;
 pub(crate) use evidence::look;
 pub(crate) use evidence::{files as files_in, lines as lines_in};

@@ -19,8 +19,10 @@ use std::time::{Duration, Instant};
 /// How the crash test is run.
 #[derive(Debug, Clone)]
 pub struct Crash {
-    /// How many servers are killed.
+    /// How many servers are killed, at least.
     pub kills: u32,
+    /// Small events that are sent beside everything else, at least.
+    pub events: u64,
     /// What chance begins with.
     pub seed: u64,
     /// The binary.
@@ -59,6 +61,23 @@ pub struct Report {
     pub broken: Vec<(String, String, usize)>,
 }
 
+impl Report {
+    /// Adds what came of another play, which had this seed.
+    pub(super) fn add(&mut self, seed: u64, other: Self) {
+        self.kills += other.kills;
+        self.stopped += other.stopped;
+        self.seconds += other.seconds;
+        self.sent += other.sent;
+        self.effects += other.effects;
+        self.rows += other.rows;
+        self.unknown += other.unknown;
+        self.windows.add(other.windows);
+        self.mark_to_ledger += other.mark_to_ledger;
+        let named = |(promise, what, times)| (promise, format!("seed {seed}: {what}"), times);
+        self.broken.extend(other.broken.into_iter().map(named));
+    }
+}
+
 /// A moment to kill at, in milliseconds.
 const MOMENT_MS: (u64, u64) = (2, 500);
 
@@ -67,6 +86,9 @@ const STOP_EVERY: u32 = 3;
 
 /// Every so many rounds, on average, a server is killed while it starts.
 const EARLY: u64 = 10;
+
+/// Small events of a round, at most.
+const MANY: usize = 1_000;
 
 /// The lease of the test's servers.
 const LEASE: &str = "1s";
@@ -108,6 +130,7 @@ pub fn run(crash: &Crash) -> Result<Report, Trouble> {
             dice: Dice::new(crash.seed.wrapping_add(1)),
             report: Report::default(),
             kills: Vec::new(),
+            small: 0,
             aims: false,
             catches: false,
         };
@@ -127,6 +150,8 @@ pub(super) struct Play<'c> {
     pub(super) report: Report,
     /// When each server was seen to be dead, in milliseconds since 1970.
     kills: Vec<i64>,
+    /// Small events that were sent.
+    small: u64,
     /// The next server is stopped between two ranges of a file, and not wherever it is.
     aims: bool,
     /// The next server is killed with a request in flight, and not at a moment of chance.
@@ -158,7 +183,7 @@ impl Play<'_> {
     async fn kill_them(&mut self) -> Result<(), Trouble> {
         let begun = Instant::now();
         let mut round = 0;
-        while self.report.kills < self.crash.kills {
+        while self.report.kills < self.crash.kills || self.small < self.crash.events {
             round += 1;
             // A stopped server takes another one with it: two kills.
             let two = self.report.kills + 2 <= self.crash.kills;
@@ -186,7 +211,7 @@ impl Play<'_> {
         if self.catches {
             server.serving()?;
             let caught = self.endpoint.catch();
-            self.feed.send_some().await?;
+            self.send().await?;
             self.feed.offer_one("letters").await?;
             caught.await?;
             return self.kill(server).await;
@@ -194,10 +219,21 @@ impl Play<'_> {
         let early = self.dice.once_in(EARLY);
         if !early {
             server.serving()?;
-            self.feed.send_some().await?;
+            self.send().await?;
         }
         self.wait(MOMENT_MS.0, MOMENT_MS.1);
         self.kill(server).await
+    }
+
+    /// Sends a few things of every kind, and of the small events as many as a round's share.
+    async fn send(&mut self) -> Result<(), Trouble> {
+        self.feed.send_some().await?;
+        let kills = u64::from(self.crash.kills.max(1));
+        // Every other kill has a round of its own, and not all of them can send.
+        let share = (2 * self.crash.events).div_ceil(kills);
+        let share = usize::try_from(share).unwrap_or(usize::MAX).min(MANY);
+        self.small += self.feed.send_many(share).await?;
+        Ok(())
     }
 
     /// A moment, which nothing gives a signal for.

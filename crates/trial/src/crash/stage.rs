@@ -187,6 +187,33 @@ for_each = "event.items"
 "#,
     ),
     (
+        "pings",
+        r#"title = "A recognised request, and no more"
+[on.call]
+key = "event.id"
+[[step]]
+id = "ping"
+@RETRY@
+  [step.http]
+  method       = "POST"
+  url          = "http://127.0.0.1:@PORT@/pings/ping"
+  json         = { id = "{{ event.id }}", at = "{{ now }}" }
+  key_honoured = "24h"
+"#,
+    ),
+    (
+        "papers",
+        r#"title = "A file, and no more"
+[on.call]
+key = "event.id"
+[[step]]
+id = "paper"
+  [step.put]
+  to   = "out/{{ event.id }}.json"
+  json = { id = "{{ event.id }}" }
+"#,
+    ),
+    (
         "setup",
         r#"title = "The table of tallies, in the ledger's own file"
 [on.call]
