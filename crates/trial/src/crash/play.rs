@@ -84,6 +84,9 @@ const MOMENT_MS: (u64, u64) = (2, 500);
 /// Every so many rounds a server is stopped beyond its lease instead of being killed at once.
 const STOP_EVERY: u32 = 3;
 
+/// The same where many events are sent: a stop takes seconds, a kill does not.
+const STOP_EVERY_AMONG_MANY: u32 = 10;
+
 /// Every so many rounds, on average, a server is killed while it starts.
 const EARLY: u64 = 10;
 
@@ -176,6 +179,7 @@ impl Play<'_> {
     fn stop_every(&self) -> u32 {
         match self.crash.sabotage.as_deref() {
             Some("mark" | "fence") => 1,
+            _ if self.crash.events > 0 => STOP_EVERY_AMONG_MANY,
             _ => STOP_EVERY,
         }
     }
@@ -210,8 +214,9 @@ impl Play<'_> {
         self.catches = !self.catches;
         if self.catches {
             server.serving()?;
-            let caught = self.endpoint.catch();
             self.send().await?;
+            self.wait(MOMENT_MS.0, MOMENT_MS.1);
+            let caught = self.endpoint.catch();
             self.feed.offer_one("letters").await?;
             caught.await?;
             return self.kill(server).await;
