@@ -4,6 +4,7 @@
 //! is not known: its guards, or the unique key of its admission, keep it from being applied twice.
 
 use crate::action::Statement;
+use crate::chain::Chain;
 use crate::effect::EffectKey;
 use crate::fact::{Fact, Recorded, Repeat};
 use crate::ids::{
@@ -250,7 +251,8 @@ pub struct Claim {
 /// What was claimed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Leased {
-    /// Runs, held now.
+    /// Runs, held now. One whose facts are not those of its chain is never among them: it is set
+    /// aside as unknown, and due no more.
     Runs(Vec<Held>),
     /// The name, held now.
     Named(Fence),
@@ -286,8 +288,11 @@ pub struct RunRow {
     pub generation: Generation,
     /// The trigger's name.
     pub trigger: String,
-    /// The event's data, as JSON.
+    /// The event's data, as JSON. Of a run that has ended it may have been removed: then it is empty.
     pub event: Arc<str>,
+    /// The hash of the event's data, which is kept for ever.
+    #[serde(default)]
+    pub event_hash: ContentHash,
     /// Where it stands.
     pub status: RunStatus,
     /// Facts so far.
@@ -310,6 +315,9 @@ pub struct RunRow {
     pub depth: u32,
     /// The run that called for this one, or that this one takes back.
     pub parent: Option<RunId>,
+    /// The head of its chain of facts.
+    #[serde(default)]
+    pub chain: Chain,
 }
 
 /// How a run began.
@@ -324,6 +332,13 @@ pub struct Begun {
 }
 
 impl RunRow {
+    /// Whether its event is the one that was admitted.
+    #[must_use]
+    pub fn has_its_event(&self) -> bool {
+        let removed = self.event.is_empty() && self.status.is_ended();
+        removed || ContentHash::of(self.event.as_bytes()) == self.event_hash
+    }
+
     /// The run that this one takes back, if it is an undo.
     #[must_use]
     pub fn undoes(&self) -> Option<RunId> {
@@ -381,6 +396,8 @@ pub enum Query {
     Facts(RunId, u64),
     /// When each of these runs began, and with which text.
     Began(Vec<RunId>),
+    /// Which of these runs have facts that are not those of their chain.
+    Broken(Vec<RunId>),
     /// Content by its hash.
     Stored(ContentHash),
     /// How far a step has come.
@@ -416,6 +433,8 @@ pub enum Answer {
     Facts(Vec<Recorded>),
     /// To [`Query::Began`]: runs in the order that was asked for, without those that have not begun.
     Began(Vec<Begun>),
+    /// To [`Query::Broken`].
+    Broken(Vec<RunId>),
     /// To [`Query::Stored`].
     Stored(Option<Arc<[u8]>>),
     /// To [`Query::Progress`].

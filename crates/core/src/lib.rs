@@ -10,6 +10,7 @@
 pub mod action;
 mod asking;
 pub mod backoff;
+pub mod chain;
 pub mod decide;
 pub mod effect;
 pub mod event;

@@ -25,11 +25,13 @@ pub enum Switch {
     Mark,
     /// Templates stand only where data can be no code and no address.
     Confine,
+    /// A run's facts are compared with its chain.
+    Chain,
 }
 
 impl Switch {
     /// Every switch.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Intent,
         Self::Fence,
         Self::Unique,
@@ -40,6 +42,7 @@ impl Switch {
         Self::Margin,
         Self::Mark,
         Self::Confine,
+        Self::Chain,
     ];
 
     /// What `ONCELY_SABOTAGE` calls it; several stand with commas between them.
@@ -56,6 +59,7 @@ impl Switch {
             Self::Margin => "margin",
             Self::Mark => "mark",
             Self::Confine => "confine",
+            Self::Chain => "chain",
         }
     }
 }

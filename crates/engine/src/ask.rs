@@ -43,6 +43,8 @@ questions! {
     facts(id: RunId) -> Vec<Recorded>, Query::Facts(id, 0), Facts;
     /// When each of these runs began and with which text, without those that have not.
     began(runs: Vec<RunId>) -> Vec<Begun>, Query::Began(runs), Began;
+    /// Which of these runs have facts that are not those of their chain.
+    broken(runs: Vec<RunId>) -> Vec<RunId>, Query::Broken(runs), Broken;
     /// Content by its hash.
     stored(hash: ContentHash) -> Option<Arc<[u8]>>, Query::Stored(hash), Stored;
     /// How far a step has come.

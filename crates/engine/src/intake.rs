@@ -5,9 +5,10 @@ use crate::job::status_of;
 use crate::tasks::{Known, Tasks};
 use oncely_core::Value;
 use oncely_core::action::Called;
+use oncely_core::chain::Chain;
 use oncely_core::event::checked_json;
 use oncely_core::fact::{End, Fact, Request};
-use oncely_core::ids::{Environment, EventKey, Fence, Generation, RunId, TaskId};
+use oncely_core::ids::{ContentHash, Environment, EventKey, Fence, Generation, RunId, TaskId};
 use oncely_core::ledger::{
     Admission, Guard, Held, Ledger, LedgerError, Op, RunRef, RunRow, Unit, UnitResult,
 };
@@ -438,6 +439,7 @@ fn held(admission: &Admission) -> Held {
         generation: admission.generation,
         trigger: admission.trigger.to_owned(),
         event: Arc::clone(&admission.event),
+        event_hash: ContentHash::default(),
         status: admission.status,
         seq: 0,
         admitted: admission.at,
@@ -449,6 +451,7 @@ fn held(admission: &Admission) -> Held {
         lane: None,
         depth: admission.depth,
         parent: admission.parent,
+        chain: Chain::default(),
     };
     Held {
         row,

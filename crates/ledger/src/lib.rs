@@ -7,6 +7,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)
 )]
 
+mod chained;
 mod clock;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -23,7 +24,7 @@ mod stats;
 pub use clock::SystemClock;
 pub use memory::MemoryLedger;
 pub use moving::{Moved, move_to_postgres};
-pub use postgres::{PostgresLedger, PostgresOptions, TimeSource};
+pub use postgres::{PostgresLedger, PostgresOptions, TimeSource, migrate_postgres};
 pub use sqlite::{
     Backup, Copied, Options, Restore, Restored, SqliteLedger, back_up, migrate, restore,
 };

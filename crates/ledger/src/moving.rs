@@ -126,6 +126,7 @@ fn runs(conn: &Connection, ids: &[RunId]) -> io::Result<State> {
             facts: rows::facts(conn, *id, 0).map_err(io::Error::other)?,
             row,
             state: RunState::default(),
+            broken: false,
         };
         state.runs.insert(*id, run);
         items(conn, *id, &mut state)?;

@@ -78,12 +78,12 @@ fn a_folder_that_cannot_be_written_to_is_refused_in_words() {
 fn another_schema_is_refused_or_taken_by_its_version() {
     let (folder, path) = made();
     set_version(&path, 999);
-    assert_snapshot!(refused(&folder, "ledger.db", false), @"the ledger FOLDER/ledger.db has schema 0.999; this program works on 1.0. Nothing was changed. Run `oncely ledger migrate`, which makes a backup first.");
-    set_version(&path, 1002);
-    assert_snapshot!(refused(&folder, "ledger.db", false), @"the ledger FOLDER/ledger.db has schema 1.2; this program works on 1.0 and the next minor version. Nothing was changed. Use the newer program that wrote it.");
-    set_version(&path, 2000);
+    assert_snapshot!(refused(&folder, "ledger.db", false), @"the ledger FOLDER/ledger.db has schema 0.999; this program works on 2.0. Nothing was changed. Run `oncely ledger migrate`, which makes a backup first.");
+    set_version(&path, 2002);
+    assert_snapshot!(refused(&folder, "ledger.db", false), @"the ledger FOLDER/ledger.db has schema 2.2; this program works on 2.0 and the next minor version. Nothing was changed. Use the newer program that wrote it.");
+    set_version(&path, 3000);
     refused(&folder, "ledger.db", false);
-    set_version(&path, 1001);
+    set_version(&path, 2001);
     drop(SqliteLedger::open(&path, options(false)).unwrap());
 }
 
@@ -93,11 +93,11 @@ fn a_ledger_that_is_migrated_under_a_running_program_is_left_alone() {
         let (folder, path) = made();
         let ledger = SqliteLedger::open(&path, options(false)).unwrap();
         admitted(&ledger, admit("k")).await;
-        set_version(&path, 1001);
+        set_version(&path, 2001);
         admitted(&ledger, admit("l")).await;
-        set_version(&path, 2000);
+        set_version(&path, 3000);
         let error = ledger.commit(vec![admit("m")]).await.unwrap_err();
-        assert!(shown(&folder, &error).contains("schema 2.0"), "{error}");
+        assert!(shown(&folder, &error).contains("schema 3.0"), "{error}");
     });
 }
 
@@ -105,7 +105,7 @@ fn a_ledger_that_is_migrated_under_a_running_program_is_left_alone() {
 fn a_current_ledger_needs_no_migration() {
     let (folder, path) = made();
     let backup = migrate(&path).unwrap();
-    assert_eq!((backup.copy, backup.from), (None, 1000));
+    assert_eq!((backup.copy, backup.from), (None, 2000));
     set_version(&path, 3000);
     let error = migrate(&path).unwrap_err();
     assert!(shown(&folder, &error).contains("newer program"), "{error}");

@@ -11,11 +11,13 @@ use oncely_core::source::Cursor;
 use oncely_ledger::conformance::random::sequences;
 use oncely_ledger::conformance::stage::{self, run};
 use oncely_ledger::conformance::{Server, Stores, fast_folder, items};
-use oncely_ledger::{Options, PostgresLedger, PostgresOptions, SqliteLedger, move_to_postgres};
+use oncely_ledger::{
+    Options, PostgresLedger, PostgresOptions, SqliteLedger, migrate_postgres, move_to_postgres,
+};
 use serde_json::json;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use stores::Postgres;
+use stores::{Postgres, client};
 
 fn stores_of(server: &Server) -> Postgres {
     Postgres::new(server.database())
@@ -56,6 +58,9 @@ promises! {
         an_intent_is_no_progress a_clean_release_is_not_counted a_late_holder_is_refused
         a_run_is_claimed_by_number_whatever_its_due waking_makes_due_unless_held
         a_name_has_one_holder_at_a_time;
+    chains: a_chain_moves_with_each_fact
+        a_run_that_lost_a_fact_is_set_aside_and_its_neighbours_go_on
+        what_is_added_to_a_broken_run_does_not_mend_it;
     holders: what_the_dead_held_is_free_at_once a_lease_that_is_renewed_lasts
         a_stopped_holder_loses_its_lease_and_starts_anew a_clean_end_frees_everything
         who_only_reads_is_no_holder who_wants_to_be_seen_is_a_holder_of_nothing
@@ -427,5 +432,55 @@ fn a_ledger_moves_with_nothing_lost() {
         let words = refused.unwrap_err().to_string();
         assert!(words.contains("already, and it is in use"), "{words}");
         assert!(SqliteLedger::open(&other, Options::new("test")).is_ok());
+    });
+}
+
+#[test]
+fn an_older_ledger_is_migrated_in_one_transaction_while_nobody_is_at_work() {
+    let server = Server::start(&[]);
+    let stores = stores_of(&server);
+    let options = || PostgresOptions::new("test");
+    let says = |error: oncely_core::ledger::LedgerError, words: &str| {
+        assert!(error.to_string().contains(words), "{error}");
+    };
+    run(async {
+        let a = stores.open();
+        let one = stage::admitted(&a, stage::admit("one")).await;
+        let begun = stage::facts(one, 1, vec![stage::began()]);
+        stage::apply(&a, stage::unit(vec![], vec![begun])).await;
+        let chain = stage::row(&a, one).await.chain;
+        drop(a);
+        // What schema 1.0 had.
+        let db = client(stores.url()).await;
+        let older = "alter table oncely_runs drop column chain;
+                     alter table oncely_admissions drop column event_hash;
+                     update oncely_meta set value = '1000' where name = 'schema'";
+        db.batch_execute(older).await.unwrap();
+        let Err(refused) = PostgresLedger::open(stores.url(), options()) else {
+            panic!("an older ledger was opened");
+        };
+        says(
+            refused,
+            "has schema 1.0; this program works on 2.0. Nothing was changed. Stop oncely \
+             everywhere, take a backup with pg_dump, then run `oncely ledger migrate`.",
+        );
+        let holder = "insert into oncely_holders (id, pid, role, since, renewed, lease_ms) values
+                      (7, 4711, 'oncely serve', 0, (extract(epoch from now()) * 1000)::bigint,
+                      600000)";
+        db.batch_execute(holder).await.unwrap();
+        let refused = migrate_postgres(stores.url(), options()).await.unwrap_err();
+        says(
+            refused,
+            "process 4711 (oncely serve) is at work on the ledger in ",
+        );
+        db.batch_execute("delete from oncely_holders")
+            .await
+            .unwrap();
+        let migrated = migrate_postgres(stores.url(), options()).await;
+        assert_eq!(migrated, Ok(Some(1000)));
+        assert_eq!(migrate_postgres(stores.url(), options()).await, Ok(None));
+        let a = stores.open();
+        assert_eq!(stage::row(&a, one).await.chain, chain);
+        assert_eq!(stage::lease(&a, stage::claim(9)).await.len(), 1);
     });
 }

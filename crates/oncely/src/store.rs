@@ -135,12 +135,26 @@ pub(crate) fn move_to(config: &Config, to: &str) -> Result<Moved, Failure> {
         ));
     };
     let options = postgres_options(config, url, "oncely ledger move", true);
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let moved = oncely_ledger::move_to_postgres(from, &url.text, options);
+    Ok(runtime()?.block_on(moved)?)
+}
+
+fn migrate_database(config: &Config, url: &Url) -> Result<String, Failure> {
+    let options = postgres_options(config, url, "oncely ledger migrate", false);
+    let migrated = runtime()?.block_on(oncely_ledger::migrate_postgres(&url.text, options));
+    Ok(match migrated {
+        Ok(Some(_)) => "Migrated, in one transaction.".into(),
+        Ok(None) => "The ledger is at this version already; nothing was changed.".into(),
+        Err(LedgerError::Absent(_)) => "There is no ledger yet; the first run makes it.".into(),
+        Err(error) => return Err(error.into()),
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| Failure::failed(format!("the runtime cannot start: {e}")))?;
-    let moved = oncely_ledger::move_to_postgres(from, &url.text, options);
-    Ok(runtime.block_on(moved)?)
+        .map_err(|e| Failure::failed(format!("the runtime cannot start: {e}")))
 }
 
 /// The name of this machine.
@@ -151,12 +165,9 @@ pub(crate) fn machine() -> String {
 
 /// Brings the ledger to this version, after a backup; says what was done.
 pub(crate) fn migrate(config: &Config) -> Result<String, Failure> {
-    let Place::File(path) = &config.ledger.value else {
-        let said = match Store::open(config, "oncely ledger migrate", false)? {
-            Store::Nothing(_) => "There is no ledger yet; the first run makes it.",
-            _ => "The ledger is at this version already; nothing was changed.",
-        };
-        return Ok(said.into());
+    let path = match &config.ledger.value {
+        Place::File(path) => path,
+        Place::Postgres(url) => return migrate_database(config, url),
     };
     let done = oncely_ledger::migrate(path)?;
     Ok(match done.copy {

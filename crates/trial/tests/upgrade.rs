@@ -1,11 +1,11 @@
 //! A migration that is killed: at each write, sync, cut and deletion of a file, one after the other.
 //!
-//! The test program starts itself again as the one that migrates. It is told to be the next minor
-//! version (`ledger/src/sqlite/rehearsal.rs`), since there is no earlier schema than the first.
+//! The test program starts itself again as the one that migrates. It is of this version, or is told to
+//! be the next minor one (`ledger/src/sqlite/rehearsal.rs`).
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use oncely_core::ledger::{Ledger, UnitResult};
-use oncely_ledger::conformance::stage::{admit, admitted, run};
+use oncely_core::ledger::{Answer, Filter, Ledger, Query, UnitResult};
+use oncely_ledger::conformance::stage::{admit, admitted, all, run};
 use oncely_ledger::{Options, SqliteLedger, migrate};
 use oncely_vfs::{Disk, Op, install};
 use rusqlite::{Connection, OpenFlags};
@@ -17,6 +17,9 @@ use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// What version 1.0 wrote: five runs.
+const OLD: &str = include_str!("../../ledger/tests/fixtures/ledger-1.0.sql");
+const OLD_RUNS: usize = 5;
 const LEDGER: &str = "ONCELY_TEST_LEDGER";
 const DIES_AT: &str = "ONCELY_TEST_DIES_AT";
 const KEYS: u64 = 20;
@@ -46,13 +49,14 @@ fn duty() {
     let ledger = PathBuf::from(ledger);
     let dies = Dies(AtomicU64::new(dies_at.parse().unwrap()));
     let _disk = install(ledger.parent().unwrap(), Arc::new(dies));
-    assert_eq!(migrate(&ledger).unwrap().to, 1001);
+    migrate(&ledger).unwrap();
 }
 
-fn migrated(ledger: &Path, dies_at: u64) -> ExitStatus {
+/// Migrates in another process, by the program of this version or by the next one.
+fn migrated(ledger: &Path, program: &str, dies_at: u64) -> ExitStatus {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "duty", "--quiet"])
-        .env("ONCELY_SABOTAGE_SCHEMA", "next")
+        .env("ONCELY_SABOTAGE_SCHEMA", program)
         .env(LEDGER, ledger)
         .env(DIES_AT, dies_at.to_string())
         .output()
@@ -60,7 +64,7 @@ fn migrated(ledger: &Path, dies_at: u64) -> ExitStatus {
         .status
 }
 
-/// This program is of the first version.
+/// This program is of the version before.
 fn open(ledger: &Path) -> SqliteLedger {
     let options = Options {
         create: true,
@@ -97,7 +101,7 @@ fn copies(ledger: &Path) -> Vec<PathBuf> {
     let path = files.map(|file| file.unwrap().path());
     let is_copy = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap();
-        name.rsplit_once("-before-1000-")
+        name.rsplit_once("-before-2000-")
             .is_some_and(|(_, number)| number.parse::<u32>().is_ok())
     };
     path.filter(is_copy).collect()
@@ -115,7 +119,7 @@ fn a_migration_that_is_killed_at_any_change_of_a_file_leaves_a_ledger_that_works
                 admitted(&made, admit(&format!("k{key}"))).await;
             }
         });
-        let ended = migrated(&ledger, killed + 1);
+        let ended = migrated(&ledger, "next", killed + 1);
         if ended.success() {
             break;
         }
@@ -123,7 +127,7 @@ fn a_migration_that_is_killed_at_any_change_of_a_file_leaves_a_ledger_that_works
         killed += 1;
         // The program of before works on what is there, whichever version that is.
         run(works(&ledger, "more"));
-        before += u64::from(number(&ledger, "pragma user_version") == 1000);
+        before += u64::from(number(&ledger, "pragma user_version") == 2000);
         for copy in copies(&ledger) {
             assert_eq!(
                 number(&copy, "select count(*) from oncely_runs"),
@@ -131,8 +135,11 @@ fn a_migration_that_is_killed_at_any_change_of_a_file_leaves_a_ledger_that_works
             );
             copied += 1;
         }
-        assert!(migrated(&ledger, u64::MAX).success(), "change {killed}");
-        assert_eq!(number(&ledger, "pragma user_version"), 1001);
+        assert!(
+            migrated(&ledger, "next", u64::MAX).success(),
+            "change {killed}"
+        );
+        assert_eq!(number(&ledger, "pragma user_version"), 2001);
         run(works(&ledger, "once more"));
         for table in ["oncely_runs", "oncely_standing"] {
             let text = format!("select count(*) from {table}");
@@ -145,4 +152,50 @@ fn a_migration_that_is_killed_at_any_change_of_a_file_leaves_a_ledger_that_works
         killed - before
     );
     assert!(killed > 20 && before > 10 && copied > 0 && before < killed);
+}
+
+fn old(ledger: &Path) {
+    let conn = Connection::open(ledger).unwrap();
+    conn.query_row("pragma journal_mode = wal", [], |_| Ok(()))
+        .unwrap();
+    conn.execute_batch(OLD).unwrap();
+    conn.pragma_update(None, "application_id", 0x6f6e_6365)
+        .unwrap();
+    conn.pragma_update(None, "user_version", 1000).unwrap();
+}
+
+/// Every run is there, with the facts of its chain.
+async fn is_whole(ledger: &Path) {
+    let ledger = open(ledger);
+    let rows = all(&ledger, Filter::default()).await;
+    assert_eq!(rows.len(), OLD_RUNS);
+    let asked = Query::Broken(rows.iter().map(|row| row.id).collect());
+    let broken = ledger.read(asked).await.unwrap();
+    assert_eq!(broken, Answer::Broken(vec![]));
+}
+
+#[test]
+fn a_migration_from_the_first_schema_that_is_killed_leaves_the_old_ledger_or_the_new_one() {
+    let (mut killed, mut before) = (0_u64, 0);
+    loop {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = folder.path().canonicalize().unwrap().join("ledger.db");
+        old(&ledger);
+        let ended = migrated(&ledger, "this", killed + 1);
+        if ended.success() {
+            break;
+        }
+        assert_eq!(ended.signal(), Some(9), "change {}: {ended}", killed + 1);
+        killed += 1;
+        if number(&ledger, "pragma user_version") == 1000 {
+            before += 1;
+            let refused = SqliteLedger::open(&ledger, Options::new("test"));
+            assert!(refused.is_err(), "an old ledger was opened");
+            assert!(migrated(&ledger, "this", u64::MAX).success());
+        }
+        assert_eq!(number(&ledger, "pragma user_version"), 2000);
+        run(is_whole(&ledger));
+    }
+    println!("killed at each of {killed} changes of a file: {before} had not migrated");
+    assert!(killed > 20 && before > 10 && before < killed);
 }

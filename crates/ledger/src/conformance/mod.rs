@@ -12,6 +12,7 @@
 
 pub mod admission;
 mod broken;
+pub mod chains;
 pub mod claims;
 pub mod compare;
 pub mod facts;
@@ -72,6 +73,11 @@ macro_rules! conformance {
             a_run_is_claimed_by_number_whatever_its_due,
             waking_makes_due_unless_held,
             a_name_has_one_holder_at_a_time,
+        );
+        $crate::conformance!(@of chains $make;
+            a_chain_moves_with_each_fact,
+            a_run_that_lost_a_fact_is_set_aside_and_its_neighbours_go_on,
+            what_is_added_to_a_broken_run_does_not_mend_it,
         );
         $crate::conformance!(@of holders $make;
             what_the_dead_held_is_free_at_once,

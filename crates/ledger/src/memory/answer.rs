@@ -18,6 +18,10 @@ pub(crate) fn answer(state: &State, query: &Query) -> Answer {
         Query::Began(runs) => {
             Answer::Began(runs.iter().filter_map(|id| began(state, *id)).collect())
         }
+        Query::Broken(runs) => {
+            let broken = |id: &&RunId| state.runs.get(id).is_some_and(|run| !run.is_intact());
+            Answer::Broken(runs.iter().filter(broken).copied().collect())
+        }
         Query::Stored(hash) => Answer::Stored(state.store.get(hash).cloned()),
         Query::Progress(run, step) => {
             Answer::Progress(state.progress.get(&(*run, step.clone())).cloned())

@@ -1,10 +1,12 @@
 //! Applies one unit: checks everything on copies of the runs it touches, then changes the state.
 
 use super::state::{Registered, Run, State};
+use crate::chained;
 use crate::rules;
 use crate::sql::{TaskSql, Trouble};
+use oncely_core::chain::{Beginning, key_hash};
 use oncely_core::fact::{Fact, Recorded};
-use oncely_core::ids::{Fence, HolderId, RunId};
+use oncely_core::ids::{ContentHash, Fence, HolderId, RunId};
 use oncely_core::ledger::{
     Admission, Applied, Guard, LedgerError, Op, RunRef, RunRow, Unit, UnitResult,
 };
@@ -169,6 +171,7 @@ impl<'a> Draft<'a> {
             row,
             facts: Vec::new(),
             state: RunState::default(),
+            broken: false,
         };
         self.runs.insert(id, run);
         self.admitted = Some(id);
@@ -208,6 +211,7 @@ impl<'a> Draft<'a> {
         if !fresh {
             rules::may_follow(id, run.row.status, facts)?;
         }
+        run.row.chain = chained::follow(run.row.chain, run.row.seq, at, facts)?;
         for fact in facts {
             run.state
                 .apply(at, fact)
@@ -215,7 +219,7 @@ impl<'a> Draft<'a> {
             let fact = fact.clone();
             run.facts.push(Recorded { at, fact });
         }
-        run.row.seq = run.facts.len() as u64;
+        run.row.seq += facts.len() as u64;
         run.row.changed = at;
         if progress {
             run.row.claims = 0;
@@ -275,6 +279,8 @@ impl<'a> Draft<'a> {
 }
 
 fn admitted_row(id: RunId, a: &Admission, me: HolderId) -> RunRow {
+    let key = key_hash(&a.environment, &a.task, &a.key, Some(a.generation));
+    let event_hash = ContentHash::of(a.event.as_bytes());
     let holds = a.claimed && !a.status.is_ended();
     RunRow {
         id,
@@ -284,6 +290,7 @@ fn admitted_row(id: RunId, a: &Admission, me: HolderId) -> RunRow {
         generation: a.generation,
         trigger: a.trigger.to_owned(),
         event: a.event.clone(),
+        event_hash,
         status: a.status,
         seq: 0,
         admitted: a.at,
@@ -295,6 +302,7 @@ fn admitted_row(id: RunId, a: &Admission, me: HolderId) -> RunRow {
         lane: a.lane.clone(),
         depth: a.depth,
         parent: a.parent,
+        chain: Beginning::of(id, a, key, event_hash).chain(),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::state::{Registered, Run, State};
 use oncely_core::ids::{Fence, HolderId, RunId};
 use oncely_core::ledger::{Claim, Held, HolderInfo, Leased, RunRow, What};
+use oncely_core::run::RunStatus;
 use oncely_core::time::Timestamp;
 
 /// Claims what is asked for.
@@ -10,14 +11,14 @@ pub(crate) fn claim(state: &mut State, me: &Registered, what: &What, claim: &Cla
     match what {
         What::Runs => {
             let ids = choose(state, claim);
-            Leased::Runs(take(state, me, &ids, claim.now))
+            Leased::Runs(take(state, me, &ids, claim.now, Run::is_intact))
         }
         What::Run(id) => {
             let ids: Vec<_> = Some(*id)
                 .filter(|id| can_be_claimed(state, *id, claim))
                 .into_iter()
                 .collect();
-            Leased::Runs(take(state, me, &ids, claim.now))
+            Leased::Runs(take(state, me, &ids, claim.now, Run::is_intact))
         }
         What::Named(name) => named(state, me, name),
         What::Present => {
@@ -120,13 +121,28 @@ pub(crate) fn can_be_claimed(state: &State, id: RunId, claim: &Claim) -> bool {
             .any(|o| o.holder.is_some() || (o.seq > 0 && precedes(o, row)))
 }
 
-pub(crate) fn take(state: &mut State, me: &Registered, ids: &[RunId], now: Timestamp) -> Vec<Held> {
+/// Claims runs. One whose facts are not those of its chain is set aside instead: nobody knows how far
+/// it came, so that it stands as unknown, and is not due any more.
+pub(crate) fn take(
+    state: &mut State,
+    me: &Registered,
+    ids: &[RunId],
+    now: Timestamp,
+    is_intact: impl Fn(&Run) -> bool,
+) -> Vec<Held> {
     let mut held = Vec::new();
     for id in ids {
         let Some(run) = state.runs.get_mut(id) else {
             continue;
         };
+        let intact = is_intact(run);
         let row = &mut run.row;
+        if !intact {
+            row.status = RunStatus::Unknown;
+            row.due = None;
+            row.changed = now;
+            continue;
+        }
         row.holder = Some(me.info.id);
         row.fence = Fence(row.fence.0 + 1);
         row.claims += 1;

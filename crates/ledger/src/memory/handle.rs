@@ -81,6 +81,14 @@ impl MemoryLedger {
         self.me().registered = false;
     }
 
+    /// Loses the last fact of a run, as a disk may.
+    #[cfg(any(test, feature = "conformance"))]
+    pub fn lose_fact(&self, run: oncely_core::ids::RunId) {
+        if let Some(run) = self.inner().0.runs.get_mut(&run) {
+            run.facts.pop();
+        }
+    }
+
     /// Writes everything as JSON lines: see [`crate::SqliteLedger::export`].
     ///
     /// # Errors

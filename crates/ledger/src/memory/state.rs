@@ -1,7 +1,9 @@
 //! Everything that a ledger knows, as plain maps.
 
+use crate::chained::Reading;
 use crate::clock::is_over;
 use crate::rules::due_when_freed;
+use oncely_core::chain::Beginning;
 use oncely_core::fact::Recorded;
 use oncely_core::ids::{
     ContentHash, Environment, EventKey, Fence, Generation, HolderId, RunId, StepId, TaskId,
@@ -20,6 +22,22 @@ pub(crate) struct Run {
     pub(crate) row: RunRow,
     pub(crate) facts: Vec<Recorded>,
     pub(crate) state: RunState,
+    /// Its facts were read, and are not those of its chain.
+    pub(crate) broken: bool,
+}
+
+impl Run {
+    /// Whether its facts are those of its chain.
+    pub(crate) fn is_intact(&self) -> bool {
+        let mut reading = Reading::of(Beginning::of_row(&self.row).chain());
+        for (seq, recorded) in (0..).zip(&self.facts) {
+            let Ok(text) = serde_json::to_string(&recorded.fact) else {
+                return false;
+            };
+            reading.fact(seq, recorded.at, &text, recorded.fact.clone());
+        }
+        reading.is(&self.row)
+    }
 }
 
 /// A name that one holder has at a time.

@@ -1,6 +1,7 @@
 //! Answers to questions, each from one statement.
 
 use super::db::{Db, Param, Stop};
+use super::slice::Slice;
 use super::text::{self, RUN};
 use crate::sqlite::rows::{BEGAN, Kind, number};
 use oncely_core::ids::{Environment, HolderId, RunId};
@@ -66,6 +67,17 @@ pub(crate) async fn answer(db: &mut Db, query: &Query) -> Result<Answer, Stop> {
                         and due is not null order by due limit 1";
             let rows = db.rows(text, &[&environment.as_str()]).await?;
             Answer::NextDue(one(&rows, |row| Ok(Timestamp(row.try_get(0)?)))?)
+        }
+        Query::Broken(runs) => {
+            let ids: Vec<i64> = runs.iter().map(|id| id.0).collect();
+            let mut slice = Slice::empty();
+            let rows = db
+                .rows(&format!("{RUN} where r.id = any($1)"), &[&ids])
+                .await?;
+            slice.add_rows(&rows)?;
+            slice.load_facts(db, &ids).await?;
+            let broken = |id: &&RunId| slice.state.runs.get(id).is_some_and(|run| run.broken);
+            Answer::Broken(runs.iter().filter(broken).copied().collect())
         }
         Query::Files => {
             let rows = db.rows("select body from oncely_files", &[]).await?;

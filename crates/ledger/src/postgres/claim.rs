@@ -53,7 +53,9 @@ pub(crate) async fn claim(
             return Ok((Leased::Runs(Vec::new()), slice));
         }
     };
-    let held = claim::take(&mut slice.state, &registration, &ids, wanted.now);
+    let held = claim::take(&mut slice.state, &registration, &ids, wanted.now, |run| {
+        !run.broken
+    });
     Ok((Leased::Runs(held), slice))
 }
 

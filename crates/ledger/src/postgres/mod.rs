@@ -16,6 +16,7 @@ mod db;
 mod doubt;
 mod holders;
 mod lanes;
+mod migrate;
 mod options;
 mod save;
 mod schema;
@@ -31,6 +32,7 @@ mod words;
 mod work;
 mod writer;
 
+pub use migrate::migrate_postgres;
 pub use options::{PostgresOptions, TimeSource};
 pub use store::PostgresLedger;
 pub(crate) use target::Target;

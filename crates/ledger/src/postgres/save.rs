@@ -5,8 +5,8 @@ use super::holders::{Me, lanes_of};
 use super::slice::Slice;
 use super::text::to_json;
 use crate::memory::state::{Run, State};
-use crate::sqlite::guards::key_hash;
 use crate::sqlite::rows::number;
+use oncely_core::chain::key_hash;
 use oncely_core::ids::Generation;
 use oncely_core::sabotage::{self, Switch};
 
@@ -115,10 +115,11 @@ async fn admissions(db: &mut Db, new: &[&Run]) -> Result<(), Stop> {
     let depths: Vec<i64> = new.iter().map(|r| r.row.depth.into()).collect();
     let parents: Vec<Option<i64>> = new.iter().map(|r| r.row.parent.map(|p| p.0)).collect();
     let events: Vec<&str> = new.iter().map(|r| &*r.row.event).collect();
+    let hashes: Vec<&[u8]> = new.iter().map(|r| &r.row.event_hash.0[..]).collect();
     let text = "insert into oncely_admissions
-         (run, key, generation, trigger_name, admitted, depth, parent, event)
+         (run, key, generation, trigger_name, admitted, depth, parent, event, event_hash)
          select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::bigint[],
-         $6::bigint[], $7::bigint[], $8::text[])";
+         $6::bigint[], $7::bigint[], $8::text[], $9::bytea[])";
     db.run(
         text,
         &[
@@ -130,6 +131,7 @@ async fn admissions(db: &mut Db, new: &[&Run]) -> Result<(), Stop> {
             &depths,
             &parents,
             &events,
+            &hashes,
         ],
     )
     .await?;
@@ -137,7 +139,7 @@ async fn admissions(db: &mut Db, new: &[&Run]) -> Result<(), Stop> {
 }
 
 /// The columns of runs that change.
-struct Columns {
+struct Columns<'a> {
     ids: Vec<i64>,
     statuses: Vec<i64>,
     seqs: Vec<i64>,
@@ -146,10 +148,11 @@ struct Columns {
     holders: Vec<Option<i64>>,
     fences: Vec<i64>,
     claims: Vec<i64>,
+    chains: Vec<&'a [u8]>,
 }
 
-impl Columns {
-    fn of(runs: &[&Run]) -> Self {
+impl<'a> Columns<'a> {
+    fn of(runs: &[&'a Run]) -> Self {
         let rows = || runs.iter().map(|run| &run.row);
         Self {
             ids: rows().map(|r| r.id.0).collect(),
@@ -160,6 +163,7 @@ impl Columns {
             holders: rows().map(|r| r.holder.map(|h| h.0)).collect(),
             fences: rows().map(|r| r.fence.0).collect(),
             claims: rows().map(|r| r.claims.into()).collect(),
+            chains: rows().map(|r| &r.chain.0[..]).collect(),
         }
     }
 }
@@ -170,9 +174,10 @@ async fn insert(db: &mut Db, new: &[&Run]) -> Result<(), Stop> {
     let tasks: Vec<&str> = new.iter().map(|r| r.row.task.as_str()).collect();
     let lanes: Vec<Option<&str>> = new.iter().map(|r| r.row.lane.as_deref()).collect();
     let text = "insert into oncely_runs
-         (id, status, seq, changed, due, holder, fence, claims, environment, task, lane)
+         (id, status, seq, changed, due, holder, fence, claims, environment, task, lane, chain)
          select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
-         $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::text[])";
+         $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::text[],
+         $12::bytea[])";
     db.run(
         text,
         &[
@@ -187,6 +192,7 @@ async fn insert(db: &mut Db, new: &[&Run]) -> Result<(), Stop> {
             &environments,
             &tasks,
             &lanes,
+            &c.chains,
         ],
     )
     .await?;
@@ -196,10 +202,10 @@ async fn insert(db: &mut Db, new: &[&Run]) -> Result<(), Stop> {
 async fn update(db: &mut Db, old: &[&Run]) -> Result<(), Stop> {
     let c = Columns::of(old);
     let text = "update oncely_runs r set status = n.status, seq = n.seq, changed = n.changed,
-         due = n.due, holder = n.holder, fence = n.fence, claims = n.claims
+         due = n.due, holder = n.holder, fence = n.fence, claims = n.claims, chain = n.chain
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
-         $6::bigint[], $7::bigint[], $8::bigint[])
-         as n (id, status, seq, changed, due, holder, fence, claims) where r.id = n.id";
+         $6::bigint[], $7::bigint[], $8::bigint[], $9::bytea[])
+         as n (id, status, seq, changed, due, holder, fence, claims, chain) where r.id = n.id";
     db.run(
         text,
         &[
@@ -211,6 +217,7 @@ async fn update(db: &mut Db, old: &[&Run]) -> Result<(), Stop> {
             &c.holders,
             &c.fences,
             &c.claims,
+            &c.chains,
         ],
     )
     .await?;
@@ -221,7 +228,10 @@ async fn facts(db: &mut Db, slice: &Slice) -> Result<(), Stop> {
     let (mut runs, mut seqs, mut ats, mut bodies) = (vec![], vec![], vec![], vec![]);
     for (id, run) in &slice.state.runs {
         let known = slice.before.get(id).map_or(0, |row| row.seq);
-        for (seq, recorded) in (0_u64..).zip(&run.facts).filter(|(seq, _)| *seq >= known) {
+        // What is new stands last, also where others were lost.
+        let new = usize::try_from(run.row.seq.saturating_sub(known)).unwrap_or(usize::MAX);
+        let old = run.facts.len().saturating_sub(new);
+        for (seq, recorded) in (known..).zip(run.facts.iter().skip(old)) {
             runs.push(id.0);
             seqs.push(seq.cast_signed());
             ats.push(recorded.at.0);

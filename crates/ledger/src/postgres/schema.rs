@@ -14,11 +14,11 @@ create table oncely_generations (hash bytea primary key, highest bigint not null
 create table oncely_admissions (
   run bigint primary key, key text not null, generation bigint not null,
   trigger_name text not null, admitted bigint not null, depth bigint not null,
-  parent bigint, event text not null);
+  parent bigint, event text not null, event_hash bytea not null);
 create table oncely_runs (
   id bigint primary key, environment text not null, task text not null, status bigint not null,
   seq bigint not null, changed bigint not null, due bigint, holder bigint, fence bigint not null,
-  claims bigint not null, lane text);
+  claims bigint not null, lane text, chain bytea not null);
 create index oncely_runs_task on oncely_runs (environment, task, id);
 create index oncely_runs_due on oncely_runs (environment, due, id)
   where holder is null and due is not null;
@@ -120,6 +120,17 @@ async fn make(db: &mut Db) -> Result<(), Stop> {
 fn check(place: &str, found: i32) -> Result<(), LedgerError> {
     if (VERSION..=NEWEST).contains(&found) {
         return Ok(());
+    }
+    if found < VERSION {
+        return Err(LedgerError::Unusable(format!(
+            "the ledger in {place} has schema {}.{}; this program works on {}.{}. Nothing was \
+             changed. Stop oncely everywhere, take a backup with pg_dump, then run `oncely ledger \
+             migrate`.",
+            found / 1000,
+            found % 1000,
+            VERSION / 1000,
+            VERSION % 1000
+        )));
     }
     Err(LedgerError::Unusable(format!(
         "the ledger in {place} has schema {}.{}; this program works on {}.{} and the next minor \

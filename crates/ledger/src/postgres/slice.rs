@@ -4,11 +4,12 @@ use super::db::{Db, Stop};
 use super::holders::Me;
 use super::text::{self, RUN};
 use super::work::Part;
+use crate::chained::Reading;
 use crate::memory::state::{Name, Run, State};
-use crate::sqlite::guards::key_hash;
+use oncely_core::chain::{Beginning, key_hash};
 use oncely_core::fact::Recorded;
 use oncely_core::ids::{Fence, Generation, HolderId, RunId};
-use oncely_core::ledger::{Guard, LedgerError, Op, RunRef, RunRow, Unit};
+use oncely_core::ledger::{Guard, Op, RunRef, RunRow, Unit};
 use oncely_core::run::RunState;
 use oncely_core::source::Cursor;
 use std::collections::{BTreeMap, BTreeSet};
@@ -240,26 +241,52 @@ impl Slice {
                 row,
                 facts: Vec::new(),
                 state: RunState::default(),
+                broken: false,
             };
             self.state.runs.insert(run.row.id, run);
         }
         Ok(())
     }
 
-    /// Loads the facts of runs that are loaded.
+    /// Loads the facts of runs that are loaded, and sees whether they are those of their chains.
     pub(crate) async fn load_facts(&mut self, db: &mut Db, ids: &[i64]) -> Result<(), Stop> {
-        let text = "select run, at, body from oncely_facts where run = any($1) order by run, seq";
-        for row in db.rows(text, &[&ids]).await? {
-            let fact: Recorded = text::recorded(&row, 1)?;
-            let run = RunId(row.try_get(0)?);
-            let Some(run) = self.state.runs.get_mut(&run) else {
+        for (id, reading) in self.read_facts(db, ids).await? {
+            let Some(run) = self.state.runs.get_mut(&id) else {
                 continue;
             };
-            run.state.apply(fact.at, &fact.fact).map_err(|why| {
-                LedgerError::Unusable(format!("the facts of run {}: {why}", run.row.id))
-            })?;
-            run.facts.push(fact);
+            run.broken = !reading.is(&run.row);
+            for recorded in &reading.facts {
+                run.broken |= run.state.apply(recorded.at, &recorded.fact).is_err();
+            }
+            run.facts = reading.facts;
         }
         Ok(())
+    }
+
+    /// Reads the facts of runs that are loaded, with the chains that they make.
+    pub(crate) async fn read_facts(
+        &self,
+        db: &mut Db,
+        ids: &[i64],
+    ) -> Result<BTreeMap<RunId, Reading>, Stop> {
+        let mut readings = BTreeMap::new();
+        for id in ids.iter().map(|id| RunId(*id)) {
+            if let Some(run) = self.state.runs.get(&id) {
+                let beginning = Beginning::of_row(&run.row).chain();
+                readings.insert(id, Reading::of(beginning));
+            }
+        }
+        let text = "select run, at, body, seq from oncely_facts where run = any($1)
+                    order by run, seq";
+        for row in db.rows(text, &[&ids]).await? {
+            let id = RunId(row.try_get(0)?);
+            // One that cannot be read is left out, and missed by the chain.
+            if let Some(reading) = readings.get_mut(&id)
+                && let Ok(Recorded { at, fact }) = text::recorded(&row, 1)
+            {
+                reading.fact(text::unsigned(&row, 3)?, at, row.try_get(2)?, fact);
+            }
+        }
+        Ok(readings)
     }
 }

@@ -2,8 +2,9 @@
 
 use super::db::Stop;
 use crate::sqlite::rows::number;
+use oncely_core::chain::Chain;
 use oncely_core::fact::Recorded;
-use oncely_core::ids::{Fence, Generation, HolderId, RunId};
+use oncely_core::ids::{ContentHash, Fence, Generation, HolderId, RunId};
 use oncely_core::items::Progress;
 use oncely_core::ledger::{HolderInfo, LedgerError, RunRow};
 use oncely_core::run::RunStatus;
@@ -13,7 +14,8 @@ use tokio_postgres::Row;
 /// Whole runs for [`run_row`], found by what is said of them.
 pub(crate) const RUN: &str =
     "select r.id, r.environment, r.task, a.key, a.generation, a.trigger_name, a.event, r.status,
-     r.seq, a.admitted, r.changed, r.due, r.holder, r.fence, r.claims, r.lane, a.depth, a.parent
+     r.seq, a.admitted, r.changed, r.due, r.holder, r.fence, r.claims, r.lane, a.depth, a.parent,
+     r.chain, a.event_hash
      from oncely_runs r join oncely_admissions a on a.run = r.id";
 
 fn strange(what: &str) -> LedgerError {
@@ -53,6 +55,19 @@ pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, Stop> {
         .map_err(|error| LedgerError::Invalid(format!("it cannot be written: {error}.")))?)
 }
 
+/// The head of a chain. What is none is read as one that nothing fits; while a ledger is migrated it is
+/// empty.
+fn chain(row: &Row, column: usize) -> Result<Chain, Stop> {
+    let found: &[u8] = row.try_get(column)?;
+    Ok(found.try_into().map(Chain).unwrap_or_default())
+}
+
+/// The hash of an event, likewise.
+fn event_hash(row: &Row, column: usize) -> Result<ContentHash, Stop> {
+    let found: &[u8] = row.try_get(column)?;
+    Ok(found.try_into().map(ContentHash).unwrap_or_default())
+}
+
 /// A whole run.
 pub(crate) fn run_row(row: &Row) -> Result<RunRow, Stop> {
     Ok(RunRow {
@@ -74,6 +89,8 @@ pub(crate) fn run_row(row: &Row) -> Result<RunRow, Stop> {
         lane: row.try_get(15)?,
         depth: small(row, 16)?,
         parent: row.try_get::<_, Option<i64>>(17)?.map(RunId),
+        chain: chain(row, 18)?,
+        event_hash: event_hash(row, 19)?,
     })
 }
 

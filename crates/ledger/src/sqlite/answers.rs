@@ -2,6 +2,7 @@
 
 use super::guards;
 use super::rows::{self, NEWEST, RUN, RUN_OF_TASK, json, run_row, signed, status, unsigned};
+use oncely_core::chain::key_hash;
 use oncely_core::ids::{
     ContentHash, Environment, EventKey, Generation, HolderId, RunId, StepId, TaskId,
 };
@@ -26,6 +27,7 @@ pub(crate) fn answer(conn: &Connection, query: &Query) -> rusqlite::Result<Answe
         Query::Newest(environment) => Answer::Runs(newest(conn, environment)?),
         Query::Facts(id, from) => Answer::Facts(rows::facts(conn, *id, *from)?),
         Query::Began(runs) => Answer::Began(rows::began(conn, runs)?),
+        Query::Broken(runs) => Answer::Broken(rows::broken(conn, runs)?),
         Query::Stored(hash) => Answer::Stored(stored(conn, hash)?),
         Query::Progress(run, step) => Answer::Progress(progress(conn, *run, step)?),
         Query::SetAside(run, from, limit) => set_aside(conn, *run, *from, *limit)?,
@@ -129,7 +131,7 @@ fn runs_of_key(
     let highest = guards::generation(conn, environment, task, key)?.map_or(0, |g| g.0);
     let mut found = Vec::new();
     for generation in 1..=highest {
-        let hash = guards::key_hash(environment, task, key, Some(Generation(generation)));
+        let hash = key_hash(environment, task, key, Some(Generation(generation)));
         if let Some(id) = guards::admitted(conn, &hash)?
             && let Some(row) = rows::run(conn, id)?
         {

@@ -1,10 +1,11 @@
 //! Operations that write a row and ask nothing.
 
 use super::batch::Tx;
-use super::guards::key_hash;
 use super::rows::{signed, to_json};
+use crate::chained;
+use oncely_core::chain::{Chain, key_hash};
 use oncely_core::fact::Fact;
-use oncely_core::ids::{RunId, StepId};
+use oncely_core::ids::{ContentHash, RunId, StepId};
 use oncely_core::items::{Progress, SetAside};
 use oncely_core::ledger::{Admission, FileMark, ItemFact, Op};
 use oncely_core::time::Timestamp;
@@ -56,17 +57,20 @@ impl Tx<'_> {
         }
     }
 
-    /// Facts of one operation are one row.
+    /// Facts of one operation are one row. Gives the chain with them.
     pub(crate) fn write_facts(
         &self,
         run: RunId,
         first: u64,
         at: Timestamp,
         facts: &[Fact],
-    ) -> rusqlite::Result<()> {
+        chain: Chain,
+    ) -> rusqlite::Result<Chain> {
         if facts.is_empty() {
-            return Ok(());
+            return Ok(chain);
         }
+        let written = chained::write(chain, first, at, facts)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
         write(
             self.conn,
             "insert into oncely_facts (run, first, count, at, body) values (?1, ?2, ?3, ?4, ?5)",
@@ -75,18 +79,24 @@ impl Tx<'_> {
                 signed(first),
                 signed(facts.len() as u64),
                 at.0,
-                to_json(&facts)?
+                written.body
             ],
-        )
+        )?;
+        Ok(written.chain)
     }
 
     /// What was admitted, once and for ever.
-    pub(crate) fn write_admission(&self, run: RunId, a: &Admission) -> rusqlite::Result<()> {
+    pub(crate) fn write_admission(
+        &self,
+        run: RunId,
+        a: &Admission,
+        event: &ContentHash,
+    ) -> rusqlite::Result<()> {
         write(
             self.conn,
             "insert into oncely_admissions
-             (run, key, generation, trigger_name, admitted, depth, parent, event)
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+             (run, key, generation, trigger_name, admitted, depth, parent, event, event_hash)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
                 run.0,
                 a.key.as_str(),
@@ -96,6 +106,7 @@ impl Tx<'_> {
                 a.depth,
                 a.parent.map(|run| run.0),
                 &*a.event,
+                event.0,
             ],
         )
     }

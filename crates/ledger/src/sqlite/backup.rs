@@ -193,7 +193,8 @@ pub(super) fn look_over(path: &Path) -> Result<u64, LedgerError> {
         let why = "it is a database of something else";
         return Err(words::not_a_ledger(path.display(), why));
     }
-    if version != schema::REPLACED {
+    // An older one is migrated where it is put.
+    if version != schema::REPLACED && version >= schema::VERSION {
         schema::check(path, version)?;
     }
     drop(conn);

@@ -2,8 +2,10 @@
 
 use super::batch::{Stop, Tx};
 use super::rows::{self, Standing};
+use oncely_core::fact::Recorded;
 use oncely_core::ids::{Environment, Fence, RunId};
-use oncely_core::ledger::{Claim, Held, Leased, What};
+use oncely_core::ledger::{Claim, Held, Leased, RunRow, What};
+use oncely_core::run::RunStatus;
 use oncely_core::time::Timestamp;
 use rusqlite::{OptionalExtension, params};
 use std::collections::HashMap;
@@ -224,31 +226,67 @@ fn can_be_claimed(tx: &mut Tx<'_>, id: RunId, claim: &Claim) -> rusqlite::Result
     Ok(!others.any(|o| o.held || (o.begun && (!begun || o.id < id))))
 }
 
-/// Claims runs: raises the fence and counts the claim before any work is done.
+/// Claims runs: raises the fence and counts the claim before any work is done. One whose facts are
+/// not those of its chain is set aside instead.
 fn take(tx: &mut Tx<'_>, ids: &[RunId], now: Timestamp) -> Result<Vec<Held>, Stop> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    tx.register_now()?;
     let mut held = Vec::with_capacity(ids.len());
     for id in ids {
-        tx.conn
-            .prepare_cached(
-                "update oncely_runs set holder = ?2, fence = fence + 1, claims = claims + 1,
-                 due = min(coalesce(due, ?3), ?3), changed = ?3 where id = ?1",
-            )?
-            .execute(params![id.0, tx.me.id.0, now.0])?;
-        let Some(row) = rows::run(tx.conn, *id)? else {
-            continue;
+        let row = rows::run(tx.conn, *id)?;
+        let facts = match &row {
+            Some(row) => rows::intact(tx.conn, row)?,
+            None => None,
         };
-        held.push(Held {
-            facts: rows::facts(tx.conn, *id, 0)?,
-            fence: row.fence,
-            claims: row.claims,
-            row,
-        });
+        match row.zip(facts) {
+            Some((row, facts)) => held.push(hold(tx, row, facts, now)?),
+            None => set_aside(tx, *id, now)?,
+        }
+    }
+    if !held.is_empty() {
+        tx.register_now()?;
     }
     Ok(held)
+}
+
+fn hold(
+    tx: &Tx<'_>,
+    mut row: RunRow,
+    facts: Vec<Recorded>,
+    now: Timestamp,
+) -> rusqlite::Result<Held> {
+    row.holder = Some(tx.me.id);
+    row.fence = Fence(row.fence.0 + 1);
+    row.claims += 1;
+    row.due = Some(row.due.map_or(now, |due| due.min(now)));
+    row.changed = now;
+    tx.conn
+        .prepare_cached(
+            "update oncely_runs set holder = ?2, fence = ?3, claims = ?4, due = ?5, changed = ?6
+             where id = ?1",
+        )?
+        .execute(params![
+            row.id.0,
+            tx.me.id.0,
+            row.fence.0,
+            row.claims,
+            row.due.map(|at| at.0),
+            now.0
+        ])?;
+    Ok(Held {
+        facts,
+        fence: row.fence,
+        claims: row.claims,
+        row,
+    })
+}
+
+/// Nobody knows how far it came: it stands as unknown, and is not due any more.
+fn set_aside(tx: &Tx<'_>, id: RunId, now: Timestamp) -> rusqlite::Result<()> {
+    tx.conn
+        .prepare_cached(
+            "update oncely_runs set status = ?2, due = null, changed = ?3 where id = ?1",
+        )?
+        .execute(params![id.0, rows::number(RunStatus::Unknown), now.0])?;
+    Ok(())
 }
 
 fn named(tx: &mut Tx<'_>, name: &str) -> Result<Leased, Stop> {

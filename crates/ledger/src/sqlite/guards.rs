@@ -1,30 +1,11 @@
 //! Guards: what must hold for a unit to be applied; and the hashes that keys are known by.
 
 use super::rows::Standing;
+use oncely_core::chain::key_hash;
 use oncely_core::ids::{Environment, EventKey, Fence, Generation, HolderId, RunId, TaskId};
 use oncely_core::sabotage::{self, Switch};
 use oncely_core::source::Cursor;
 use rusqlite::{Connection, OptionalExtension, params};
-
-/// What a key is known by: 16 bytes of a hash, each part preceded by its length.
-pub(crate) fn key_hash(
-    environment: &Environment,
-    task: &TaskId,
-    key: &EventKey,
-    generation: Option<Generation>,
-) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new();
-    for part in [environment.as_str(), task.as_str(), key.as_str()] {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
-    }
-    if let Some(generation) = generation {
-        hasher.update(&generation.0.to_le_bytes());
-    }
-    let mut short = [0; 16];
-    hasher.finalize_xof().fill(&mut short);
-    short
-}
 
 /// The run that was admitted under a key.
 pub(crate) fn admitted(conn: &Connection, hash: &[u8; 16]) -> rusqlite::Result<Option<RunId>> {

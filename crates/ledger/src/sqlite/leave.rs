@@ -62,6 +62,6 @@ mod tests {
         conn.execute_batch("commit").unwrap();
         let error = open_to_leave(&path).unwrap_err().to_string();
         let shown = error.replace(&folder.path().display().to_string(), "FOLDER");
-        insta::assert_snapshot!(shown, @"the ledger FOLDER/ledger.db has schema 1.1, which is newer than this program: what was added there would be left behind. Nothing was moved. Use the newer program.");
+        insta::assert_snapshot!(shown, @"the ledger FOLDER/ledger.db has schema 2.1, which is newer than this program: what was added there would be left behind. Nothing was moved. Use the newer program.");
     }
 }

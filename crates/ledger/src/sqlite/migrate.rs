@@ -1,6 +1,7 @@
 //! Brings an older ledger to the schema of this program, after a backup.
 
 use super::place::{self, Found, with_ending};
+use super::schema::Step;
 use super::turn::Turn;
 use super::{backup, schema, words};
 use oncely_core::ledger::LedgerError;
@@ -30,7 +31,7 @@ pub fn migrate(path: &Path) -> Result<Backup, LedgerError> {
     migrate_by(path, &schema::steps(), schema::own())
 }
 
-fn migrate_by(path: &Path, steps: &[(i32, &str)], to: i32) -> Result<Backup, LedgerError> {
+fn migrate_by(path: &Path, steps: &[(i32, Step)], to: i32) -> Result<Backup, LedgerError> {
     if let Found::Nothing = place::look(path)? {
         return Err(place::missing(path));
     }
@@ -66,7 +67,7 @@ fn there_already(path: &Path, from: i32) -> Result<Backup, LedgerError> {
 fn inside(
     path: &Path,
     conn: &Connection,
-    steps: &[(i32, &str)],
+    steps: &[(i32, Step)],
     to: i32,
 ) -> Result<Backup, LedgerError> {
     let known = |error| words::database(path, &error);
@@ -90,14 +91,18 @@ fn free_name(path: &Path, from: i32) -> PathBuf {
 
 fn take_steps(
     conn: &Connection,
-    steps: &[(i32, &str)],
+    steps: &[(i32, Step)],
     from: i32,
     to: i32,
 ) -> rusqlite::Result<()> {
     let tx = rusqlite::Transaction::new_unchecked(conn, rusqlite::TransactionBehavior::Immediate)?;
-    for (version, text) in steps {
+    // Another process may have done it while this one waited for its turn.
+    if schema::version(&tx)?.1 != from {
+        return tx.commit();
+    }
+    for (version, step) in steps {
         if (from + 1..=to).contains(version) {
-            tx.execute_batch(text)?;
+            step(&tx)?;
         }
     }
     tx.pragma_update(None, "user_version", to)?;
@@ -120,11 +125,13 @@ mod tests {
         };
         drop(SqliteLedger::open(&path, options).unwrap());
         let next = schema::VERSION + 1;
-        let steps = [(next, "create table oncely_more (a)")];
+        let steps: [(i32, Step); 1] = [(next, |conn| {
+            conn.execute_batch("create table oncely_more (a)")
+        })];
         let backup = migrate_by(&path, &steps, next).unwrap();
         let copy = backup.copy.clone().unwrap();
         assert_eq!((backup.from, backup.to), (schema::VERSION, next));
-        assert_eq!(copy, folder.path().join("ledger.db-before-1000-1"));
+        assert_eq!(copy, folder.path().join("ledger.db-before-2000-1"));
         assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let version = |path| schema::version(&Connection::open(path).unwrap()).unwrap();
         assert_eq!(version(&copy), (schema::APPLICATION_ID, schema::VERSION));
@@ -144,10 +151,9 @@ mod tests {
         };
         drop(SqliteLedger::open(&path, options).unwrap());
         let next = schema::VERSION + 1;
-        let steps = [(
-            next,
-            "create table oncely_more (a); create table oncely_runs (a)",
-        )];
+        let steps: [(i32, Step); 1] = [(next, |conn| {
+            conn.execute_batch("create table oncely_more (a); create table oncely_runs (a)")
+        })];
         migrate_by(&path, &steps, next).unwrap_err();
         drop(SqliteLedger::open(&path, Options::new("test")).unwrap());
     }
@@ -162,7 +168,9 @@ mod tests {
         };
         drop(SqliteLedger::open(&path, options).unwrap());
         let next = schema::VERSION + 1;
-        let steps = [(next, "create table oncely_more (a)")];
+        let steps: [(i32, Step); 1] = [(next, |conn| {
+            conn.execute_batch("create table oncely_more (a)")
+        })];
         let together = std::sync::Barrier::new(8);
         let done: Vec<Backup> = std::thread::scope(|scope| {
             let migrates = || {

@@ -1,5 +1,6 @@
 //! The SQLite store: many processes on one machine, one file.
 
+mod add_chains;
 pub(crate) mod answers;
 mod apply;
 mod backup;

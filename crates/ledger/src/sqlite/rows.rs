@@ -1,5 +1,7 @@
 //! Runs as rows: what is read and written, and how the types of core stand in columns.
 
+use crate::chained::Reading;
+use oncely_core::chain::{Beginning, Chain};
 use oncely_core::fact::{Fact, Recorded};
 use oncely_core::ids::{ContentHash, Environment, Fence, Generation, HolderId, RunId, TaskId};
 use oncely_core::ledger::{Begun, HolderInfo, RunRow};
@@ -23,6 +25,7 @@ pub(crate) struct Standing {
     pub(crate) fence: Fence,
     pub(crate) claims: u32,
     pub(crate) lane: Option<String>,
+    pub(crate) chain: Chain,
 }
 
 /// A status as a number. Those below 4 have not ended: the index on lanes counts on it.
@@ -46,6 +49,19 @@ pub(crate) fn status(row: &Row<'_>, column: usize) -> rusqlite::Result<RunStatus
     let found: i64 = row.get(column)?;
     let known = RunStatus::ALL.into_iter().find(|s| number(*s) == found);
     known.ok_or(rusqlite::Error::IntegralValueOutOfRange(column, found))
+}
+
+/// The head of a chain. What is none is read as one that nothing fits; while a ledger is migrated it is
+/// empty.
+fn chain(row: &Row<'_>, column: usize) -> rusqlite::Result<Chain> {
+    let found = row.get_ref(column)?.as_blob().unwrap_or_default();
+    Ok(found.try_into().map(Chain).unwrap_or_default())
+}
+
+/// The hash of an event, likewise.
+fn event_hash(row: &Row<'_>, column: usize) -> rusqlite::Result<ContentHash> {
+    let found = row.get_ref(column)?.as_blob().unwrap_or_default();
+    Ok(found.try_into().map(ContentHash).unwrap_or_default())
 }
 
 /// A number that is never negative, as SQLite keeps it.
@@ -79,7 +95,7 @@ impl Standing {
     /// Reads where a run stands.
     pub(crate) fn load(conn: &Connection, id: RunId) -> rusqlite::Result<Option<Self>> {
         conn.prepare_cached(
-            "select task, status, seq, changed, due, holder, fence, claims, lane
+            "select task, status, seq, changed, due, holder, fence, claims, lane, chain
              from oncely_runs where id = ?1",
         )?
         .query_row([id.0], |row| {
@@ -93,6 +109,7 @@ impl Standing {
                 fence: Fence(row.get(6)?),
                 claims: row.get(7)?,
                 lane: row.get(8)?,
+                chain: chain(row, 9)?,
             })
         })
         .optional()
@@ -102,8 +119,8 @@ impl Standing {
     pub(crate) fn insert(&self, conn: &Connection, id: RunId) -> rusqlite::Result<()> {
         conn.prepare_cached(
             "insert into oncely_runs
-             (id, task, status, seq, changed, due, holder, fence, claims, lane)
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             (id, task, status, seq, changed, due, holder, fence, claims, lane, chain)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             id.0,
@@ -116,6 +133,7 @@ impl Standing {
             self.fence.0,
             self.claims,
             self.lane,
+            self.chain.0,
         ])?;
         Ok(())
     }
@@ -124,7 +142,7 @@ impl Standing {
     pub(crate) fn update(&self, conn: &Connection, id: RunId) -> rusqlite::Result<()> {
         conn.prepare_cached(
             "update oncely_runs set status = ?2, seq = ?3, changed = ?4, due = ?5, holder = ?6,
-             fence = ?7, claims = ?8 where id = ?1",
+             fence = ?7, claims = ?8, chain = ?9 where id = ?1",
         )?
         .execute(params![
             id.0,
@@ -135,6 +153,7 @@ impl Standing {
             self.holder.map(|h| h.0),
             self.fence.0,
             self.claims,
+            self.chain.0,
         ])?;
         Ok(())
     }
@@ -143,7 +162,8 @@ impl Standing {
 macro_rules! run_columns {
     () => {
         "select r.id, t.environment, t.task, a.key, a.generation, a.trigger_name, a.event, r.status,
-         r.seq, a.admitted, r.changed, r.due, r.holder, r.fence, r.claims, r.lane, a.depth, a.parent"
+         r.seq, a.admitted, r.changed, r.due, r.holder, r.fence, r.claims, r.lane, a.depth, a.parent,
+         r.chain, a.event_hash"
     };
 }
 
@@ -192,6 +212,8 @@ pub(crate) fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         lane: row.get(15)?,
         depth: row.get(16)?,
         parent: row.get::<_, Option<i64>>(17)?.map(RunId),
+        chain: chain(row, 18)?,
+        event_hash: event_hash(row, 19)?,
     })
 }
 
@@ -226,6 +248,49 @@ pub(crate) fn facts(conn: &Connection, id: RunId, from: u64) -> rusqlite::Result
         facts.extend(wanted.map(|fact| Recorded { at, fact }));
     }
     Ok(facts)
+}
+
+/// A run's facts, when they are those of its chain.
+pub(crate) fn intact(conn: &Connection, run: &RunRow) -> rusqlite::Result<Option<Vec<Recorded>>> {
+    let reading = reading(conn, run)?;
+    let intact = reading.filter(|reading| reading.is(run));
+    Ok(intact.map(|reading| reading.facts))
+}
+
+/// A run's facts with their chain; none where a row cannot be read.
+pub(crate) fn reading(conn: &Connection, run: &RunRow) -> rusqlite::Result<Option<Reading>> {
+    let mut rows = conn.prepare_cached(
+        "select first, count, at, body from oncely_facts where run = ?1 order by first",
+    )?;
+    let mut rows = rows.query([run.id.0])?;
+    let mut reading = Reading::of(Beginning::of_row(run).chain());
+    while let Some(row) = rows.next()? {
+        let (first, at) = (unsigned(row, 0)?, Timestamp(row.get(2)?));
+        let body = row.get_ref(3)?.as_str().unwrap_or_default();
+        let known = reading.facts.len() as u64;
+        if first != known || reading.row(first, at, body).is_err() {
+            return Ok(None);
+        }
+        if reading.facts.len() as u64 != known + unsigned(row, 1)? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(reading))
+}
+
+/// Which of these runs have facts that are not those of their chain.
+pub(crate) fn broken(conn: &Connection, runs: &[RunId]) -> rusqlite::Result<Vec<RunId>> {
+    let mut broken = Vec::new();
+    for id in runs {
+        let whole = match run(conn, *id)? {
+            Some(row) => intact(conn, &row)?.is_some(),
+            None => Standing::load(conn, *id)?.is_none(),
+        };
+        if !whole {
+            broken.push(*id);
+        }
+    }
+    Ok(broken)
 }
 
 /// How each run began. Most say so in their first row, and only the facts up to there are looked at.

@@ -1,6 +1,6 @@
 //! The tables of the ledger, and which versions of them this program works on.
 
-use super::rehearsal;
+use super::{add_chains, rehearsal};
 use oncely_core::ledger::LedgerError;
 use rusqlite::Connection;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::path::Path;
 /// Marks a file as a ledger: `once` in ASCII.
 pub(crate) const APPLICATION_ID: i32 = 0x6f6e_6365;
 /// Major times 1000 and minor. A minor version only adds.
-pub(crate) const VERSION: i32 = 1000;
+pub(crate) const VERSION: i32 = 2000;
 /// The newest schema that a program of that version can still work on: the next minor version.
 pub(crate) const NEWEST: i32 = VERSION + 1;
 /// The oldest SQLite that is known to be free of defects that matter here.
@@ -28,11 +28,11 @@ create table oncely_generations (hash blob primary key, highest integer not null
 create table oncely_admissions (
   run integer primary key, key text not null, generation integer not null,
   trigger_name text not null, admitted integer not null, depth integer not null,
-  parent integer, event text not null);
+  parent integer, event text not null, event_hash blob not null);
 create table oncely_runs (
   id integer primary key, task integer not null, status integer not null, seq integer not null,
   changed integer not null, due integer, holder integer, fence integer not null,
-  claims integer not null, lane text);
+  claims integer not null, lane text, chain blob not null);
 create index oncely_runs_task on oncely_runs (task);
 create index oncely_runs_due on oncely_runs (due) where holder is null and due is not null;
 create index oncely_runs_held on oncely_runs (holder, task) where holder is not null;
@@ -85,11 +85,14 @@ pub(crate) const MOVED: i32 = i32::MAX;
 /// The version of a ledger in whose place a backup was put.
 pub(crate) const REPLACED: i32 = i32::MAX - 1;
 
-/// What leads to a version from the one before it. Migrations only add.
-const STEPS: [(i32, &str); 0] = [];
+/// What leads to a version from the one before it.
+pub(crate) type Step = fn(&Connection) -> rusqlite::Result<()>;
+
+/// Every step there is. Each works on the tables of the version before it, and only adds.
+const STEPS: [(i32, Step); 1] = [(2000, add_chains::add)];
 
 /// What leads to a version from the one before it, as far as this program knows.
-pub(crate) fn steps() -> Vec<(i32, &'static str)> {
+pub(crate) fn steps() -> Vec<(i32, Step)> {
     STEPS.into_iter().chain(rehearsal::step()).collect()
 }
 
@@ -141,8 +144,8 @@ pub(crate) fn create(conn: &Connection, name: &str) -> rusqlite::Result<()> {
         [name],
     )?;
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-    if let Some((_, text)) = rehearsal::step() {
-        tx.execute_batch(text)?;
+    if let Some((_, step)) = rehearsal::step() {
+        step(&tx)?;
     }
     tx.pragma_update(None, "user_version", own())?;
     tx.commit()

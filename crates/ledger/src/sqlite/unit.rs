@@ -6,8 +6,9 @@ use super::guards;
 use super::rows::{self, Standing};
 use crate::rules;
 use crate::sql::Trouble;
+use oncely_core::chain::{Beginning, key_hash};
 use oncely_core::fact::Fact;
-use oncely_core::ids::{Fence, Generation, RunId};
+use oncely_core::ids::{ContentHash, Fence, Generation, RunId};
 use oncely_core::ledger::{Admission, Applied, Guard, Op, RunRef, Unit, UnitResult};
 use oncely_core::run::{RunState, RunStatus};
 use oncely_core::sabotage::{self, Switch};
@@ -38,7 +39,8 @@ impl From<oncely_core::ledger::LedgerError> for Halt {
 struct Touched {
     id: RunId,
     run: Standing,
-    admission: Option<Admission>,
+    /// What is admitted, with the hash of its event.
+    admission: Option<(Admission, ContentHash)>,
     /// The fold of its facts, where each fact is checked.
     state: Option<RunState>,
     changed: bool,
@@ -196,7 +198,7 @@ impl Work<'_, '_, '_> {
     fn admit(&mut self, a: &Admission) -> Result<(), Halt> {
         let conn = self.tx.conn;
         let id = RunId(self.tx.next_run);
-        let hash = guards::key_hash(&a.environment, &a.task, &a.key, Some(a.generation));
+        let hash = key_hash(&a.environment, &a.task, &a.key, Some(a.generation));
         let fresh = conn
             .prepare_cached(
                 "insert into oncely_keys (hash, run) values (?1, ?2) on conflict do nothing",
@@ -211,6 +213,7 @@ impl Work<'_, '_, '_> {
         }
         let task = self.tx.tasks.number(conn, &a.environment, &a.task)?;
         let holds = a.claimed && !a.status.is_ended();
+        let event = ContentHash::of(a.event.as_bytes());
         let run = Standing {
             task,
             status: a.status,
@@ -221,12 +224,13 @@ impl Work<'_, '_, '_> {
             fence: Fence(i64::from(holds)),
             claims: u32::from(holds),
             lane: a.lane.clone(),
+            chain: Beginning::of(id, a, hash, event).chain(),
         };
         self.tx.next_run += 1;
         self.touched.push(Touched {
             id,
             run,
-            admission: Some(a.clone()),
+            admission: Some((a.clone(), event)),
             state: None,
             changed: true,
         });
@@ -246,14 +250,16 @@ impl Work<'_, '_, '_> {
             self.check(id, at, facts)?;
         }
         let run = &mut self.run(id)?.run;
-        let first = run.seq;
+        let (first, chain) = (run.seq, run.chain);
         run.seq += facts.len() as u64;
         run.changed = at;
         if progress {
             run.claims = 0;
         }
         self.about = Some(id);
-        Ok(self.tx.write_facts(id, first, at, facts)?)
+        let chain = self.tx.write_facts(id, first, at, facts, chain)?;
+        self.run(id)?.run.chain = chain;
+        Ok(())
     }
 
     /// Folds the facts: what the memory model always does, and a store only when it is debugged.
@@ -344,9 +350,9 @@ impl Work<'_, '_, '_> {
         let conn = self.tx.conn;
         for touched in self.touched.iter().filter(|t| t.changed) {
             match &touched.admission {
-                Some(admission) => {
+                Some((admission, event)) => {
                     touched.run.insert(conn, touched.id)?;
-                    self.tx.write_admission(touched.id, admission)?;
+                    self.tx.write_admission(touched.id, admission, event)?;
                 }
                 None => touched.run.update(conn, touched.id)?,
             }

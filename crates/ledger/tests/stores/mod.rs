@@ -1,12 +1,16 @@
 //! The stores, as the suite gets at them.
 #![allow(dead_code)] // Each test file uses some of it.
 
+use oncely_core::Fut;
+use oncely_core::ids::RunId;
+use oncely_ledger::conformance::chains::Loses;
 use oncely_ledger::conformance::{Stores, TurnedClock, fast_folder};
 use oncely_ledger::{
     MemoryLedger, Options, PostgresLedger, PostgresOptions, SqliteLedger, TimeSource,
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 
 pub(crate) struct Memory {
@@ -40,6 +44,15 @@ impl Stores for Memory {
     }
 }
 
+/// A connection of somebody else's.
+pub(crate) async fn client(url: &str) -> tokio_postgres::Client {
+    let (client, carrier) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(carrier);
+    client
+}
+
 /// A database of a server that whoever makes this keeps alive.
 pub(crate) struct Postgres {
     url: String,
@@ -50,6 +63,10 @@ impl Postgres {
     pub(crate) fn new(url: String) -> Self {
         let clock = Arc::default();
         Self { url, clock }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 }
 
@@ -78,6 +95,14 @@ impl Stores for Postgres {
     fn speaks_sqlite(&self) -> bool {
         false
     }
+}
+
+/// A connection past oncely, as something that writes proper pages has one.
+pub(crate) fn tampering(path: &Path) -> rusqlite::Connection {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let conn = oncely_vfs::open(path, flags).unwrap();
+    conn.busy_timeout(Duration::from_secs(60)).unwrap();
+    conn
 }
 
 pub(crate) struct Sqlite {
@@ -130,5 +155,35 @@ impl Stores for Sqlite {
         let mut out = Vec::new();
         handle.export(&mut out).unwrap();
         String::from_utf8(out).unwrap()
+    }
+}
+
+impl Loses for Memory {
+    fn lose_fact(&self, handle: &MemoryLedger, run: RunId) -> Fut<'_, ()> {
+        handle.lose_fact(run);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl Loses for Postgres {
+    fn lose_fact(&self, _: &PostgresLedger, run: RunId) -> Fut<'_, ()> {
+        Box::pin(async move {
+            let client = client(&self.url).await;
+            let text = "delete from oncely_facts where run = $1 and seq =
+                        (select max(seq) from oncely_facts where run = $1)";
+            client.execute(text, &[&run.0]).await.unwrap();
+        })
+    }
+}
+
+impl Loses for Sqlite {
+    fn lose_fact(&self, _: &SqliteLedger, run: RunId) -> Fut<'_, ()> {
+        let conn = tampering(&self.path());
+        conn.execute_batch("drop trigger oncely_facts_stay")
+            .unwrap();
+        let text = "delete from oncely_facts where run = ?1 and first =
+                    (select max(first) from oncely_facts where run = ?1)";
+        conn.execute(text, [run.0]).unwrap();
+        Box::pin(std::future::ready(()))
     }
 }

@@ -21,6 +21,16 @@ pub(super) async fn people(voice: Voice, house: &House) -> Result<(), Failure> {
     for row in Ask(house.ledger()).runs(filter).await? {
         let stands = Stands::read(house, row.id).await?;
         let (id, task) = (row.id, house.label(&row.task));
+        if stands.broken {
+            if !is_superseded(house, &row).await? {
+                voice.say(format!(
+                    "\nRun {id} of {task} is unknown: {}\n  {}",
+                    stands.reason(),
+                    drive::ways_on_broken(&row)
+                ));
+            }
+            continue;
+        }
         if let Some(asked) = stands.asked_of_it() {
             voice.say(format!("\nRun {id} of {task} {asked}"));
         } else if stands.waits_for_person() && stands.question_is_over(house.clock.now()) {

@@ -20,7 +20,17 @@ pub(crate) struct Stands {
     pub(crate) state: RunState,
     /// When it was begun, as far as the facts say.
     pub(crate) began: Timestamp,
+    /// Its facts are not those of its chain: nobody knows how far it came.
+    pub(crate) broken: bool,
 }
+
+/// What is said of a run whose facts are not those of its chain.
+const BROKEN: &str = "its facts are not those that were recorded: some were changed or lost, so that \
+                      nobody knows how far it came. Nothing more is done of it";
+
+/// What is said of a run whose event is not the one that was admitted.
+pub(crate) const NOT_ITS_EVENT: &str = "its event is not the one that was admitted: it was changed or \
+                                        lost. Nothing more is done of it";
 
 impl Stands {
     /// Reads a run.
@@ -31,13 +41,24 @@ impl Stands {
             .await?
             .ok_or_else(|| Failure::usage(format!("there is no run {run} in this ledger.")))?;
         let facts = ask.facts(run).await?;
-        let state = RunState::fold(&facts)
-            .map_err(|e| Failure::failed(format!("run {run} cannot be read: {e}")))?;
+        // A run that is found out is set aside as unknown.
+        let broken = row.status == RunStatus::Unknown && !ask.broken(vec![run]).await?.is_empty();
+        let state = match RunState::fold(&facts) {
+            Err(_) if broken => RunState::default(),
+            folded => {
+                folded.map_err(|e| Failure::failed(format!("run {run} cannot be read: {e}")))?
+            }
+        };
         let began = facts
             .iter()
             .find(|f| matches!(f.fact, Fact::Began { .. }))
             .map_or(row.admitted, |f| f.at);
-        Ok(Self { row, state, began })
+        Ok(Self {
+            row,
+            state,
+            began,
+            broken,
+        })
     }
 
     /// Whether it waits for a person to answer.
@@ -148,6 +169,10 @@ impl Stands {
 
     /// Why it failed, or is in doubt.
     pub(crate) fn reason(&self) -> String {
+        if self.broken {
+            let has_its_event = self.row.has_its_event();
+            return if has_its_event { BROKEN } else { NOT_ITS_EVENT }.to_owned();
+        }
         if let Some((_, reason)) = &self.state.ended {
             return reason.clone();
         }
@@ -244,6 +269,18 @@ async fn is_early(house: &House, run: RunId) -> Result<bool, Failure> {
     Ok(row.is_some_and(|row| row.holder.is_none() && row.due.is_some_and(|due| due > now)))
 }
 
+/// What may be done about a run whose facts are not those of its chain.
+pub(crate) fn ways_on_broken(row: &RunRow) -> String {
+    let id = row.id;
+    if !row.has_its_event() {
+        return format!("Look: oncely show {id}; a backup may know more");
+    }
+    format!(
+        "Look: oncely show {id}; a backup may know more. Once more, from the start: oncely rerun {id} \
+         --reason \"…\""
+    )
+}
+
 /// The commands that go on with a run that failed.
 pub(crate) fn ways_on(row: &RunRow) -> String {
     let id = row.id;
@@ -324,6 +361,10 @@ pub(crate) fn say(voice: Voice, label: &str, stands: &Stands, environment: &Envi
                 voice.status(row.status),
                 stands.reason()
             ));
+            if stands.broken {
+                voice.say(format!("       {}", ways_on_broken(row)));
+                return;
+            }
             voice.say(format!(
                 "       Nothing is repeated before you say what became of it: oncely settle {id} done|not-done --reason \"…\""
             ));

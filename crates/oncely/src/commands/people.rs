@@ -12,7 +12,7 @@ use crate::project;
 use oncely_core::fact::Request;
 use oncely_core::ids::RunId;
 use oncely_core::question::Identity;
-use oncely_core::run::Asked;
+use oncely_core::run::{Asked, RunStatus};
 use oncely_engine::{Ask, Offer, Offered, People, Reply, question};
 use std::sync::Arc;
 
@@ -66,7 +66,23 @@ pub(crate) fn rerun(voice: Voice, flags: &Flags, args: Act) -> Result<Exit, Fail
     }
     house.block_on(async {
         let id = RunId(args.run);
-        let drive::Stands { row, state, .. } = drive::Stands::read(&house, id).await?;
+        let drive::Stands {
+            mut row,
+            state,
+            broken,
+            ..
+        } = drive::Stands::read(&house, id).await?;
+        if !row.has_its_event() {
+            return Err(Failure::usage(format!(
+                "run {id} cannot be done once more: {}. Nothing was started. A backup may know the \
+                 event; what brought it can bring it again under another key.",
+                drive::NOT_ITS_EVENT
+            )));
+        }
+        if broken {
+            // Nothing more is done of it, as of one that has failed.
+            row.status = RunStatus::Failed;
+        }
         let offer =
             Offer::again(&row, &state, &who(args.by), &args.reason).map_err(Failure::usage)?;
         let loaded = project::load(&house.config)?;

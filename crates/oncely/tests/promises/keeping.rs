@@ -67,7 +67,7 @@ fn the_numbers_of_a_ledger_are_told() {
     let name = project.json(&["ledger", "stats"])[0]["name"].clone();
     let said = said.replace(name.as_str().unwrap(), "[name]");
     insta::assert_snapshot!(sized(&said), @r"
-    [dir]/.oncely/ledger.db: ledger [name], schema 1.0
+    [dir]/.oncely/ledger.db: ledger [name], schema 2.0
     restored on [time] UTC from [dir]/copy.db
     from [time] to [time] UTC
 

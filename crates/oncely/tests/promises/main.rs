@@ -20,6 +20,7 @@ mod first_minutes;
 mod gateway;
 mod github;
 mod importing;
+mod integrity;
 mod keeping;
 mod links;
 mod mail;

@@ -1,6 +1,6 @@
 //! A newer program beside an older one, and back again.
 //!
-//! There is one schema so far. The newer program is the same one, told to be the next minor version:
+//! No minor version has come yet. The newer program is the same one, told to be the next minor version:
 //! its migration adds a table, a column, an index and triggers (`ledger/src/sqlite/rehearsal.rs`).
 
 use crate::project::{Ended, Project, Running, wait, wait_gone};
@@ -94,7 +94,7 @@ fn an_old_and_a_new_program_work_on_one_ledger_at_once_and_back_again() {
         .says(
             2,
             &[
-                "has schema 1.0; this program works on 1.1",
+                "has schema 2.0; this program works on 2.1",
                 "oncely ledger migrate",
             ],
         );

@@ -80,6 +80,12 @@ pub const TABLE: &[Row] = &[
         promise: "data never becomes code or address",
         filter: "package(oncely-core) & binary(task_files)",
     },
+    Row {
+        switch: Switch::Chain,
+        mechanism: "a run's facts are compared with its chain",
+        promise: "nothing is done of a run whose facts were changed or lost",
+        filter: "package(oncely-ledger) & (binary(chains) | test(/chains::/))",
+    },
 ];
 
 #[cfg(test)]

@@ -1,0 +1,84 @@
+//! Whatever is changed in a run's record outside oncely keeps the run from being worked on.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod stores;
+
+use oncely_core::ids::RunId;
+use oncely_core::ledger::{Answer, Filter, Ledger, Query};
+use oncely_core::run::RunStatus;
+use oncely_ledger::conformance::Stores;
+use oncely_ledger::conformance::stage::{
+    admit, admitted, all, apply, began, claim, facts, ids, lease, run, unit,
+};
+use stores::Sqlite;
+
+const FREE: &str = "drop trigger oncely_facts_stay; drop trigger oncely_facts_as_they_are;";
+
+/// Three runs, of which the second is tampered with: those that can be claimed afterwards, and those
+/// that are said to be broken.
+fn after(tampering: &str) -> (Vec<i64>, Vec<RunId>) {
+    let stores = Sqlite::new(false);
+    let mut found = (vec![], vec![]);
+    run(async {
+        let a = stores.open();
+        for key in ["a", "b", "c"] {
+            let id = admitted(&a, admit(key)).await;
+            apply(&a, unit(vec![], vec![facts(id, 1, vec![began()])])).await;
+        }
+        let conn = stores::tampering(&stores.path());
+        conn.execute_batch(&format!("{FREE}{tampering}")).unwrap();
+        found.0 = ids(&lease(&a, claim(9)).await);
+        let asked = Query::Broken(vec![RunId(1), RunId(2), RunId(3)]);
+        let Answer::Broken(broken) = a.read(asked).await.unwrap() else {
+            panic!("another answer");
+        };
+        found.1 = broken;
+        for row in all(&a, Filter::default()).await {
+            let unknown = row.status == RunStatus::Unknown && row.due.is_none();
+            assert_eq!(unknown, found.1.contains(&row.id), "{row:?}");
+        }
+    });
+    found
+}
+
+#[test]
+fn what_was_changed_in_a_record_is_found_before_anything_is_done() {
+    for tampering in [
+        "update oncely_facts set body = replace(body, '07', '08') where run = 2",
+        "update oncely_facts set at = at + 1 where run = 2",
+        "update oncely_facts set first = 1 where run = 2",
+        "update oncely_facts set count = 2 where run = 2",
+        "update oncely_facts set body = 'nonsense' where run = 2",
+        "update oncely_facts set body = x'ff' where run = 2",
+        "update oncely_facts set body = '[]' where run = 2",
+        "delete from oncely_facts where run = 2",
+        "insert into oncely_facts select run, first + 1, count, at, body from oncely_facts
+         where run = 2",
+        "update oncely_admissions set event = '{\"amount\":1000}' where run = 2",
+        "update oncely_admissions set event = '' where run = 2",
+        "update oncely_admissions set event_hash = zeroblob(32) where run = 2",
+        "update oncely_admissions set key = 'bb' where run = 2",
+        "update oncely_admissions set generation = 2 where run = 2",
+        "update oncely_runs set chain = zeroblob(16) where id = 2",
+        "update oncely_runs set chain = 'short' where id = 2",
+        "update oncely_admissions set event_hash = 'short' where run = 2",
+        "update oncely_runs set seq = 2 where id = 2",
+    ] {
+        assert_eq!(
+            after(tampering),
+            (vec![1, 3], vec![RunId(2)]),
+            "{tampering}"
+        );
+    }
+    assert_eq!(after(""), (vec![1, 2, 3], vec![]));
+}
+
+#[test]
+fn facts_that_changed_places_are_found() {
+    let swapped = "update oncely_facts set run = 9 where run = 2;
+                   update oncely_facts set run = 2 where run = 1;
+                   update oncely_facts set run = 1 where run = 9;
+                   update oncely_facts set body = replace(body, '07', '08') where run = 1";
+    let (claimed, broken) = after(swapped);
+    assert_eq!((claimed, broken), (vec![2, 3], vec![RunId(1)]));
+}

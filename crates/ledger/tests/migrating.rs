@@ -1,0 +1,85 @@
+//! A ledger that an earlier version wrote goes on after it was migrated. `trial/tests/upgrade.rs` kills
+//! the migration.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use oncely_core::ids::RunId;
+use oncely_core::ledger::{Answer, Filter, Ledger, Query};
+use oncely_core::run::RunStatus;
+use oncely_ledger::conformance::stage::{all, run};
+use oncely_ledger::{Options, SqliteLedger, migrate};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// What version 1.0 wrote: runs that are done, failed, pending, and wait for an answer.
+const OLD: &str = include_str!("fixtures/ledger-1.0.sql");
+
+fn old() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    conn.query_row("pragma journal_mode = wal", [], |_| Ok(()))
+        .unwrap();
+    conn.execute_batch(OLD).unwrap();
+    conn.pragma_update(None, "application_id", 0x6f6e_6365)
+        .unwrap();
+    conn.pragma_update(None, "user_version", 1000).unwrap();
+    (folder, path)
+}
+
+fn open(path: &Path) -> SqliteLedger {
+    SqliteLedger::open(path, Options::new("test")).unwrap()
+}
+
+fn version(path: &Path) -> i32 {
+    rusqlite::Connection::open(path)
+        .unwrap()
+        .query_row("pragma user_version", [], |row| row.get(0))
+        .unwrap()
+}
+
+/// How many runs there are, and which of them are broken.
+fn looked_over(path: &Path) -> (usize, Vec<RunId>) {
+    let ledger = open(path);
+    let mut found = (0, vec![]);
+    run(async {
+        let rows = all(&ledger, Filter::default()).await;
+        let ids: Vec<RunId> = rows.iter().map(|row| row.id).collect();
+        let Answer::Broken(broken) = ledger.read(Query::Broken(ids)).await.unwrap() else {
+            panic!("another answer");
+        };
+        found = (rows.len(), broken);
+    });
+    found
+}
+
+#[test]
+fn an_old_ledger_says_what_to_do_and_goes_on_after_it() {
+    let (folder, path) = old();
+    let Err(refused) = SqliteLedger::open(&path, Options::new("test")) else {
+        panic!("an old ledger was opened");
+    };
+    let said = refused.to_string();
+    let said = said.replace(&folder.path().display().to_string(), "FOLDER");
+    insta::assert_snapshot!(said, @"the ledger FOLDER/ledger.db has schema 1.0; this program works on 2.0. Nothing was changed. Run `oncely ledger migrate`, which makes a backup first.");
+    let done = migrate(&path).unwrap();
+    assert_eq!((done.from, done.to), (1000, 2000));
+    assert_eq!(version(&done.copy.unwrap()), 1000);
+    assert_eq!(looked_over(&path), (5, vec![]));
+    let ledger = open(&path);
+    run(async {
+        let rows = all(&ledger, Filter::default()).await;
+        let states: Vec<RunStatus> = rows.iter().rev().map(|row| row.status).collect();
+        use RunStatus::{Done, Failed, Pending, Waiting};
+        assert_eq!(states, [Failed, Done, Pending, Done, Waiting]);
+    });
+}
+
+#[test]
+fn a_record_that_was_damaged_before_is_set_aside_and_the_others_go_on() {
+    let (_folder, path) = old();
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    conn.execute_batch("drop trigger oncely_facts_stay; delete from oncely_facts where run = 3")
+        .unwrap();
+    migrate(&path).unwrap();
+    assert_eq!(looked_over(&path), (5, vec![RunId(3)]));
+}
