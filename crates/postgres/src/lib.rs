@@ -15,5 +15,5 @@ pub use address::{Address, AddressError, Login};
 pub use bound::Bound;
 pub use connect::{ConnectError, connect, unverified};
 pub use error::{is_conflict, is_lost, is_untrusted, words};
-pub use send::{AT_ONCE, in_order};
+pub use send::{AT_ONCE, begun_in_order, in_order};
 pub use statement::{Part, parts};

@@ -103,6 +103,11 @@ impl Server {
         server
     }
 
+    /// The process that all others of the server descend from, while it stands.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Ends it as a crash does: nothing is finished, and connections break.
     pub fn crash(&mut self) {
         let Some(mut child) = self.child.take() else {

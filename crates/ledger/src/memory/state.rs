@@ -20,6 +20,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
     pub(crate) row: RunRow,
+    /// All of them, or the last ones where this is a part of a larger ledger.
     pub(crate) facts: Vec<Recorded>,
     pub(crate) state: RunState,
     /// Its facts were read, and are not those of its chain.
@@ -75,6 +76,8 @@ pub(crate) struct State {
     pub(crate) next_holder: i64,
     /// How many runs there are that are not in `runs`: this is a part of a larger ledger.
     pub(crate) runs_before: i64,
+    /// Facts are taken as they are, and not folded.
+    pub(crate) unchecked: bool,
 }
 
 impl State {

@@ -6,7 +6,7 @@ use super::holders::Me;
 use super::slice::Slice;
 use super::statements::{Budget, Fault};
 use super::work::{Came, Part, Work, statements_of};
-use super::{claim, save, statements};
+use super::{claim, load, save, statements};
 use crate::memory::apply::apply_with;
 use oncely_core::action::Statement;
 use oncely_core::ledger::{Leased, LedgerError, UnitResult, What};
@@ -37,7 +37,7 @@ pub(crate) async fn transaction(db: &mut Db, me: &Me, work: Work<'_>) -> Result<
 
 /// Decides on units by what is loaded and locked for them; nothing is written yet.
 async fn decide(db: &mut Db, me: &Me, parts: &[Part<'_>]) -> Result<(Slice, Results), Stop> {
-    let mut slice = Slice::load(db, me, parts).await?;
+    let mut slice = load::load(db, me, parts).await?;
     let registration = me.registration();
     let mut results = Vec::with_capacity(parts.len());
     // After a unit that is wrong the others of its job are left.
@@ -77,7 +77,7 @@ async fn together(db: &mut Db, me: &Me, parts: &[Part<'_>]) -> Result<Outcome, S
     if !statements.is_empty()
         && let Err(fault) = statements::execute(db, &statements, budget).await?
     {
-        again(db).await?;
+        again(db).await;
         let failed = sql_failed(Work::Units(parts), fault);
         return Ok(Outcome::nothing(failed, me.standing.registered()));
     }
@@ -92,19 +92,19 @@ async fn alone(db: &mut Db, me: &Me, part: &Part<'_>) -> Result<Outcome, Stop> {
     let budget = Budget::alone(me.options.sql_budget);
     if let Err(fault) = statements::execute(db, &statements, budget).await? {
         // What a guard refuses is refused, however its statements fare.
-        again(db).await?;
+        again(db).await;
         let (slice, results) = decide(db, me, parts).await?;
-        again(db).await?;
+        again(db).await;
         let came = match results.iter().any(is_applied) {
             true => sql_failed(Work::Alone(part), fault),
             false => Came::Units(results),
         };
         return Ok(Outcome::nothing(came, slice.registered));
     }
-    statements::unbounded(db).await?;
+    statements::unbounded(db);
     let (mut slice, results) = decide(db, me, parts).await?;
     if !results.iter().any(is_applied) {
-        again(db).await?;
+        again(db).await;
         return Ok(Outcome::nothing(Came::Units(results), slice.registered));
     }
     let counted = write(db, me, &mut slice).await?;
@@ -112,9 +112,9 @@ async fn alone(db: &mut Db, me: &Me, part: &Part<'_>) -> Result<Outcome, Stop> {
 }
 
 /// Begins once more, as if nothing had been done.
-async fn again(db: &Db) -> Result<(), Stop> {
+async fn again(db: &mut Db) {
     db.roll_back().await;
-    Ok(db.simple("begin").await?)
+    db.begin();
 }
 
 async fn write(db: &mut Db, me: &Me, slice: &mut Slice) -> Result<i64, Stop> {

@@ -83,7 +83,11 @@ pub(crate) fn judge(
 }
 
 /// The connection, if it can be used again.
-pub(crate) async fn left_open(db: Db, done: &Result<Outcome, Stop>, limit: Duration) -> Option<Db> {
+pub(crate) async fn left_open(
+    mut db: Db,
+    done: &Result<Outcome, Stop>,
+    limit: Duration,
+) -> Option<Db> {
     match done {
         Ok(_) => Some(db),
         Err(Stop::Silent | Stop::Doubt(_)) => None,

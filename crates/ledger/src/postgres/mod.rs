@@ -2,8 +2,9 @@
 //! any number of processes on any number of machines.
 //!
 //! A transaction loads what its units touch, with locks; the memory model decides on it; what has
-//! changed is written back in a few statements. So both mean the same by construction, and the
-//! suite checks the loading and the writing.
+//! changed is written back. Both are one journey to the server each, whose statements do not wait
+//! for one another's answers. So model and store mean the same by construction, and the suite checks
+//! the loading and the writing.
 //!
 //! Order of locks, the same everywhere: the turn, holders, runs by number. The turn is one row. It
 //! is taken by what is not about single runs: admission, cursors, names, caps and lanes.
@@ -16,6 +17,7 @@ mod db;
 mod doubt;
 mod holders;
 mod lanes;
+mod load;
 mod migrate;
 mod options;
 mod save;
@@ -27,6 +29,8 @@ mod stats;
 mod store;
 mod target;
 mod text;
+mod touched;
+mod volley;
 mod whole;
 mod words;
 mod work;

@@ -63,6 +63,8 @@ pub struct PostgresOptions {
     pub wait: Duration,
     /// How long the statements of one unit may take.
     pub sql_budget: Duration,
+    /// Load and fold each run's facts at every commit: exact, and slower the longer a run is.
+    pub check_facts: bool,
     /// The clock that people see.
     pub clock: Arc<dyn Clock>,
     /// The clock of leases.
@@ -81,6 +83,7 @@ impl PostgresOptions {
             lease: LEASE,
             wait: Duration::from_secs(10),
             sql_budget: crate::sql::BUDGET,
+            check_facts: cfg!(debug_assertions),
             clock: Arc::new(SystemClock),
             leases: TimeSource::Database,
         }

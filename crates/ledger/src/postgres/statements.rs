@@ -4,6 +4,9 @@ use super::db::{Db, Stop};
 use super::words;
 use oncely_core::action::Statement;
 use oncely_postgres::{AT_ONCE, Bound, is_conflict, is_lost, words as said};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
@@ -46,9 +49,9 @@ impl Budget {
 }
 
 /// From here on the open transaction has the session's own limits again.
-pub(crate) async fn unbounded(db: &Db) -> Result<(), Stop> {
+pub(crate) fn unbounded(db: &mut Db) {
     let text = "set local statement_timeout to default; set local lock_timeout to default";
-    Ok(db.simple(text).await?)
+    db.soon(text);
 }
 
 /// Executes the statements of some units in the open transaction, for at most so long. The inner
@@ -58,19 +61,15 @@ pub(crate) async fn execute(
     statements: &[&Statement],
     budget: Budget,
 ) -> Result<Result<(), Fault>, Stop> {
-    db.simple(&format!(
+    db.soon(&format!(
         "set local statement_timeout = {}; set local lock_timeout = {}",
         budget.each.as_millis().max(1),
         budget.lock().as_millis().max(1),
-    ))
-    .await?;
-    let mut all = Vec::new();
-    for statement in statements {
-        match ready(statement) {
-            Ok(ready) => all.extend(ready),
-            Err(words) => return Ok(Err(Fault::Statement(words))),
-        }
-    }
+    ));
+    let all = match all_ready(statements) {
+        Ok(all) => all,
+        Err(words) => return Ok(Err(Fault::Statement(words))),
+    };
     let known = db.knows_tasks();
     let done = tokio::time::timeout(budget.all, in_order(db, all)).await;
     let error = match done {
@@ -123,19 +122,53 @@ fn makes(text: &str) -> bool {
 }
 
 /// A statement and the values of its parameters.
-type Ready<'a> = (String, Vec<Bound<'a>>);
+type Ready<'a> = (Arc<str>, Vec<Bound<'a>>);
 
-/// The single statements of a text, with their values.
-fn ready(statement: &Statement) -> Result<Vec<Ready<'_>>, String> {
-    let given: Vec<&str> = statement.bind.iter().map(|(name, _)| &**name).collect();
-    let parts = oncely_postgres::parts(&statement.text, &given)?;
-    let value = |name: &str| {
-        let found = statement.bind.iter().find(|(known, _)| **known == *name);
+/// A text as it was read: its single statements, and which of the given values each of them takes.
+struct Text<'a> {
+    given: Vec<&'a str>,
+    parts: Vec<(Arc<str>, Vec<usize>)>,
+}
+
+/// Texts that were read.
+type Texts<'a> = HashMap<&'a str, Text<'a>>;
+
+fn all_ready<'a>(statements: &[&'a Statement]) -> Result<Vec<Ready<'a>>, String> {
+    let mut texts = HashMap::new();
+    let mut all = Vec::with_capacity(statements.len());
+    for statement in statements {
+        all.extend(ready(statement, &mut texts)?);
+    }
+    Ok(all)
+}
+
+/// The single statements of a text, with their values. Of many units with one text it is read once.
+fn ready<'a>(statement: &'a Statement, texts: &mut Texts<'a>) -> Result<Vec<Ready<'a>>, String> {
+    let names = || statement.bind.iter().map(|(name, _)| &**name);
+    let text = match texts.entry(&statement.text) {
+        Entry::Occupied(known) if known.get().given.iter().copied().eq(names()) => known.into_mut(),
+        entry => entry
+            .insert_entry(read(&statement.text, names().collect())?)
+            .into_mut(),
+    };
+    let value = |at: &usize| {
+        let found = statement.bind.get(*at);
         found.map_or(Bound::Null, |(_, value)| value.into())
     };
-    let ready = parts.into_iter().map(|part| {
-        let values = part.names.iter().map(|name| value(name)).collect();
-        (part.text, values)
-    });
-    Ok(ready.collect())
+    let ready = |(text, places): &(Arc<str>, Vec<usize>)| {
+        (text.clone(), places.iter().map(value).collect())
+    };
+    Ok(text.parts.iter().map(ready).collect())
+}
+
+fn read<'a>(text: &str, given: Vec<&'a str>) -> Result<Text<'a>, String> {
+    let place = |name: &&str| given.iter().position(|known| known == name);
+    let parts = oncely_postgres::parts(text, &given)?
+        .into_iter()
+        .map(|part| {
+            let places = part.names.iter().filter_map(place).collect();
+            (Arc::from(part.text), places)
+        })
+        .collect();
+    Ok(Text { given, parts })
 }

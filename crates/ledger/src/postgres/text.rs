@@ -18,6 +18,11 @@ pub(crate) const RUN: &str =
      r.chain, a.event_hash
      from oncely_runs r join oncely_admissions a on a.run = r.id";
 
+/// Where runs stand, for [`standing`].
+pub(crate) const STANDING: &str =
+    "select r.id, r.status, r.seq, r.changed, r.due, r.holder, r.fence, r.claims, r.chain
+     from oncely_runs r";
+
 fn strange(what: &str) -> LedgerError {
     LedgerError::Unusable(format!(
         "the ledger holds {what} that this program cannot read. Nothing was changed. Use the \
@@ -91,6 +96,48 @@ pub(crate) fn run_row(row: &Row) -> Result<RunRow, Stop> {
         parent: row.try_get::<_, Option<i64>>(17)?.map(RunId),
         chain: chain(row, 18)?,
         event_hash: event_hash(row, 19)?,
+    })
+}
+
+/// A run of which nothing is known.
+pub(crate) fn blank_run() -> RunRow {
+    RunRow {
+        id: RunId(0),
+        environment: "".into(),
+        task: "".into(),
+        key: "".into(),
+        generation: Generation::FIRST,
+        trigger: String::new(),
+        event: "".into(),
+        status: RunStatus::Pending,
+        seq: 0,
+        admitted: Timestamp::default(),
+        changed: Timestamp::default(),
+        due: None,
+        holder: None,
+        fence: Fence(0),
+        claims: 0,
+        lane: None,
+        depth: 0,
+        parent: None,
+        chain: Chain::default(),
+        event_hash: ContentHash::default(),
+    }
+}
+
+/// Where a run stands; the rest is taken from another one.
+pub(crate) fn standing(row: &Row, rest: &RunRow) -> Result<RunRow, Stop> {
+    Ok(RunRow {
+        id: RunId(row.try_get(0)?),
+        status: status(row, 1)?,
+        seq: unsigned(row, 2)?,
+        changed: Timestamp(row.try_get(3)?),
+        due: row.try_get::<_, Option<i64>>(4)?.map(Timestamp),
+        holder: row.try_get::<_, Option<i64>>(5)?.map(HolderId),
+        fence: Fence(row.try_get(6)?),
+        claims: small(row, 7)?,
+        chain: chain(row, 8)?,
+        ..rest.clone()
     })
 }
 

@@ -237,7 +237,7 @@ impl Writer {
         };
         let began = SystemClock.boot_millis();
         let inside = async {
-            db.simple("begin").await?;
+            db.begin();
             transaction(&mut db, &self.me, work).await
         };
         // A connection that is silent is dropped: it may be open at this end only.
@@ -297,7 +297,7 @@ impl Writer {
 
 /// Gives back what is held; what this handle has counted is kept under another number.
 async fn leave(db: &mut Db, me: &Me) -> Result<u64, Stop> {
-    db.simple("begin").await?;
+    db.begin();
     let mut freed = 0;
     if me.standing.registered() {
         super::slice::take_turn(db).await?;

@@ -2,6 +2,7 @@
 //! commit: in batches, and one a call from many callers.
 
 use super::Store;
+use super::machine::{cpu_of_family, cpu_seconds};
 use super::measure::{Bound, Measured};
 use super::rig::{Rig, folder, median, runtime};
 use crate::crash::Trouble;
@@ -39,7 +40,7 @@ const BATCHED_POSTGRES: f64 = 20_000.0;
 /// Times that both are measured, in turn.
 const TURNS: usize = 3;
 
-const TASK: &str = r#"title = "A row in the commit of its own record"
+pub(crate) const TASK: &str = r#"title = "A row in the commit of its own record"
 [on.call]
 key = "event.id"
 [[step]]
@@ -53,8 +54,69 @@ id  = "count"
 /// A ledger and its engine, and the server that the ledger is in.
 struct Place {
     rig: Rig,
-    _server: Option<Server>,
+    server: Option<Server>,
     folder: TempDir,
+}
+
+/// What was used so far: seconds of CPU here and in the server, and commits.
+#[derive(Default, Clone, Copy)]
+struct Used {
+    here: f64,
+    server: f64,
+    commits: u64,
+}
+
+impl Place {
+    async fn used(&self) -> Used {
+        let pid = self.server.as_ref().and_then(Server::pid);
+        Used {
+            here: cpu_seconds(),
+            server: pid.map_or(0.0, cpu_of_family),
+            commits: self.rig.commits().await,
+        }
+    }
+}
+
+/// What several turns found, each for one event.
+#[derive(Default)]
+struct Turns {
+    rates: Vec<f64>,
+    here: Vec<f64>,
+    server: Vec<f64>,
+    commits: Vec<f64>,
+}
+
+impl Turns {
+    #[allow(clippy::cast_precision_loss)]
+    async fn add(&mut self, place: &Place, before: Used, events: usize, seconds: f64) {
+        let after = place.used().await;
+        let events = events as f64;
+        self.rates.push(events / seconds);
+        self.here.push((after.here - before.here) * 1e6 / events);
+        self.server
+            .push((after.server - before.server) * 1e6 / events);
+        self.commits
+            .push((after.commits - before.commits) as f64 * 1e3 / events);
+    }
+
+    /// What does not depend on what else the machine does.
+    fn costs(self, store: Store) -> Vec<Bound> {
+        let mut costs = vec![Bound::plain(
+            "CPU of the engine",
+            median(self.here),
+            "us/event",
+        )];
+        if store == Store::Postgres {
+            costs.push(Bound::plain(
+                "CPU of the server",
+                median(self.server),
+                "us/event",
+            ));
+        }
+        let commits = median(self.commits);
+        costs.push(Bound::plain("commits for 1,000 events", commits, ""));
+        costs
+    }
 }
 
 fn place(store: Store) -> Result<Place, Trouble> {
@@ -68,6 +130,16 @@ fn place(store: Store) -> Result<Place, Trouble> {
             (rig, Some(server))
         }
     };
+    runtime()?.block_on(tallies(&rig))?;
+    Ok(Place {
+        rig,
+        server,
+        folder,
+    })
+}
+
+/// Makes the table for the rows.
+pub(crate) async fn tallies(rig: &Rig) -> Result<(), Trouble> {
     let table = Statement {
         text: "create table tallies (id bigint)".into(),
         bind: Vec::new(),
@@ -76,12 +148,8 @@ fn place(store: Store) -> Result<Place, Trouble> {
         guards: Vec::new(),
         ops: vec![Op::Sql(vec![table])],
     };
-    runtime()?.block_on(rig.ledger.commit(vec![made]))?;
-    Ok(Place {
-        rig,
-        _server: server,
-        folder,
-    })
+    rig.ledger.commit(vec![made]).await?;
+    Ok(())
 }
 
 fn wanted(store: Store) -> f64 {
@@ -91,14 +159,14 @@ fn wanted(store: Store) -> f64 {
     }
 }
 
-fn name(store: Store) -> &'static str {
+pub(crate) fn name(store: Store) -> &'static str {
     match store {
         Store::Sqlite => "SQLite",
         Store::Postgres => "PostgreSQL",
     }
 }
 
-fn offer(id: usize) -> Offer {
+pub(crate) fn offer(id: usize) -> Offer {
     let data = serde_json::json!({ "id": id });
     Offer::new("tally".into(), id.to_string().into(), data)
 }
@@ -113,22 +181,26 @@ async fn all_done(rig: &Rig, events: usize) -> Result<(), Trouble> {
 
 /// Batches of a thousand.
 pub(crate) fn batched(store: Store) -> Result<Measured, Trouble> {
-    let mut rates = Vec::new();
+    let mut turns = Turns::default();
     for _ in 0..TURNS {
         let place = place(store)?;
-        rates.push(runtime()?.block_on(batches(&place.rig))?);
+        runtime()?.block_on(batches(&place, &mut turns))?;
     }
     let settings = format!(
         "{BATCHES} batches of {BATCH}, full sync, {}, median of {TURNS}",
         name(store)
     );
-    let rate = Bound::plain("accepted to done", median(rates), "events/s").at_least(wanted(store));
-    Ok(Measured::new("events", settings, vec![rate]))
+    let rate = median(std::mem::take(&mut turns.rates));
+    let mut numbers =
+        vec![Bound::plain("accepted to done", rate, "events/s").at_least(wanted(store))];
+    numbers.extend(turns.costs(store));
+    Ok(Measured::new("events", settings, numbers))
 }
 
-#[allow(clippy::cast_precision_loss)]
-async fn batches(rig: &Rig) -> Result<f64, Trouble> {
+async fn batches(place: &Place, turns: &mut Turns) -> Result<(), Trouble> {
+    let rig = &place.rig;
     let _renewing = tokio::spawn(Arc::clone(&rig.engine).renew());
+    let before = place.used().await;
     let begun = Instant::now();
     for batch in 0..BATCHES {
         let offers = (0..BATCH).map(|n| offer(batch * BATCH + n)).collect();
@@ -140,39 +212,38 @@ async fn batches(rig: &Rig) -> Result<f64, Trouble> {
     }
     rig.engine.idle().await;
     let seconds = begun.elapsed().as_secs_f64();
-    all_done(rig, BATCH * BATCHES).await?;
-    Ok((BATCH * BATCHES) as f64 / seconds)
+    turns.add(place, before, BATCH * BATCHES, seconds).await;
+    all_done(rig, BATCH * BATCHES).await
 }
 
 /// One event a call from many callers, in turn with single commits.
 pub(crate) fn callers(store: Store) -> Result<Measured, Trouble> {
-    let (mut ours, mut single) = (Vec::new(), Vec::new());
+    let (mut turns, mut single) = (Turns::default(), Vec::new());
     for _ in 0..TURNS {
         let place = place(store)?;
-        ours.push(runtime()?.block_on(calls(&place.rig))?);
+        runtime()?.block_on(calls(&place, &mut turns))?;
         single.push(singles(place.folder.path())?);
     }
-    let (ours, single) = (median(ours), median(single));
+    let (ours, single) = (median(std::mem::take(&mut turns.rates)), median(single));
     #[allow(clippy::cast_precision_loss)]
     let half = 0.5 * CALLERS as f64 * single / COMMITS;
     let settings = format!(
         "{CALLERS} callers, {EACH} events each, {}, medians of {TURNS} turns",
         name(store)
     );
-    Ok(Measured::new(
-        "callers",
-        settings,
-        vec![
-            Bound::plain("accepted to done", ours, "events/s").at_least(half.min(wanted(store))),
-            Bound::plain("single commits", single, "commits/s"),
-            Bound::plain("of 64 single commits / 2", 50.0 * ours / half, "%"),
-        ],
-    ))
+    let mut numbers = vec![
+        Bound::plain("accepted to done", ours, "events/s").at_least(half.min(wanted(store))),
+        Bound::plain("single commits", single, "commits/s"),
+        Bound::plain("of 64 single commits / 2", 50.0 * ours / half, "%"),
+    ];
+    numbers.extend(turns.costs(store));
+    Ok(Measured::new("callers", settings, numbers))
 }
 
-#[allow(clippy::cast_precision_loss)]
-async fn calls(rig: &Rig) -> Result<f64, Trouble> {
+async fn calls(place: &Place, turns: &mut Turns) -> Result<(), Trouble> {
+    let rig = &place.rig;
     let _renewing = tokio::spawn(Arc::clone(&rig.engine).renew());
+    let before = place.used().await;
     let begun = Instant::now();
     let callers: Vec<_> = (0..CALLERS)
         .map(|caller| tokio::spawn(call(Arc::clone(&rig.engine), caller)))
@@ -184,8 +255,8 @@ async fn calls(rig: &Rig) -> Result<f64, Trouble> {
     }
     rig.engine.idle().await;
     let seconds = begun.elapsed().as_secs_f64();
-    all_done(rig, CALLERS * EACH).await?;
-    Ok((CALLERS * EACH) as f64 / seconds)
+    turns.add(place, before, CALLERS * EACH, seconds).await;
+    all_done(rig, CALLERS * EACH).await
 }
 
 async fn call(engine: Arc<Engine>, caller: usize) -> Result<(), Trouble> {

@@ -29,11 +29,42 @@ pub(crate) fn facts() -> BTreeMap<&'static str, String> {
 }
 
 /// Seconds of CPU that this process has used.
-#[allow(clippy::cast_precision_loss)]
 pub(crate) fn cpu_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name in brackets may have spaces; user and system time are the 12th and 13th after it.
+    stat("self").1
+}
+
+/// Seconds of CPU that a process and its children have used: those that live, and those that it has
+/// waited for.
+pub(crate) fn cpu_of_family(pid: u32) -> f64 {
+    let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
+    let processes = names.filter(|name| name.bytes().all(|b| b.is_ascii_digit()));
+    let (mut sum, own) = (0.0, pid.to_string());
+    for name in processes {
+        let (parent, used, waited) = stat(&name);
+        if name == own {
+            sum += used + waited;
+        } else if parent == pid {
+            sum += used;
+        }
+    }
+    sum
+}
+
+/// The parent of a process, the seconds of CPU that it has used, and those of the children that it has
+/// waited for.
+#[allow(clippy::cast_precision_loss)]
+fn stat(process: &str) -> (u32, f64, f64) {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name in brackets may have spaces; the parent is the second after it, user and system time
+    // are the 12th and 13th, those of children the 14th and 15th.
     let after = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = after.split_whitespace().skip(11).take(2);
-    ticks.filter_map(|t| t.parse::<u64>().ok()).sum::<u64>() as f64 / TICKS
+    let numbers: Vec<u64> = after
+        .split_whitespace()
+        .map(|word| word.parse().unwrap_or_default())
+        .collect();
+    let number = |at: usize| numbers.get(at).copied().unwrap_or_default();
+    let seconds = |at: usize| (number(at) + number(at + 1)) as f64 / TICKS;
+    let parent = u32::try_from(number(1)).unwrap_or_default();
+    (parent, seconds(11), seconds(13))
 }
