@@ -543,6 +543,12 @@ pub trait Ledger: Send + Sync {
     /// Answers a question from one consistent state.
     fn read(&self, query: Query) -> Fut<'_, Result<Answer, LedgerError>>;
 
+    /// Whether its disk was found full and has no room yet, so that nothing new is begun; none where
+    /// that shows only when something is tried.
+    fn is_full(&self) -> Option<bool> {
+        None
+    }
+
     /// Ends when the ledger has changed since `after`, by whomever, or after a while.
     fn watch(&self, after: Change) -> Fut<'_, Change>;
 }

@@ -90,6 +90,11 @@ pub const LOOKED_MS: i64 = 5 * 60 * 1000;
 pub const TICK_EVERY_MS: i64 = 1000;
 /// Claims without progress after which a run is quarantined.
 pub const CLAIMS_WITHOUT_PROGRESS: u32 = 5;
+/// Most bytes of its disk that a ledger in a file sets apart for a full one: the outputs of as many attempts as
+/// act at a time, and as much again for what is written beside them.
+pub const RESERVE_BYTES: u64 = 2 * 64 * OUTPUT_BYTES as u64;
+/// What part of a small disk that is at most: one in so many.
+pub const RESERVE_PART: u64 = 16;
 /// Units that the ledger's writer applies in one transaction.
 pub const GROUP_UNITS: usize = 1000;
 /// Units whose statements may wait for locks at the same time in one process, with a ledger in

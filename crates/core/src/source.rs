@@ -30,6 +30,8 @@ pub enum Verdict {
     Duplicate,
     /// It was not taken; it may be offered again.
     Refused,
+    /// The ledger has no room for it: it was not taken, and is to be offered again later.
+    NoRoom,
 }
 
 /// An event and its receipt.
@@ -99,6 +101,10 @@ pub trait Source: Send {
         &'a mut self,
         verdicts: Vec<(Receipt, Verdict)>,
     ) -> Fut<'a, Result<(), SourceError>>;
+
+    /// The ledger has no room for what was polled. Whoever waits for an answer hears so; a source that
+    /// keeps its events offers them again.
+    fn no_room(&mut self) {}
 
     /// What the task says about things that were there before it.
     fn existing(&self) -> Option<Existing>;

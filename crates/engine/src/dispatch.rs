@@ -4,6 +4,7 @@ use crate::ask::Ask;
 use crate::begin::Opened;
 use crate::intake::{Intake, Offer, Offered, Seen};
 use crate::job::{Rest, Suspicion};
+use crate::room::Room;
 use crate::runner::Runner;
 use crate::tasks::{Actions, Tasks};
 use futures_util::FutureExt;
@@ -220,6 +221,7 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     config: EngineConfig,
     stop: Stop,
+    room: Arc<Room>,
     held: AtomicUsize,
     /// Taken while a run is held that may be what its last process died of.
     suspect: Arc<AtomicBool>,
@@ -243,6 +245,7 @@ impl Engine {
             config.environment.clone(),
             Arc::clone(&clock),
         ));
+        let room = Arc::new(Room::default());
         let runner = Arc::new(Runner {
             ledger: Arc::clone(&ledger),
             actions,
@@ -253,6 +256,7 @@ impl Engine {
             slots: Slots::new(&config),
             root: config.root.clone(),
             people: Arc::clone(&config.people),
+            room: Arc::clone(&room),
         });
         Arc::new(Self {
             runner,
@@ -262,6 +266,7 @@ impl Engine {
             clock,
             config,
             stop,
+            room,
             held: AtomicUsize::new(0),
             suspect: Arc::default(),
             ended: Notify::new(),
@@ -278,6 +283,11 @@ impl Engine {
     #[must_use]
     pub fn tasks(&self) -> &Tasks {
         &self.tasks
+    }
+
+    /// Whether its ledger has room.
+    pub(crate) fn room(&self) -> &Room {
+        &self.room
     }
 
     /// Its ledger.
@@ -337,6 +347,7 @@ impl Engine {
                 .flatten()
         };
         let (offered, held) = self.intake.admit(offers, seen, &open).await?;
+        self.room.is_there();
         for opened in held {
             self.spawn_opened(opened);
         }
@@ -369,7 +380,7 @@ impl Engine {
         match self.ledger.lease(What::Present, claim).await {
             Ok(_) => Some(self.ledger.holder()),
             Err(error) => {
-                tracing::warn!("{error}");
+                self.room.hears(&error);
                 None
             }
         }
@@ -402,26 +413,32 @@ impl Engine {
         match self.ledger.renew().await {
             Ok(0) | Err(LedgerError::Closed) => {}
             Ok(freed) => tracing::info!("{freed} runs of a process that ended go on here"),
-            Err(error) => tracing::warn!("{error}"),
+            Err(error) => self.room.hears(&error),
         }
+        self.room.look(&*self.ledger);
     }
 
     async fn claim_all(self: &Arc<Self>) -> Result<(), LedgerError> {
         let mut change = Change::default();
         while !self.stop.is_stopping() {
+            let mut again = None;
             match self.claim_due().await {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(error) if passes(&error) => tracing::warn!("{error}"),
+                Err(error) if passes(&error) => {
+                    self.room.hears(&error);
+                    again = matches!(error, LedgerError::Full(_)).then_some(LOOK_AGAIN);
+                }
                 Err(error) => return Err(error),
             }
             let due = match self.time_to_next().await {
                 Err(error) if passes(&error) => {
-                    tracing::warn!("{error}");
+                    self.room.hears(&error);
                     LOOK_AGAIN
                 }
                 other => other?,
             };
+            let due = again.map_or(due, |again| due.max(again));
             tokio::select! {
                 seen = self.ledger.watch(change) => change = seen,
                 () = tokio::time::sleep(due) => {}
@@ -447,7 +464,9 @@ impl Engine {
             suspects: !self.suspect.load(Ordering::SeqCst),
             ..self.claim_of(now, room.min(256))
         };
-        match self.ledger.lease(What::Runs, claim).await? {
+        let leased = self.ledger.lease(What::Runs, claim).await?;
+        self.room.is_there();
+        match leased {
             Leased::Runs(runs) => {
                 let any = !runs.is_empty();
                 for held in runs {

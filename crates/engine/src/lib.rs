@@ -21,6 +21,7 @@ mod people;
 mod pump;
 mod record;
 mod reply;
+mod room;
 mod runner;
 mod settle;
 mod settle_items;

@@ -138,7 +138,12 @@ impl Pump {
         }
         let verdicts = match self.take(source.existing(), batch, cursor).await {
             Ok(verdicts) => verdicts,
-            Err(error) => return self.later(error),
+            Err(error) => {
+                if matches!(error, LedgerError::Full(_)) {
+                    source.no_room();
+                }
+                return self.later(error);
+            }
         };
         let nothing = verdicts.is_empty();
         self.pass(Point::AcknowledgeBefore, nothing);
@@ -161,7 +166,11 @@ impl Pump {
         if !passes(&error) {
             return Err(error);
         }
-        self.trouble(error.to_string());
+        match error {
+            // Said for all sources together.
+            LedgerError::Full(_) => self.engine.room().hears(&error),
+            other => self.trouble(other.to_string()),
+        }
         Ok(Duration::from_secs(1))
     }
 

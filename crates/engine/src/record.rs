@@ -19,7 +19,14 @@ pub(crate) enum Flushed {
     Lost,
     SqlFailed(String),
     SqlLate(String),
+    /// There is no room to begin anything; nothing was committed.
+    Full,
 }
+
+/// How soon a ledger that had no room, or was busy, is asked again: twice as late each time.
+pub(crate) const PAUSE: Duration = Duration::from_millis(50);
+/// How late at most.
+const PAUSE_MOST: Duration = Duration::from_secs(2);
 
 impl Runner {
     /// Commits units. A full disk or a busy ledger is waited for, since an effect that happened must
@@ -28,17 +35,52 @@ impl Runner {
         &self,
         units: impl Fn() -> Vec<Unit>,
     ) -> Result<Vec<UnitResult>, LedgerError> {
-        let mut pause = Duration::from_millis(50);
+        let mut pause = PAUSE;
         loop {
             match self.ledger.commit(units()).await {
                 Err(error @ (LedgerError::Full(_) | LedgerError::Busy { .. })) => {
-                    tracing::warn!("{error}");
+                    self.room.hears(&error);
                     if self.stop.wait_at_most(pause).await {
                         return Err(error);
                     }
-                    pause = (pause * 2).min(Duration::from_secs(2));
+                    pause = (pause * 2).min(PAUSE_MOST);
+                    self.room.look(&*self.ledger);
                 }
                 other => return other,
+            }
+        }
+    }
+
+    /// Waits until there may be room again, or nothing new is to be begun.
+    pub(crate) async fn wait_for_room(&self, pause: &mut Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(*pause) => {}
+            () = self.stop.stopped() => {}
+        }
+        *pause = (*pause * 2).min(PAUSE_MOST);
+        self.room.look(&*self.ledger);
+    }
+
+    /// Commits what is pending. Where there is no room for what is to be begun, nothing is committed: what
+    /// has happened is to be recorded without it.
+    async fn commit_all(
+        &self,
+        units: impl Fn() -> Vec<Unit>,
+        todo: &Todo,
+    ) -> Result<Option<Vec<UnitResult>>, LedgerError> {
+        if !matches!(todo, Todo::Act(_)) {
+            return self.commit_patiently(units).await.map(Some);
+        }
+        match self.ledger.commit(units()).await {
+            Err(error @ LedgerError::Full(_)) => {
+                self.room.hears(&error);
+                Ok(None)
+            }
+            Err(LedgerError::Busy { .. }) => self.commit_patiently(units).await.map(Some),
+            committed => {
+                let results = committed?;
+                self.room.is_there();
+                Ok(Some(results))
             }
         }
     }
@@ -57,7 +99,9 @@ impl Runner {
         }
         let units = || self.units(job, at, task, ending, todo);
         pass(job, ending, todo, BEFORE);
-        let results = self.commit_patiently(units).await?;
+        let Some(results) = self.commit_all(units, todo).await? else {
+            return Ok(Flushed::Full);
+        };
         pass(job, ending, todo, AFTER);
         Ok(match results.into_iter().last() {
             Some(UnitResult::Applied(applied)) => {

@@ -5,7 +5,8 @@ use crate::ask::Ask;
 use crate::dispatch::{Place, Slots, Stop};
 use crate::intake::Intake;
 use crate::job::{Job, Rest, Suspicion, status_of};
-use crate::record::Flushed;
+use crate::record::{Flushed, PAUSE};
+use crate::room::Room;
 use crate::tasks::{Actions, Tasks};
 use oncely_core::Value;
 use oncely_core::action::Failure;
@@ -36,6 +37,8 @@ pub(crate) struct Runner {
     pub(crate) root: std::path::PathBuf,
     /// Whom questions are put to.
     pub(crate) people: Arc<Roster>,
+    /// Whether the ledger has room.
+    pub(crate) room: Arc<Room>,
 }
 
 /// What is to be done with a run once what is pending is committed.
@@ -119,12 +122,18 @@ impl Runner {
         mut task: Option<Arc<Task>>,
         mut ending: Option<Ending>,
     ) -> Result<(Option<Arc<Task>>, Todo), LedgerError> {
+        let mut pause = PAUSE;
+        let mut full = false;
         loop {
             let at = self.clock.now();
             if let Some(ending) = &ending {
                 job.add(at, ending.fact())?;
             }
-            let todo = self.plan(job, &mut task, at).await?;
+            let todo = match full && ending.is_some() {
+                // What has happened is recorded by itself, and what follows decided after that.
+                true => Todo::Queue,
+                false => self.plan(job, &mut task, at).await?,
+            };
             match self
                 .flush(job, at, task.as_deref(), ending.as_ref(), &todo)
                 .await?
@@ -132,24 +141,36 @@ impl Runner {
                 Flushed::Done => return Ok((task, todo)),
                 Flushed::Lost => return Ok((task, Todo::Rest(Rest::Lost))),
                 Flushed::Changed => {
-                    self.reload(job).await?;
+                    self.reload(job, &mut task).await?;
                     ending = ending.filter(|e| e.is_open_in(job));
                 }
+                Flushed::Full => {
+                    self.reload(job, &mut task).await?;
+                    ending = ending.filter(|e| e.is_open_in(job));
+                    full = true;
+                    job.place = None;
+                    if ending.is_none() {
+                        self.wait_for_room(&mut pause).await;
+                    }
+                }
                 Flushed::SqlFailed(error) => {
-                    self.reload(job).await?;
+                    self.reload(job, &mut task).await?;
                     ending = ending.map(|e| e.refused(Failure::permanent(error)));
                 }
                 Flushed::SqlLate(error) => {
-                    self.reload(job).await?;
+                    self.reload(job, &mut task).await?;
                     ending = ending.map(|e| e.refused(Failure::retry(error)));
                 }
             }
         }
     }
 
-    async fn reload(&self, job: &mut Job) -> Result<(), LedgerError> {
+    /// Takes what the ledger has as the truth. A beginning that was not committed is not one.
+    async fn reload(&self, job: &mut Job, task: &mut Option<Arc<Task>>) -> Result<(), LedgerError> {
         let facts = Ask(&*self.ledger).facts(job.row.id).await?;
-        job.reload(&facts)
+        job.reload(&facts)?;
+        task.take_if(|_| job.state.text.is_none());
+        Ok(())
     }
 
     /// Decides until there is an attempt to make or nothing to do.

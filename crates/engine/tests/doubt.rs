@@ -5,6 +5,7 @@ mod common;
 
 use common::*;
 use oncely_core::action::Probe;
+use oncely_core::fact::Fact;
 use oncely_core::ids::StepId;
 use oncely_core::ledger::{Ledger as _, LedgerError, Unit};
 use oncely_core::limits;
@@ -26,6 +27,9 @@ promises! {
     a_run_that_its_last_process_may_have_died_of_waits_only_until_the_one_before_makes_progress,
     a_step_that_panics_takes_no_other_with_it,
     a_full_ledger_loses_no_outcome,
+    where_there_is_no_room_an_outcome_is_recorded_and_what_follows_is_begun_later,
+    a_run_that_finds_no_room_as_it_begins_is_begun_when_there_is_some,
+    what_waits_for_room_is_given_back_when_the_process_is_to_stop,
     an_effect_in_the_commit_is_made_once_whenever_the_process_dies,
     a_lease_that_ran_out_does_not_end_the_server,
 }
@@ -360,6 +364,92 @@ async fn a_full_ledger_loses_no_outcome(stage: Stage) {
     });
     assert_eq!(process.drive(run).await, Rest::Ended(RunStatus::Done));
     assert_eq!(kit.command.count(), 1);
+}
+
+/// Commits that hold an outcome and begin nothing.
+fn recorded_alone(process: &Process) -> usize {
+    let commits = process.tap.commits();
+    let alone = |units: &&Vec<Unit>| is(units, "Outcome") && !is(units, "Intent");
+    commits.iter().filter(alone).count()
+}
+
+async fn where_there_is_no_room_an_outcome_is_recorded_and_what_follows_is_begun_later(
+    stage: Stage,
+) {
+    let kit = Kit::default();
+    let process = stage.process(&[task(TWO)], &kit);
+    let run = process.admit("k").await;
+    let tap = process.tap.clone();
+    kit.command.does(move |call| {
+        if call.site.step.as_str() == "a" {
+            // At the outcome of the first step, and twice after it.
+            let mut left = 3;
+            tap.fate(move |units| match left > 0 && is(units, "Intent") {
+                true => {
+                    left -= 1;
+                    Fate::Fail(LedgerError::Full("no space left".into()))
+                }
+                false => Fate::Pass,
+            });
+        }
+        Behaviour::Output(json!({}))
+    });
+    assert_eq!(process.drive(run).await, Rest::Ended(RunStatus::Done));
+    assert_eq!(kit.command.count(), 2);
+    assert_eq!(
+        recorded_alone(&process),
+        2,
+        "the first one's, and the last one's"
+    );
+}
+
+async fn a_run_that_finds_no_room_as_it_begins_is_begun_when_there_is_some(stage: Stage) {
+    let kit = Kit::default();
+    let process = stage.process(&[task(TWO)], &kit);
+    let run = process.admit("k").await;
+    let mut left = 2;
+    process.tap.fate(move |units| {
+        if left > 0 && is(units, "Began") {
+            left -= 1;
+            return Fate::Fail(LedgerError::Full("no space left".into()));
+        }
+        Fate::Pass
+    });
+    assert_eq!(process.drive(run).await, Rest::Ended(RunStatus::Done));
+    assert_eq!(kit.command.count(), 2);
+    let facts = process.ask().facts(run).await.unwrap();
+    let begun = facts
+        .iter()
+        .filter(|f| matches!(f.fact, Fact::Began { .. }));
+    assert_eq!(begun.count(), 1);
+}
+
+async fn what_waits_for_room_is_given_back_when_the_process_is_to_stop(stage: Stage) {
+    let kit = Kit::default();
+    let process = stage.process(&[task(TWO)], &kit);
+    let run = process.admit("k").await;
+    let tap = process.tap.clone();
+    kit.command.does(move |_| {
+        tap.fate(|units| match is(units, "Intent") {
+            true => Fate::Fail(LedgerError::Full("no space left".into())),
+            false => Fate::Pass,
+        });
+        Behaviour::Output(json!({}))
+    });
+    let engine = process.engine.clone();
+    let driven = tokio::spawn(async move { engine.drive_one(run).await });
+    while recorded_alone(&process) == 0 {
+        tokio::task::yield_now().await;
+    }
+    process.engine.stopper().stop();
+    let rest = driven.await.unwrap().unwrap();
+    assert_eq!(rest, Some(Rest::Released));
+    assert_eq!(kit.command.count(), 1);
+    process.tap.fate(|_| Fate::Pass);
+    let heir = stage.process(&[task(TWO)], &kit);
+    kit.command.does(|_| Behaviour::Output(json!({})));
+    assert_eq!(heir.drive(run).await, Rest::Ended(RunStatus::Done));
+    assert_eq!(kit.command.count(), 2);
 }
 
 async fn an_effect_in_the_commit_is_made_once_whenever_the_process_dies(stage: Stage) {

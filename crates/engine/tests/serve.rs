@@ -419,6 +419,9 @@ impl Source for Canned {
             .extend(verdicts.into_iter().map(|(_, v)| v));
         Box::pin(std::future::ready(Ok(())))
     }
+    fn no_room(&mut self) {
+        self.verdicts.lock().unwrap().push(Verdict::NoRoom);
+    }
     fn existing(&self) -> Option<Existing> {
         self.existing
     }
@@ -574,9 +577,11 @@ async fn a_source_is_told_only_of_what_the_ledger_has(stage: Stage) {
         events: vec![event("k", false)],
         ..Batch::default()
     };
-    let (.., told) = pumped(&process, None, vec![Ok(batch)]).await;
-    assert_eq!(told, []);
+    let (result, notices, told) = pumped(&process, None, vec![Ok(batch)]).await;
+    assert_eq!(told, [Verdict::NoRoom]);
     assert_eq!(process.rows().await.len(), 0);
+    // It passes by itself, and is said for all sources together.
+    assert_eq!((result, notices.len()), (Ok(()), 0));
 }
 
 /// The event of a run once more.

@@ -18,4 +18,4 @@ pub use answer::Answer;
 pub use answers::{ANSWER, Answers, Label, answers};
 pub use hooks::hooks;
 pub use listen::{Bounds, Gateway};
-pub use router::{HEALTH, router};
+pub use router::{HEALTH, IsFull, router, router_with};

@@ -8,13 +8,27 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
+use std::sync::Arc;
 
 /// Where the gateway says that it is up.
 pub const HEALTH: &str = "/healthz";
 
+/// Whether the ledger's disk is full.
+pub type IsFull = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// The router of these parts, each with addresses of its own.
 pub fn router(parts: impl IntoIterator<Item = Router>, bounds: Bounds) -> Router {
-    let own = Router::new().route(HEALTH, get(healthy));
+    router_with(parts, bounds, Arc::new(|| false))
+}
+
+/// The router of these parts, for a ledger whose disk may be full.
+pub fn router_with(
+    parts: impl IntoIterator<Item = Router>,
+    bounds: Bounds,
+    is_full: IsFull,
+) -> Router {
+    let health = move || std::future::ready(health(is_full()));
+    let own = Router::new().route(HEALTH, get(health));
     let known = parts.into_iter().fold(own, Router::merge);
     known
         .fallback(nothing_here)
@@ -22,8 +36,10 @@ pub fn router(parts: impl IntoIterator<Item = Router>, bounds: Bounds) -> Router
         .layer(from_fn_with_state(bounds, read_whole))
 }
 
-async fn healthy() -> Answer {
-    Answer::new(StatusCode::OK, serde_json::json!({ "status": "ok" }))
+/// Who has no room is up all the same: a restart would bring none.
+fn health(is_full: bool) -> Answer {
+    let status = if is_full { "disk_full" } else { "ok" };
+    Answer::new(StatusCode::OK, serde_json::json!({ "status": status }))
 }
 
 async fn nothing_here() -> Answer {

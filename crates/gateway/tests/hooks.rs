@@ -5,7 +5,7 @@ use oncely_core::limits;
 use oncely_core::source::{Room, Source, Verdict};
 use oncely_core::task::{Bundle, Trigger, load};
 use oncely_core::time::{Clock, Timestamp};
-use oncely_gateway::{Bounds, Gateway, hooks, router};
+use oncely_gateway::{Bounds, Gateway, hooks, router, router_with};
 use oncely_sources::webhook::{Doors, Hook, HookConfig};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -151,4 +151,45 @@ async fn who_comes_when_too_much_waits_is_to_come_again() {
         matches!(reply, oncely_sources::webhook::Reply::Later(_))
     };
     assert!(replies.iter().all(later));
+}
+
+#[tokio::test]
+async fn who_comes_while_the_disk_is_full_is_told_at_once_to_come_again() {
+    let doors = Arc::new(Doors::default());
+    let address = listening(&doors).await;
+    let mut hook = doors.open(config());
+    tokio::spawn(async move {
+        loop {
+            hook.changed().await;
+            let batch = hook.poll(None, Room { events: 8 }).await.unwrap();
+            assert_eq!(batch.events.len(), 1, "nobody is kept");
+            hook.no_room();
+        }
+    });
+    for _ in 0..3 {
+        let said = ask(address, "POST", "/hooks/a", "hush", "{\"id\": 1}").await;
+        assert!(said.starts_with("HTTP/1.1 503 "), "{said}");
+        assert!(said.contains("retry-after: 5"), "{said}");
+        let words = "the disk is full here; nothing was taken, send it again";
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_no_room_is_up_and_says_so() {
+    let bounds = Bounds::default();
+    for (is_full, status) in [(false, "ok"), (true, "disk_full")] {
+        let gateway = Gateway::bind("127.0.0.1:0".parse().unwrap(), bounds)
+            .await
+            .unwrap();
+        let address = gateway.address();
+        let router = router_with([], bounds, Arc::new(move || is_full));
+        tokio::spawn(gateway.serve(router, std::future::pending()));
+        let said = ask(address, "GET", "/healthz", "", "").await;
+        assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+        assert!(
+            said.contains(&format!("{{\"status\":\"{status}\"}}")),
+            "{said}"
+        );
+    }
 }

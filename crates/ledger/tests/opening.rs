@@ -133,6 +133,7 @@ fn everything_that_is_made_is_private() {
             [
                 "ledger.db",
                 "ledger.db-holders",
+                "ledger.db-reserve",
                 "ledger.db-shm",
                 "ledger.db-turn",
                 "ledger.db-wal"

@@ -1,6 +1,7 @@
 //! Opening a ledger: what is there, whether it is a ledger, and how SQLite is set for it.
 
 use super::place::{self, Found};
+use super::reserve::{PIECES, Reserve};
 use super::turn::Turn;
 use super::{holders, schema, words};
 use crate::SystemClock;
@@ -66,8 +67,21 @@ impl Options {
     }
 }
 
-/// Opens the writing connection, making the ledger if that is asked for.
+/// Opens the writing connection, making the ledger if that is asked for. On a full disk that takes a
+/// piece of the reserve, as nothing can be looked at without an index of the log.
 pub(crate) fn open(path: &Path, options: &Options) -> Result<Connection, LedgerError> {
+    let mut tried = 0;
+    loop {
+        let opened = open_once(path, options);
+        let full = matches!(opened, Err(LedgerError::Full(_)));
+        if !full || tried == PIECES || !Reserve::of(path).give_piece(tried) {
+            return opened;
+        }
+        tried += 1;
+    }
+}
+
+fn open_once(path: &Path, options: &Options) -> Result<Connection, LedgerError> {
     check_library(rusqlite::version_number())?;
     match (place::look(path)?, options.create) {
         (Found::Nothing, false) => return Err(place::missing(path)),
@@ -120,7 +134,8 @@ fn connect(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
     conn.pragma_update(None, "trusted_schema", false)?;
     conn.pragma_update(None, "temp_store", "memory")?;
     conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    conn.pragma_update(None, "wal_autocheckpoint", options.checkpoint)?;
+    let pages = options.checkpoint.min(Reserve::of(path).log_pages());
+    conn.pragma_update(None, "wal_autocheckpoint", pages)?;
     if let Some(pages) = options.pages_at_most {
         conn.pragma_update(None, "max_page_count", pages)?;
     }

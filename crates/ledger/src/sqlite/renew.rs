@@ -12,6 +12,18 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 impl Writer {
+    /// Renews, also on a full disk.
+    pub(crate) fn renew_anyhow(&mut self) -> Result<u64, LedgerError> {
+        loop {
+            let renewed = self.renew();
+            let full = matches!(renewed, Err(LedgerError::Full(_)));
+            if !full || !self.make_room() {
+                self.tried = 0;
+                return renewed;
+            }
+        }
+    }
+
     /// Renews the own lease when a third of it has gone, and frees those who are gone.
     pub(crate) fn renew(&mut self) -> Result<u64, LedgerError> {
         if self.me.registered && !self.ask(|conn| self.has_row(conn))? {
@@ -80,18 +92,31 @@ impl Writer {
         LedgerError::LeaseLost
     }
 
+    fn give_back(&mut self) -> Result<(), LedgerError> {
+        if !self.me.registered {
+            return Ok(());
+        }
+        self.begin(Instant::now())?;
+        let now = self.shared.clock.now();
+        let freed = self.ask(|conn| {
+            free(conn, self.me.id, now)?;
+            self.execute("commit")
+        });
+        self.roll_back();
+        freed
+    }
+
     /// A clean end: what is still held is free at once.
     pub(crate) fn close(&mut self) {
         if self.shared.abandoned.load(Ordering::Acquire) {
             return;
         }
-        if self.me.registered && self.begin(Instant::now()).is_ok() {
-            let now = self.shared.clock.now();
-            let freed = free(&self.conn, self.me.id, now).and_then(|_| self.execute("commit"));
-            if let Err(error) = freed {
+        while let Err(error) = self.give_back() {
+            let full = matches!(error, LedgerError::Full(_));
+            if !full || !self.make_room() {
                 tracing::warn!(%error, "the ledger could not be left cleanly; others will see to it");
+                break;
             }
-            self.roll_back();
         }
         if let Some(file) = self.me.file.take() {
             file.remove();

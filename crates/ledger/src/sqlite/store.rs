@@ -4,6 +4,7 @@ use super::batch::Me;
 use super::jobs::{Done, Job, Message, Request};
 use super::open::{self, Options};
 use super::reader::{self, Readers};
+use super::reserve::Reserve;
 use super::rows::Tasks;
 use super::turn::{self, Turn};
 use super::writer::Writer;
@@ -91,6 +92,11 @@ impl SqliteLedger {
             conn,
             warden,
             turn: Turn::open(path)?,
+            reserve: match options.synced {
+                true => Reserve::of(path),
+                false => Reserve::none(path),
+            },
+            tried: 0,
             me,
             shared: shared.clone(),
             inbox,
@@ -138,6 +144,12 @@ impl SqliteLedger {
             let tx = conn.unchecked_transaction()?;
             super::stats::stats(path, &tx)
         })
+    }
+
+    /// Whether the disk of a ledger in a file was found full, and there is no room yet.
+    #[must_use]
+    pub fn is_full(path: &Path) -> bool {
+        Reserve::of(path).has_no_room()
     }
 
     /// Ends this handle as if its process had been killed: what it holds is freed by others.
@@ -245,6 +257,10 @@ impl Ledger for SqliteLedger {
                 .await
                 .unwrap_or(Err(LedgerError::Closed))
         })
+    }
+
+    fn is_full(&self) -> Option<bool> {
+        Some(Self::is_full(&self.shared.path))
     }
 
     fn watch(&self, after: Change) -> Fut<'_, Change> {

@@ -3,6 +3,7 @@
 
 use super::batch::{Me, Stop, Tx};
 use super::jobs::{Job, Message, Request};
+use super::reserve::Reserve;
 use super::rows::Tasks;
 use super::store::Shared;
 use super::turn::Turn;
@@ -29,6 +30,9 @@ pub(crate) struct Writer {
     pub(crate) conn: Connection,
     pub(crate) warden: Warden,
     pub(crate) turn: Turn,
+    pub(crate) reserve: Reserve,
+    /// How often room was made for what waits, without its being recorded.
+    pub(crate) tried: u32,
     pub(crate) me: Me,
     pub(crate) shared: Arc<Shared>,
     pub(crate) inbox: Receiver<Message>,
@@ -87,20 +91,22 @@ impl Writer {
         let mut renewals = take_renewals(&mut queue);
         while !queue.is_empty() {
             if let Err(error) = self.begin(Instant::now()) {
-                queue.drain(..).for_each(|job| job.fail(error.clone()));
-                break;
+                self.failed(&mut queue, &error);
+                continue;
             }
             points::pass(Point::LedgerBegun);
             self.drain_inbox(&mut queue);
             renewals.extend(take_renewals(&mut queue));
             queue.retain(|job| job.ticket.take());
+            self.mind_the_room(&mut queue);
             self.group(&mut queue);
             if self.shared.watchers.load(Ordering::Relaxed) > 0 {
                 self.look();
             }
         }
         for job in renewals.into_iter().filter(|job| job.ticket.take()) {
-            let freed = self.renew();
+            let freed = self.renew_anyhow();
+            self.has_room();
             job.answer_freed(freed);
         }
     }
@@ -176,11 +182,9 @@ impl Writer {
             }
             Err(Stop::Database(error)) => {
                 let error = words::database(&self.shared.path, &error);
-                queue.drain(..).for_each(|job| job.fail(error.clone()));
+                self.failed(queue, &error);
             }
-            Err(Stop::Failed(error)) => {
-                queue.drain(..).for_each(|job| job.fail(error.clone()));
-            }
+            Err(Stop::Failed(error)) => self.failed(queue, &error),
             // The queue is applied again by whoever called.
             Err(Stop::Careless) => self.careful = CAREFUL_GROUPS,
             Err(Stop::Invalid(_) | Stop::Left { .. }) => {
@@ -225,7 +229,10 @@ impl Writer {
         });
         match done {
             Ok(registering) => {
+                self.tried = 0;
                 if registering {
+                    // Who only looks needs none.
+                    self.reserve.make();
                     self.me.registered = true;
                     self.renewed = self.shared.clock.boot_millis();
                 }

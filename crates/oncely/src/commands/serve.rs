@@ -50,7 +50,10 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Serve) -> Result<Exit, Fai
         let bounds = house.config.gateway.value.bounds;
         let hooks = oncely_gateway::hooks(Arc::clone(&house.doors));
         let pages = door.as_ref().map(|_| pages(&house)).transpose()?.flatten();
-        let router = oncely_gateway::router(pages.into_iter().chain([hooks]), bounds);
+        let ledger = house.shared_ledger();
+        let is_full = Arc::new(move || ledger.is_full() == Some(true));
+        let parts = pages.into_iter().chain([hooks]);
+        let router = oncely_gateway::router_with(parts, bounds, is_full);
         let open = door.map(|door| door.open(router, engine.stopper()));
         if args.until_eof {
             stop_at_eof(engine.stopper());

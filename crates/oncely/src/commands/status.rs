@@ -50,6 +50,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
         }
         attention::people(voice, &house).await?;
         changed::say(voice, &changed);
+        full_disk(voice, &house);
         Ok::<_, Failure>(overview)
     })?;
     if !overview.problems.is_empty() {
@@ -60,6 +61,18 @@ pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
         return Ok(Exit::Usage);
     }
     Ok(Exit::Done)
+}
+
+/// Says that nothing new is begun, where the ledger's disk is full.
+fn full_disk(voice: Voice, house: &House) {
+    if house.ledger().is_full() == Some(true) {
+        let ledger = &house.config.ledger.value;
+        voice.record(&serde_json::json!({ "disk_full": ledger.to_string() }));
+        voice.say(format!(
+            "\nThe disk of {ledger} is full. Nothing new is begun; what was being done is recorded. Free some \
+             space: work goes on by itself."
+        ));
+    }
 }
 
 /// A task as it is shown.

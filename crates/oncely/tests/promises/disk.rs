@@ -38,14 +38,19 @@ fn a_full_disk_is_said_and_the_task_is_done_once_there_is_room() {
         "$O init > /dev/null; {TASK}\n$O run\n\
          sed s/1_a/2_a/ tasks/1_a.toml > tasks/2_a.toml\n\
          dd if=/dev/zero of=fill bs=4096 2> /dev/null || true\n\
-         echo --- full; $O run && exit 99 || echo code $?\n\
+         echo --- full; $O run && exit 99 || echo code $?\n$O status\n\
          rm fill; echo --- room; $O run; $O run; $O doctor > /dev/null || true; $O status"
     );
     let ended = on_small_disk(&project, "2m", &script);
     insta::assert_snapshot!(ended.all(), @r##"
     done 1_a  [span]
     --- full
-    code 2
+    code 1
+    STATE    VERSION  TASK  LAST RUN (UTC)       TOOK
+    done     1        a     [time]  [span]
+    pending  2        a
+
+    The disk of [dir]/disk/.oncely/ledger.db is full. Nothing new is begun; what was being done is recorded. Free some space: work goes on by itself.
     --- room
     done 2_a  [span]
     Nothing to do: 2 tasks already done here.

@@ -165,6 +165,9 @@ impl Door {
             Ok(Verdict::Refused) => {
                 Reply::NoEvent("the task refused it; nothing was started".into())
             }
+            Ok(Verdict::NoRoom) => {
+                Reply::Later("the disk is full here; nothing was taken, send it again")
+            }
             Err(_) => Reply::Later("the task has just changed; send it again"),
         }
     }

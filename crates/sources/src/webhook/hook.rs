@@ -101,6 +101,13 @@ impl Source for Hook {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    fn no_room(&mut self) {
+        for (_, delivery) in self.waiting.drain(..) {
+            // Whoever is gone needs no answer.
+            let _ = delivery.answer.send(Verdict::NoRoom);
+        }
+    }
+
     fn existing(&self) -> Option<Existing> {
         None
     }
