@@ -1,12 +1,15 @@
 //! The measurements, each beside what it is measured against, with settings and machine.
 
 mod events;
+mod graphile;
+mod keys;
 mod machine;
 mod measure;
 mod memory;
 mod pending;
 mod records;
 mod rig;
+mod workers;
 
 pub use measure::{Bound, Measured, say};
 
@@ -24,9 +27,16 @@ pub enum What {
     Events,
     /// Events a second, one a call from 64 callers
     Callers,
+    /// Effects a second with a durable commit of their own, in turn with graphile-worker, which is
+    /// installed with npm for it; on PostgreSQL, and not part of `all`
+    Graphile,
+    /// Events a second with 10,000 and with 10,000,000 keys, on both stores; not part of `all`
+    Keys,
+    /// Events a second of 1, 2, 4 and 8 workers; on PostgreSQL, and not part of `all`
+    Workers,
     /// `oncely run` with nothing to do, and `oncely status`
     Run,
-    /// Everything
+    /// Everything that needs no network and little time
     All,
 }
 
@@ -44,6 +54,12 @@ pub enum Store {
 /// # Errors
 /// When a measurement cannot be made. A bound that does not hold is a result.
 pub fn run(what: What, store: Store, binary: &Path) -> Result<Vec<Measured>, Trouble> {
+    match what {
+        What::Graphile => return Ok(vec![graphile::run()?]),
+        What::Keys => return keys::run(),
+        What::Workers => return Ok(vec![workers::run(binary)?]),
+        _ => {}
+    }
     let mut all = Vec::new();
     if store == Store::Postgres && !matches!(what, What::Events | What::Callers) {
         return Err(Trouble(

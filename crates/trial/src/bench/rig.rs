@@ -58,6 +58,21 @@ impl Rig {
         )
     }
 
+    /// The same over a ledger in PostgreSQL, with other actions.
+    pub(crate) fn acting(
+        url: &str,
+        root: &Path,
+        (task, text): (&str, &str),
+        actions: Arc<dyn Actions>,
+    ) -> Result<Self, Trouble> {
+        let options = PostgresOptions {
+            create: true,
+            ..PostgresOptions::new(ROLE)
+        };
+        let ledger = Arc::new(PostgresLedger::open(url, options)?);
+        Self::with(ledger, root, (task, text), actions)
+    }
+
     fn over(ledger: Arc<dyn Ledger>, root: &Path, task: &str, text: &str) -> Result<Self, Trouble> {
         let databases = BTreeMap::from([
             ("ledger".to_owned(), Database::Ledger),
@@ -70,6 +85,16 @@ impl Rig {
             databases,
             sabotage_mark: false,
         });
+        let actions = Arc::new(OnlySql(Arc::new(sql)));
+        Self::with(ledger, root, (task, text), actions)
+    }
+
+    fn with(
+        ledger: Arc<dyn Ledger>,
+        root: &Path,
+        (task, text): (&str, &str),
+        actions: Arc<dyn Actions>,
+    ) -> Result<Self, Trouble> {
         let bundle = Bundle {
             path: format!("tasks/{task}.toml"),
             text: text.to_owned(),
@@ -79,7 +104,7 @@ impl Rig {
         let known = Known::read(bundle).map_err(Trouble)?;
         let engine = Engine::new(
             Arc::clone(&ledger),
-            Arc::new(OnlySql(Arc::new(sql))),
+            actions,
             Arc::new(Tasks::new([known])),
             Arc::new(SystemClock),
             EngineConfig::new("bench".into(), root.to_owned()),
