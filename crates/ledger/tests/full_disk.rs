@@ -16,6 +16,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 /// Tells a test where its disk is.
 const PLACE: &str = "ONCELY_TEST_DISK";
@@ -61,6 +62,8 @@ impl Disk {
     fn try_open(&self, create: bool) -> Result<SqliteLedger, LedgerError> {
         let options = Options {
             create,
+            // However slow the machine is.
+            lease: Duration::from_secs(3600),
             ..Options::new("test")
         };
         SqliteLedger::open(&self.path(), options)

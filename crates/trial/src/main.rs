@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use oncely_core::points::Point;
 use oncely_trial::bench;
 use oncely_trial::crash::{self, Campaign, Crash, Report, Trouble};
+use oncely_trial::disk::{self, Disk};
 use oncely_trial::nemesis::{self, Nemesis};
 use oncely_trial::points::{self, Points};
 use oncely_trial::sabotage;
@@ -33,6 +34,8 @@ enum Command {
     /// Strike three real workers on one PostgreSQL with every fault, and compare what everybody wrote
     /// down
     Nemesis(NemesisArgs),
+    /// Fill a small disk, hold it full and free it, while the real binary works on it; it mounts one
+    Disk(DiskArgs),
     /// Cut the power of the ledger's disk, again and again, and compare what it holds
     Power(PowerArgs),
     /// Let the disk refuse one thing after the other
@@ -94,6 +97,28 @@ struct PointsArgs {
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+struct DiskArgs {
+    /// How often it is filled
+    #[arg(long, default_value_t = 100)]
+    fills: u32,
+    /// What chance begins with
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// An event must have its effect so many seconds after there is room
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    within: u64,
+    /// The binary; default: `oncely` beside this one
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+    /// The folder that a small disk is mounted on: for this program itself
+    #[arg(long, value_name = "DIR", hide = true)]
+    inside: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -216,6 +241,7 @@ fn main() -> ExitCode {
         Command::Crash(args) => crash(&args),
         Command::Points(args) => points(&args),
         Command::Nemesis(args) => strike(&args),
+        Command::Disk(args) => full_disk(&args),
         Command::Power(args) => cut(&args),
         Command::Anomalies(args) => refuse(&args),
         Command::Rot(args) => spoil(&args),
@@ -307,6 +333,30 @@ fn strike(args: &NemesisArgs) -> Result<ExitCode, Trouble> {
     }
     let as_expected = report.broken.is_empty() != args.expect_broken;
     Ok(ExitCode::from(u8::from(!as_expected)))
+}
+
+fn full_disk(args: &DiskArgs) -> Result<ExitCode, Trouble> {
+    let binary = binary(args.binary.clone())?;
+    let Some(folder) = args.inside.clone() else {
+        // Once more, where the disk is mounted.
+        let folder = tempfile::Builder::new().prefix("oncely-disk-").tempdir()?;
+        let mut words = std::env::args().skip(1).collect::<Vec<_>>();
+        words.extend(["--inside".into(), folder.path().display().to_string()]);
+        return disk::on_small_disk(folder.path(), &words);
+    };
+    let report = disk::run(&Disk {
+        binary,
+        folder,
+        fills: args.fills,
+        seed: args.seed,
+        within: Duration::from_secs(args.within),
+        talk: !args.json,
+    })?;
+    match args.json {
+        true => println!("{}", serde_json::to_string(&report)?),
+        false => print!("{report}"),
+    }
+    Ok(ExitCode::from(u8::from(!report.broken.is_empty())))
 }
 
 fn cut(args: &PowerArgs) -> Result<ExitCode, Trouble> {
