@@ -20,6 +20,7 @@ mod sabotage;
 mod sql;
 mod sqlite;
 mod stats;
+mod verify;
 
 pub use clock::SystemClock;
 pub use memory::MemoryLedger;
@@ -29,3 +30,4 @@ pub use sqlite::{
     Backup, Copied, Options, Restore, Restored, SqliteLedger, back_up, migrate, restore,
 };
 pub use stats::{Stats, Table};
+pub use verify::Verified;

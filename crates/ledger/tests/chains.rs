@@ -82,3 +82,36 @@ fn facts_that_changed_places_are_found() {
     let (claimed, broken) = after(swapped);
     assert_eq!((claimed, broken), (vec![2, 3], vec![RunId(1)]));
 }
+
+#[test]
+fn a_look_at_the_whole_ledger_finds_what_no_claim_would() {
+    let stores = Sqlite::new(false);
+    run(async {
+        let a = stores.open();
+        for key in ["a", "b"] {
+            let id = admitted(&a, admit(key)).await;
+            apply(&a, unit(vec![], vec![facts(id, 1, vec![began()])])).await;
+        }
+        let whole = a.verify().unwrap();
+        assert_eq!((whole.runs, whole.facts, whole.keys), (2, 2, 2));
+        assert_eq!(whole.findings, Vec::<String>::new());
+        let conn = stores::tampering(&stores.path());
+        conn.execute_batch(
+            "drop trigger oncely_keys_stay; drop trigger oncely_keys_as_they_are;
+             update oncely_keys set run = 1 where run = 2;
+             insert into oncely_keys values (x'00', 7);
+             delete from oncely_admissions where run = 1;
+             insert into oncely_progress values (2, 'score', 3, 0, 0, 3, 1, 0);
+             insert into oncely_progress values (9, 'score', 3, 0, 0, 3, 0, 0);",
+        )
+        .unwrap();
+        insta::assert_snapshot!(a.verify().unwrap().findings.join("\n"), @"
+        run 1: what was admitted is lost
+        run 2 of task: its key b leads to run 1
+        run 7: its key is known, and the run is lost
+        run 2: step score has come to item 3, and says that it did 3 and set 1 aside
+        run 2: step score says that it set aside 1, and 0 are there
+        run 9: step score has come to item 3, and the run is lost
+        ");
+    });
+}

@@ -687,6 +687,8 @@ pub(crate) enum LedgerCommand {
     Restore(Restore),
     /// Count what the ledger holds, and what it takes on the disk
     Stats,
+    /// Look over whether the ledger is what was written: the database, and each run
+    Verify,
 }
 
 #[derive(Debug, Args)]

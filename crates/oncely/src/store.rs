@@ -7,7 +7,8 @@ use crate::place::{self, Place, Url};
 use crate::registry;
 use oncely_core::ledger::{Ledger, LedgerError};
 use oncely_ledger::{
-    MemoryLedger, Moved, Options, PostgresLedger, PostgresOptions, SqliteLedger, Stats, SystemClock,
+    MemoryLedger, Moved, Options, PostgresLedger, PostgresOptions, SqliteLedger, Stats,
+    SystemClock, Verified,
 };
 use std::io::{self, Write};
 use std::path::Path;
@@ -72,6 +73,15 @@ impl Store {
             Self::Nothing(_) => Ok(None),
             Self::Sqlite(store) => store.stats().map(Some),
             Self::Postgres(store) => store.stats().map(Some),
+        }
+    }
+
+    /// Looks the ledger over; nothing where there is none.
+    pub(crate) fn verify(&self) -> Result<Option<Verified>, LedgerError> {
+        match self {
+            Self::Nothing(_) => Ok(None),
+            Self::Sqlite(store) => store.verify().map(Some),
+            Self::Postgres(store) => store.verify().map(Some),
         }
     }
 

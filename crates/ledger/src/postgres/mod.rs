@@ -30,6 +30,7 @@ mod store;
 mod target;
 mod text;
 mod touched;
+mod verify;
 mod volley;
 mod whole;
 mod words;

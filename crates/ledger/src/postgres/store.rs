@@ -116,6 +116,7 @@ enum Question {
     Read(Query, oneshot::Sender<Result<Answer, LedgerError>>),
     Export(std::sync::mpsc::Sender<Result<Vec<u8>, LedgerError>>),
     Stats(std::sync::mpsc::Sender<Result<crate::Stats, LedgerError>>),
+    Verify(std::sync::mpsc::Sender<Result<crate::Verified, LedgerError>>),
     Look,
 }
 
@@ -215,6 +216,19 @@ impl PostgresLedger {
         let (answer, answered) = std::sync::mpsc::channel();
         self.reader
             .send(Question::Stats(answer))
+            .map_err(|_| LedgerError::Closed)?;
+        answered.recv().unwrap_or(Err(LedgerError::Closed))
+    }
+
+    /// Looks the ledger over, while others work on it: each run with its key, its chain and its facts.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn verify(&self) -> Result<crate::Verified, LedgerError> {
+        let (answer, answered) = std::sync::mpsc::channel();
+        self.reader
+            .send(Question::Verify(answer))
             .map_err(|_| LedgerError::Closed)?;
         answered.recv().unwrap_or(Err(LedgerError::Closed))
     }
@@ -319,6 +333,16 @@ async fn read(
             Some(Question::Stats(answer)) => {
                 let found = match connected(&shared, &mut db).await {
                     Ok(db) => super::stats::stats(db).await,
+                    Err(stop) => Err(stop),
+                };
+                let place = &shared.place;
+                answer
+                    .send(found.map_err(|stop| words::gave_up(place, stop, Duration::ZERO)))
+                    .ok();
+            }
+            Some(Question::Verify(answer)) => {
+                let found = match connected(&shared, &mut db).await {
+                    Ok(db) => super::verify::verify(db).await,
                     Err(stop) => Err(stop),
                 };
                 let place = &shared.place;

@@ -25,6 +25,7 @@ mod stats;
 mod store;
 pub(crate) mod turn;
 mod unit;
+mod verify;
 mod watch;
 pub(crate) mod whole;
 mod words;

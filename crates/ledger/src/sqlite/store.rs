@@ -152,6 +152,15 @@ impl SqliteLedger {
         Reserve::of(path).has_no_room()
     }
 
+    /// Looks the ledger over, while others work on it: the database, and each run with its key, its
+    /// chain and its facts. Blocks.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn verify(&self) -> Result<crate::Verified, LedgerError> {
+        self.readers.with(super::verify::verify)
+    }
+
     /// Ends this handle as if its process had been killed: what it holds is freed by others.
     #[cfg(any(test, feature = "conformance"))]
     pub fn kill(self) {

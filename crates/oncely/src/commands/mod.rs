@@ -44,6 +44,7 @@ pub(crate) mod test;
 mod tidy;
 pub(crate) mod undo;
 pub(crate) mod up_or_down;
+mod verify;
 mod waits;
 mod watching;
 pub(crate) mod why;

@@ -10,6 +10,12 @@ fn tampered() -> Project {
     )
 }
 
+/// A connection past oncely.
+fn tampering(project: &Project) -> rusqlite::Connection {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
+    oncely_vfs::open(&project.path(".oncely/ledger.db"), flags).unwrap()
+}
+
 fn tampered_with(change: &str) -> Project {
     let project = Project::new();
     let text = "[on.call]\n\n[[step]]\nid = \"ask\"\napprove = \"Go on?\"\n\n\
@@ -19,9 +25,7 @@ fn tampered_with(change: &str) -> Project {
     project
         .run(&["call", "pay", "--key", "7"])
         .says(0, &["Go on?"]);
-    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
-    let conn = oncely_vfs::open(&project.path(".oncely/ledger.db"), flags).unwrap();
-    conn.execute_batch(change).unwrap();
+    tampering(&project).execute_batch(change).unwrap();
     project
 }
 
@@ -43,6 +47,50 @@ fn a_record_that_was_changed_leads_to_no_effect_and_its_neighbours_go_on() {
         assert!(status.contains(words), "{status}");
     }
     project.run(&["why", "7"]).says(0, &["unknown", found]);
+}
+
+#[test]
+fn a_look_at_the_whole_ledger_says_what_is_wrong() {
+    let project = tampered();
+    project.run(&["call", "greet", "--key", "g"]).says(0, &[]);
+    let conn = tampering(&project);
+    conn.execute_batch("drop trigger oncely_keys_stay; delete from oncely_keys where run = 2")
+        .unwrap();
+    let said = project.session(&[&["ledger", "verify"]]);
+    insta::assert_snapshot!(said, @r#"
+    $ oncely ledger verify
+    run 1 of pay: its facts or its event are not those that were recorded: some were changed or lost
+    run 2 of greet: its key g is not known any more: should the event arrive again, it would be done again
+    Looked over: 2 runs with 5 facts, each with its key, its event and its chain, and the database from end to end.
+    Wrong: 2. Nothing was changed. Runs whose facts were changed or lost are not worked on. Copy the ledger, look at the disk, and compare with a backup.
+    [exit 1]
+    "#);
+    let told = &project.json(&["ledger", "verify"])[0];
+    assert_eq!((&told["wrong"], &told["runs"]), (&2.into(), &2.into()));
+}
+
+#[test]
+fn a_whole_ledger_is_said_to_be_whole_in_a_file_and_in_postgresql() {
+    let project = Project::new();
+    let none = project.run(&["ledger", "verify"]);
+    none.says(0, &["There is no ledger yet"]);
+    let server = oncely_ledger::conformance::Server::start(&[]);
+    let elsewhere = Project::new().variable("ONCELY_LEDGER", &server.database());
+    for project in [project, elsewhere] {
+        project.call_task("greet", "true");
+        project
+            .run(&["call", "greet", "--key", "g"])
+            .says(0, &["done"]);
+        let whole = project.run(&["ledger", "verify"]);
+        whole.says(
+            0,
+            &[
+                "Looked over: 1 run with ",
+                "each with its key, its event and its chain",
+                "Nothing is wrong.",
+            ],
+        );
+    }
 }
 
 #[test]
