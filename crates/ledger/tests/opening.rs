@@ -118,6 +118,15 @@ fn everything_that_is_made_is_private() {
         let ledger = SqliteLedger::open(&path, options(false)).unwrap();
         admitted(&ledger, admit("k")).await;
         assert_eq!(lease(&ledger, claim(1)).await.len(), 1);
+        let head = folder.path().join("ledger.db-head");
+        let since = std::time::Instant::now();
+        while !std::fs::read_to_string(&head)
+            .unwrap()
+            .contains("\nruns 1\n")
+        {
+            assert!(since.elapsed().as_secs() < 60, "the head is not written");
+            std::thread::yield_now();
+        }
         let mut names = Vec::new();
         for found in std::fs::read_dir(folder.path()).unwrap() {
             let found = found.unwrap();
@@ -132,6 +141,8 @@ fn everything_that_is_made_is_private() {
             names,
             [
                 "ledger.db",
+                "ledger.db-head",
+                "ledger.db-head-lock",
                 "ledger.db-holders",
                 "ledger.db-reserve",
                 "ledger.db-shm",

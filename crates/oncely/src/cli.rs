@@ -689,6 +689,8 @@ pub(crate) enum LedgerCommand {
     Stats,
     /// Look over whether the ledger is what was written: the database, and each run
     Verify,
+    /// Go on with a ledger of which the end was lost, and hold what may have gone on since
+    Repair(Repair),
 }
 
 #[derive(Debug, Args)]
@@ -698,6 +700,16 @@ pub(crate) struct Backup {
     /// Replace the file where it is there already
     #[arg(long)]
     pub(crate) replace: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Repair {
+    /// What happened to the ledger, and why it is gone on with
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Who says so; default: the user of this shell
+    #[arg(long)]
+    pub(crate) by: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -104,6 +104,8 @@ fn file(
     let options = Options {
         create,
         lease: config.lease.value,
+        // What is about the ledger itself looks at one whose end was lost, too.
+        may_be_behind: role.starts_with("oncely ledger "),
         ..Options::new(role)
     };
     // A folder that is missing has no ledger either.

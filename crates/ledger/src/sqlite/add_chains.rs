@@ -1,4 +1,5 @@
-//! Schema 2.0: each run has the head of the chain of its facts, and the hash of its event.
+//! Schema 2.0: each run has the head of the chain of its facts, the hash of its event, and a count of its
+//! moves.
 
 use super::rows;
 use oncely_core::ids::{ContentHash, RunId};
@@ -11,6 +12,7 @@ const PAGE: i64 = 500;
 pub(crate) fn add(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(
         "alter table oncely_runs add column chain blob not null default x'';
+         alter table oncely_runs add column moves integer not null default 0;
          alter table oncely_admissions add column event_hash blob not null default x'';",
     )?;
     let mut last = 0;

@@ -2,6 +2,7 @@
 
 use super::holders::HolderFile;
 use super::jobs::{Job, Request};
+use super::keeper::Note;
 use super::rows::Tasks;
 use super::{claim, unit};
 use crate::sql::Warden;
@@ -53,6 +54,8 @@ pub(crate) struct Tx<'c> {
     pub(crate) me: &'c mut Me,
     pub(crate) tasks: &'c mut Tasks,
     pub(crate) next_run: i64,
+    /// What the transaction has moved so far.
+    pub(crate) moved: &'c mut Option<Note>,
     pub(crate) check_facts: bool,
     /// Units with statements of a task have savepoints.
     pub(crate) careful: bool,

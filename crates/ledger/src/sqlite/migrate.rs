@@ -3,7 +3,7 @@
 use super::place::{self, Found, with_ending};
 use super::schema::Step;
 use super::turn::Turn;
-use super::{backup, schema, words};
+use super::{backup, behind, schema, words};
 use oncely_core::ledger::LedgerError;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
@@ -78,6 +78,7 @@ fn inside(
     let copy = free_name(path, from);
     backup::back_up_as_it_is(path, &copy)?;
     take_steps(conn, steps, from, to).map_err(known)?;
+    behind::begin(path, conn)?;
     let copy = Some(copy);
     Ok(Backup { copy, from, to })
 }

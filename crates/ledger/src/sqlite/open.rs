@@ -3,7 +3,7 @@
 use super::place::{self, Found};
 use super::reserve::{PIECES, Reserve};
 use super::turn::Turn;
-use super::{holders, schema, words};
+use super::{behind, holders, schema, words};
 use crate::SystemClock;
 use crate::clock::boot_id;
 use oncely_core::ledger::{LEASE, LedgerError};
@@ -44,6 +44,8 @@ pub struct Options {
     pub pages_at_most: Option<u32>,
     /// Pages of the write-ahead log from which on a commit copies them back.
     pub checkpoint: u32,
+    /// Open a ledger that is behind its head too: to look at it, or to say what it is.
+    pub may_be_behind: bool,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -62,6 +64,7 @@ impl Options {
             sql_budget: crate::sql::BUDGET,
             pages_at_most: None,
             checkpoint: CHECKPOINT_PAGES,
+            may_be_behind: false,
             clock: Arc::new(SystemClock),
         }
     }
@@ -85,7 +88,10 @@ fn open_once(path: &Path, options: &Options) -> Result<Connection, LedgerError> 
     check_library(rusqlite::version_number())?;
     match (place::look(path)?, options.create) {
         (Found::Nothing, false) => return Err(place::missing(path)),
-        (Found::Nothing, true) => place::make_private(path)?,
+        (Found::Nothing, true) => {
+            behind::refuse_anew(path, || matches!(place::look(path), Ok(Found::Nothing)))?;
+            place::make_private(path)?;
+        }
         (Found::File, _) => {}
     }
     let conn = connect(path, options).map_err(|error| words::database(path, &error))?;
@@ -156,15 +162,21 @@ fn make(path: &Path, conn: &Connection, options: &Options) -> Result<(), LedgerE
     }
     let mut turn = Turn::open(path)?;
     turn.enter()?;
-    let made = make_inside(conn);
+    let made = make_inside(path, conn);
     turn.leave();
-    made.map_err(|error| words::database(path, &error))
+    made
 }
 
-fn make_inside(conn: &Connection) -> rusqlite::Result<()> {
-    if !is_empty(conn)? {
+fn make_inside(path: &Path, conn: &Connection) -> Result<(), LedgerError> {
+    let known = |error| words::database(path, &error);
+    if !is_empty(conn).map_err(known)? {
         return Ok(());
     }
+    behind::refuse_anew(path, || true)?;
+    make_tables(conn).map_err(known)
+}
+
+fn make_tables(conn: &Connection) -> rusqlite::Result<()> {
     oncely_vfs::reserve(conn)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
     let name = format!("{:012x}", holders::new_id(&boot_id()).0);

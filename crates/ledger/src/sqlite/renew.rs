@@ -108,6 +108,7 @@ impl Writer {
 
     /// A clean end: what is still held is free at once.
     pub(crate) fn close(&mut self) {
+        self.keeper.close();
         if self.shared.abandoned.load(Ordering::Acquire) {
             return;
         }

@@ -8,7 +8,7 @@ use super::backup::{look_over, pages, sync_folder, writable};
 use super::holders;
 use super::place::{self, Found, with_ending};
 use super::turn::Turn;
-use super::{reader, schema, words};
+use super::{behind, reader, schema, words};
 use oncely_core::ledger::LedgerError;
 use oncely_core::time::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
@@ -136,7 +136,22 @@ fn swap(ledger: &Path, ready: &Path, there: bool) -> Result<Option<PathBuf>, Led
     std::fs::rename(ready, ledger).map_err(failed)?;
     drop(held);
     sync_folder(ledger);
+    // Killed before this, the restored ledger is refused, and can be restored or repaired.
+    new_head(ledger)?;
     Ok(kept)
+}
+
+/// From now on the ledger is what was restored.
+fn new_head(ledger: &Path) -> Result<(), LedgerError> {
+    let conn = reader::open(ledger).map_err(|error| words::database(ledger, &error))?;
+    let version = schema::version(&conn).map_err(|error| words::database(ledger, &error))?;
+    if version.1 >= schema::VERSION {
+        behind::renew(ledger, &conn)?;
+    } else {
+        // It has none before it is migrated.
+        behind::none(ledger)?;
+    }
+    Ok(())
 }
 
 fn free_name(ledger: &Path) -> PathBuf {

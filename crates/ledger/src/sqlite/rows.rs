@@ -26,6 +26,8 @@ pub(crate) struct Standing {
     pub(crate) claims: u32,
     pub(crate) lane: Option<String>,
     pub(crate) chain: Chain,
+    /// How often its row was written since it was admitted: what the head of the ledger counts.
+    pub(crate) moves: i64,
 }
 
 /// A status as a number. Those below 4 have not ended: the index on lanes counts on it.
@@ -95,8 +97,8 @@ impl Standing {
     /// Reads where a run stands.
     pub(crate) fn load(conn: &Connection, id: RunId) -> rusqlite::Result<Option<Self>> {
         conn.prepare_cached(
-            "select task, status, seq, changed, due, holder, fence, claims, lane, chain
-             from oncely_runs where id = ?1",
+            "select task, status, seq, changed, due, holder, fence, claims, lane, chain,
+             moves from oncely_runs where id = ?1",
         )?
         .query_row([id.0], |row| {
             Ok(Self {
@@ -110,6 +112,7 @@ impl Standing {
                 claims: row.get(7)?,
                 lane: row.get(8)?,
                 chain: chain(row, 9)?,
+                moves: row.get(10)?,
             })
         })
         .optional()
@@ -119,8 +122,8 @@ impl Standing {
     pub(crate) fn insert(&self, conn: &Connection, id: RunId) -> rusqlite::Result<()> {
         conn.prepare_cached(
             "insert into oncely_runs
-             (id, task, status, seq, changed, due, holder, fence, claims, lane, chain)
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             (id, task, status, seq, changed, due, holder, fence, claims, lane, chain, moves)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             id.0,
@@ -134,6 +137,7 @@ impl Standing {
             self.claims,
             self.lane,
             self.chain.0,
+            self.moves,
         ])?;
         Ok(())
     }
@@ -142,7 +146,7 @@ impl Standing {
     pub(crate) fn update(&self, conn: &Connection, id: RunId) -> rusqlite::Result<()> {
         conn.prepare_cached(
             "update oncely_runs set status = ?2, seq = ?3, changed = ?4, due = ?5, holder = ?6,
-             fence = ?7, claims = ?8, chain = ?9 where id = ?1",
+             fence = ?7, claims = ?8, chain = ?9, moves = ?10 where id = ?1",
         )?
         .execute(params![
             id.0,
@@ -154,6 +158,7 @@ impl Standing {
             self.fence.0,
             self.claims,
             self.chain.0,
+            self.moves,
         ])?;
         Ok(())
     }

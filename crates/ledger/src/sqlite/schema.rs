@@ -32,7 +32,7 @@ create table oncely_admissions (
 create table oncely_runs (
   id integer primary key, task integer not null, status integer not null, seq integer not null,
   changed integer not null, due integer, holder integer, fence integer not null,
-  claims integer not null, lane text, chain blob not null);
+  claims integer not null, lane text, chain blob not null, moves integer not null default 0);
 create index oncely_runs_task on oncely_runs (task);
 create index oncely_runs_due on oncely_runs (due) where holder is null and due is not null;
 create index oncely_runs_held on oncely_runs (holder, task) where holder is not null;

@@ -1,7 +1,9 @@
 //! A ledger in a SQLite file: the handle that the engine holds.
 
 use super::batch::Me;
+use super::behind;
 use super::jobs::{Done, Job, Message, Request};
+use super::keeper::Keeper;
 use super::open::{self, Options};
 use super::reader::{self, Readers};
 use super::reserve::Reserve;
@@ -66,6 +68,7 @@ impl SqliteLedger {
         let known = |error| words::database(path, &error);
         let mut conn = open::open(path, &options)?;
         let name = open::name(path, &conn)?;
+        let term = behind::check(path, &conn, &name, options.may_be_behind)?;
         let warden = Warden::install(&mut conn, options.sql_budget).map_err(known)?;
         let boot = boot_id();
         let id = holders::new_id(&boot);
@@ -105,6 +108,7 @@ impl SqliteLedger {
             renewed: 0,
             careful: 0,
             closing: false,
+            keeper: Keeper::new(path.to_owned(), name.clone(), term),
         };
         Ok(Self {
             ended: Mutex::new(start(path, thread)?),
@@ -159,6 +163,27 @@ impl SqliteLedger {
     /// When the ledger cannot be read.
     pub fn verify(&self) -> Result<crate::Verified, LedgerError> {
         self.readers.with(super::verify::verify)
+    }
+
+    /// How the ledger is behind its head, if it is: see [`Options::may_be_behind`].
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn behind(&self) -> Result<Option<String>, LedgerError> {
+        let path = &self.shared.path;
+        self.readers
+            .with(|conn| behind::said(path, conn, &self.name))
+    }
+
+    /// Takes the ledger for what it is: its head is made from it, and no process that knew the head
+    /// before adds to it.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or the head not written.
+    pub fn take_as_it_is(&self) -> Result<(), LedgerError> {
+        let conn = reader::open(&self.shared.path)
+            .map_err(|error| words::database(&self.shared.path, &error))?;
+        behind::renew(&self.shared.path, &conn).map(drop)
     }
 
     /// Ends this handle as if its process had been killed: what it holds is freed by others.

@@ -3,6 +3,7 @@
 
 use super::batch::{Stop, Tx};
 use super::guards;
+use super::keeper::Note;
 use super::rows::{self, Standing};
 use crate::rules;
 use crate::sql::Trouble;
@@ -225,6 +226,7 @@ impl Work<'_, '_, '_> {
             claims: u32::from(holds),
             lane: a.lane.clone(),
             chain: Beginning::of(id, a, hash, event).chain(),
+            moves: 0,
         };
         self.tx.next_run += 1;
         self.touched.push(Touched {
@@ -348,7 +350,12 @@ impl Work<'_, '_, '_> {
     /// Writes the rows of the runs.
     fn finish(mut self) -> Result<Applied, Halt> {
         let conn = self.tx.conn;
-        for touched in self.touched.iter().filter(|t| t.changed) {
+        for touched in self.touched.iter_mut().filter(|t| t.changed) {
+            touched.run.moves += 1;
+            *self.tx.moved = Some(Note {
+                runs: self.tx.next_run - 1,
+                moved: (touched.id.0, touched.run.moves),
+            });
             match &touched.admission {
                 Some((admission, event)) => {
                     touched.run.insert(conn, touched.id)?;

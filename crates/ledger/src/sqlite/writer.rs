@@ -3,6 +3,7 @@
 
 use super::batch::{Me, Stop, Tx};
 use super::jobs::{Job, Message, Request};
+use super::keeper::Keeper;
 use super::reserve::Reserve;
 use super::rows::Tasks;
 use super::store::Shared;
@@ -44,6 +45,7 @@ pub(crate) struct Writer {
     /// So many more groups have savepoints: a statement of a task has failed not long ago.
     pub(crate) careful: u32,
     pub(crate) closing: bool,
+    pub(crate) keeper: Keeper,
 }
 
 impl Writer {
@@ -242,10 +244,12 @@ impl Writer {
                     self.shared.changed();
                 }
                 self.turn.leave();
+                self.keeper.committed();
                 Ok(())
             }
             Err(stop) => {
                 self.roll_back();
+                self.keeper.pending = None;
                 jobs.iter_mut().for_each(Job::roll_back);
                 Err(stop)
             }
@@ -265,6 +269,7 @@ impl Writer {
             me: &mut self.me,
             tasks: &mut self.tasks,
             next_run,
+            moved: &mut self.keeper.pending,
             check_facts: self.shared.check_facts,
             careful: self.careful > 0,
             register: false,

@@ -23,6 +23,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &LedgerCommand) -> Result<E
         }
         LedgerCommand::Backup(args) => return super::backup::back_up(voice, flags, args),
         LedgerCommand::Restore(args) => return super::backup::restore(voice, flags, args),
+        LedgerCommand::Repair(args) => return super::repair::run(voice, flags, args),
         LedgerCommand::Verify => return super::verify::run(voice, flags),
         LedgerCommand::Stats => return super::stats::run(voice, flags),
         LedgerCommand::Migrate => {

@@ -121,3 +121,75 @@ fn an_event_that_was_changed_is_not_worked_on_either() {
     );
     assert_eq!(project.text("done.txt"), "");
 }
+
+/// A run that waits for its answer, a copy of the ledger by hand, and the run done since.
+fn set_back() -> Project {
+    let project = Project::new();
+    let text = "[on.call]\n\n[[step]]\nid = \"ask\"\napprove = \"Go on?\"\n\n\
+                [[step]]\nid = \"act\"\ncommand = \"echo done >> done.txt\"\n";
+    project.write("tasks/pay.toml", text);
+    project
+        .run(&["call", "pay", "--key", "7"])
+        .says(0, &["Go on?"]);
+    let (ledger, copy) = (project.path(".oncely/ledger.db"), project.path("copy.db"));
+    std::fs::copy(&ledger, &copy).unwrap();
+    project.run(&["approve", "1"]).says(0, &["done pay"]);
+    assert_eq!(project.text("done.txt"), "done\n");
+    std::fs::copy(&copy, &ledger).unwrap();
+    project
+}
+
+#[test]
+fn a_ledger_that_was_set_back_by_hand_does_nothing_twice() {
+    let project = set_back();
+    for command in [
+        &["run"][..],
+        &["status"],
+        &["approve", "1"],
+        &["call", "pay", "--key", "8"],
+        &["serve"],
+    ] {
+        project.run(command).says(
+            2,
+            &[
+                "is not as far as it had come: run 1 had come further than it knows of.",
+                "Nothing was run, and nothing was changed.",
+                "oncely ledger repair --reason",
+            ],
+        );
+    }
+    project
+        .run(&["ledger", "export"])
+        .says(0, &["\"kind\":\"run\""]);
+    assert_eq!(project.text("done.txt"), "done\n");
+}
+
+#[test]
+fn what_may_have_gone_on_since_is_held_until_a_person_has_looked() {
+    let project = set_back();
+    let said = project.session(&[
+        &["ledger", "repair", "--reason", "the disk came back old"],
+        &["ledger", "repair", "--reason", "once more"],
+    ]);
+    insta::assert_snapshot!(said, @r#"
+    $ oncely ledger repair --reason "the disk came back old"
+    The ledger is gone on with as it is, though run 1 had come further than it knows of.
+    What was admitted since is not known: it is done again when it arrives again. Which runs ended since is not known either.
+    1 run had not ended when the ledger was as it is now, and may have gone on since. Nothing more is done before you say so:
+      run 1 of pay (key 7), waiting: oncely show 1
+    Look what became of each. Then `oncely resume RUN` goes on with the next step that it does not know to be done, and `oncely cancel RUN` ends it.
+    $ oncely ledger repair --reason "once more"
+    The ledger is as far as it had come: there is nothing to repair. `oncely ledger verify` looks it over.
+    "#);
+    // An answer is an answer, and no permission to go on.
+    project.run(&["approve", "1"]).says(0, &["Approved run 1."]);
+    project.run(&["run"]).says(0, &[]);
+    assert_eq!(project.text("done.txt"), "done\n");
+    project.run(&["call", "pay", "--key", "7"]).says(0, &[]);
+    assert_eq!(project.text("done.txt"), "done\n");
+    project
+        .run(&["cancel", "1", "--reason", "it was paid"])
+        .says(0, &["Asked to end run 1."]);
+    assert_eq!(project.text("done.txt"), "done\n");
+    project.run(&["status"]).says(0, &[]);
+}

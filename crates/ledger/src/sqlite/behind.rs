@@ -1,0 +1,157 @@
+//! Whether a ledger is as far as its head says that it had come.
+
+use super::head::{self, Beside, Head};
+use super::{open, words};
+use oncely_core::ledger::LedgerError;
+use rusqlite::{Connection, OptionalExtension};
+use std::io;
+use std::path::Path;
+
+/// Refuses a ledger that is behind its head; gives the term of the head. A head that is missing or
+/// broken is made from what is there.
+pub(crate) fn check(
+    path: &Path,
+    conn: &Connection,
+    name: &str,
+    may_be_behind: bool,
+) -> Result<i64, LedgerError> {
+    let database = |error| words::database(path, &error);
+    let failed = |error| words::file(&head::path(path), &error);
+    // The head comes first: what is committed meanwhile is in the ledger before it is in there.
+    match head::read(path).map_err(failed)? {
+        // What knew of no run is nothing that could be missed.
+        Beside::Head(head) if head.ledger == name || head.runs > 0 => {
+            match behind(conn, name, &head).map_err(database)? {
+                Some(why) if !may_be_behind => Err(refused(path, &why)),
+                _ => Ok(head.term),
+            }
+        }
+        found => {
+            let new = Head::of(conn, name).map_err(database)?;
+            if new.runs > 0 {
+                let head = head::path(path);
+                let is = match found {
+                    Beside::Broken => "is no whole head",
+                    _ => "is missing",
+                };
+                tracing::warn!(
+                    "{} {is}: it was made anew from the ledger as it is. Whether the ledger had come \
+                     further is not known.",
+                    head.display()
+                );
+            }
+            Ok(put(path, new))
+        }
+    }
+}
+
+/// Gives a ledger its first head, where it has none.
+pub(crate) fn begin(path: &Path, conn: &Connection) -> Result<(), LedgerError> {
+    if let Ok(Beside::Nothing) = head::read(path) {
+        let name = open::name(path, conn)?;
+        let new = Head::of(conn, &name).map_err(|error| words::database(path, &error))?;
+        put(path, new);
+    }
+    Ok(())
+}
+
+/// Somebody says that the ledger is what it is: its head is made from it.
+pub(crate) fn renew(path: &Path, conn: &Connection) -> Result<Head, LedgerError> {
+    let name = open::name(path, conn)?;
+    let new = Head::of(conn, &name).map_err(|error| words::database(path, &error))?;
+    let changed = head::change(path, |_| Some(new.clone()));
+    changed.map_err(|error| words::file(&head::path(path), &error))?;
+    Ok(new)
+}
+
+/// Takes the head away.
+pub(crate) fn none(path: &Path) -> Result<(), LedgerError> {
+    let head = head::path(path);
+    match std::fs::remove_file(&head) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(words::file(&head, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to make a ledger where one was. `is_gone` is asked after the head was read: another process
+/// may have made both meanwhile.
+pub(crate) fn refuse_anew(path: &Path, is_gone: impl FnOnce() -> bool) -> Result<(), LedgerError> {
+    match head::read(path) {
+        Ok(Beside::Head(head)) if head.runs > 0 && is_gone() => {
+            Err(LedgerError::Unusable(format!(
+                "the ledger {ledger} is gone: {head} says that one with runs up to {runs} was here. Nothing \
+             was run, and no other was made, which would do everything again. Put it back, from a \
+             backup with `oncely ledger restore FILE`; or delete {head} to begin with nothing known.",
+                ledger = path.display(),
+                head = head::path(path).display(),
+                runs = head.runs
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Puts a first head there, unless another process has just done so. Without one a ledger works too.
+fn put(path: &Path, new: Head) -> i64 {
+    let mut term = new.term;
+    let changed = head::change(path, |found| match found {
+        Beside::Head(head) if head.ledger == new.ledger => {
+            term = head.term;
+            None
+        }
+        _ => Some(new),
+    });
+    if let Err(error) = changed {
+        let head = head::path(path);
+        tracing::warn!(%error, "{} cannot be written", head.display());
+    }
+    term
+}
+
+/// How a ledger is behind its head, in words, if it is.
+pub(crate) fn said(path: &Path, conn: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+    match head::read(path) {
+        Ok(Beside::Head(head)) => behind(conn, name, &head),
+        _ => Ok(None),
+    }
+}
+
+/// How a ledger is behind its head.
+fn behind(conn: &Connection, name: &str, head: &Head) -> rusqlite::Result<Option<String>> {
+    if head.ledger != name {
+        return Ok(Some(format!(
+            "the ledger here was {}, and this one is {name}",
+            head.ledger
+        )));
+    }
+    let text = "select coalesce(max(id), 0) from oncely_runs";
+    let runs: i64 = conn.query_row(text, [], |row| row.get(0))?;
+    if runs < head.runs {
+        return Ok(Some(format!(
+            "run {} was admitted, and the last one that it knows of is {runs}",
+            head.runs
+        )));
+    }
+    for (run, moves) in &head.moved {
+        let text = "select moves from oncely_runs where id = ?1";
+        let found: Option<i64> = conn
+            .prepare_cached(text)?
+            .query_row([run], |row| row.get(0))
+            .optional()?;
+        // One that is not there any more has been taken out: the number of runs is as high as it was.
+        if found.is_some_and(|found| found < *moves) {
+            return Ok(Some(format!("run {run} had come further than it knows of")));
+        }
+    }
+    Ok(None)
+}
+
+fn refused(path: &Path, why: &str) -> LedgerError {
+    LedgerError::Unusable(format!(
+        "the ledger {ledger} is not as far as it had come: {why}. An older copy was put in its place, or \
+         its end was lost. Nothing was run, and nothing was changed. If the right file is at hand, put \
+         it back. To go on with this one all the same: `oncely ledger repair --reason \
+         \"…\"`, which says what that means.",
+        ledger = path.display(),
+    ))
+}
