@@ -254,5 +254,7 @@ mod tests {
         let text = serde_json::to_string(&chain).unwrap();
         assert_eq!(serde_json::from_str::<Chain>(&text).unwrap(), chain);
         assert!(serde_json::from_str::<Chain>("\"0\"").is_err());
+        let longer = text.replacen('"', "\"00", 1);
+        assert!(serde_json::from_str::<Chain>(&longer).is_err());
     }
 }
