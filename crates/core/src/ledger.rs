@@ -11,6 +11,7 @@ use crate::ids::{
     ContentHash, Environment, EventKey, Fence, Generation, HolderId, RunId, StepId, TaskId,
 };
 use crate::items::{Progress, SetAside};
+use crate::prune::{Prune, PruneRecord, Pruned};
 use crate::run::RunStatus;
 use crate::source::Cursor;
 use crate::time::Timestamp;
@@ -420,6 +421,12 @@ pub enum Query {
     NameHolder(String),
     /// Names that are held, in order.
     Names,
+    /// What was pruned, the newest first, at most so many.
+    Prunes(usize),
+    /// The prune that removed this run.
+    PruneOf(RunId),
+    /// The runs that were admitted under a key, whether or not they are still there.
+    Admitted(Environment, TaskId, EventKey),
 }
 
 /// An answer of the ledger; which one belongs to the question.
@@ -457,6 +464,12 @@ pub enum Answer {
     NameHolder(Option<HolderInfo>),
     /// To [`Query::Names`].
     Names(Vec<(String, HolderId)>),
+    /// To [`Query::Prunes`].
+    Prunes(Vec<PruneRecord>),
+    /// To [`Query::PruneOf`].
+    PruneOf(Option<PruneRecord>),
+    /// To [`Query::Admitted`]: one of each generation, in order.
+    Admitted(Vec<RunId>),
 }
 
 /// Counts the changes of a ledger; what is the same has not changed.
@@ -539,6 +552,11 @@ pub trait Ledger: Send + Sync {
     /// Renews everything that this holder holds and frees what dead or late holders held.
     /// Called every [`RENEW_EVERY`]; says how many runs were freed.
     fn renew(&self) -> Fut<'_, Result<u64, LedgerError>>;
+
+    /// Removes a part of what is kept of runs that ended long ago, in one commit: their rows, events,
+    /// facts and items. Their keys stay, their numbers are not given again, and it is recorded who
+    /// removed them.
+    fn prune(&self, part: Prune) -> Fut<'_, Result<Pruned, LedgerError>>;
 
     /// Answers a question from one consistent state.
     fn read(&self, query: Query) -> Fut<'_, Result<Answer, LedgerError>>;

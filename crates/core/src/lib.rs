@@ -24,6 +24,7 @@ mod looping;
 pub mod pause;
 pub mod people;
 pub mod points;
+pub mod prune;
 pub mod question;
 pub mod records;
 pub mod round;

@@ -97,6 +97,10 @@ pub const RESERVE_BYTES: u64 = 2 * 64 * OUTPUT_BYTES as u64;
 pub const RESERVE_PART: u64 = 16;
 /// Units that the ledger's writer applies in one transaction.
 pub const GROUP_UNITS: usize = 1000;
+/// Runs that one commit of a prune looks at.
+pub const PRUNE_RUNS: usize = 500;
+/// Rows about items that one commit of a prune removes at most.
+pub const PRUNE_ROWS: usize = 10_000;
 /// Units whose statements may wait for locks at the same time in one process, with a ledger in
 /// PostgreSQL: each takes a connection.
 pub const STATEMENTS_APART: usize = 4;

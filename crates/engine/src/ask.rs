@@ -1,11 +1,13 @@
 //! Questions to a ledger, each with the answer that belongs to it.
 
+use crate::people::PeopleError;
 use oncely_core::fact::Recorded;
-use oncely_core::ids::{ContentHash, Environment, HolderId, RunId, StepId};
+use oncely_core::ids::{ContentHash, Environment, EventKey, HolderId, RunId, StepId, TaskId};
 use oncely_core::items::{Progress, SetAside};
 use oncely_core::ledger::{
     Answer, Begun, FileMark, Filter, HolderInfo, ItemFact, Ledger, LedgerError, Query, RunRow,
 };
+use oncely_core::prune::PruneRecord;
 use oncely_core::run::RunStatus;
 use oncely_core::source::Cursor;
 use oncely_core::time::Timestamp;
@@ -14,6 +16,22 @@ use std::sync::Arc;
 /// Typed questions over [`Ledger::read`].
 #[derive(Clone, Copy)]
 pub struct Ask<'a>(pub &'a dyn Ledger);
+
+impl Ask<'_> {
+    /// The run, or why there is none.
+    ///
+    /// # Errors
+    /// When there is no such run, it was pruned, or the ledger does not answer.
+    pub async fn known(&self, id: RunId) -> Result<RunRow, PeopleError> {
+        if let Some(row) = self.run(id).await? {
+            return Ok(row);
+        }
+        Err(match self.prune_of(id).await? {
+            Some(prune) => PeopleError::Pruned(id, prune.by),
+            None => PeopleError::NoRun(id),
+        })
+    }
+}
 
 macro_rules! questions {
     ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $answer:ty, $query:expr, $variant:ident;)*) => {
@@ -67,4 +85,10 @@ questions! {
     name_holder(name: String) -> Option<HolderInfo>, Query::NameHolder(name), NameHolder;
     /// Names that are held, and by whom.
     names() -> Vec<(String, HolderId)>, Query::Names, Names;
+    /// What was pruned, the newest first.
+    prunes(most: usize) -> Vec<PruneRecord>, Query::Prunes(most), Prunes;
+    /// The runs that were admitted under a key, generation after generation, pruned ones too.
+    admitted(here: Environment, task: TaskId, key: EventKey) -> Vec<RunId>, Query::Admitted(here, task, key), Admitted;
+    /// The prune that removed a run.
+    prune_of(run: RunId) -> Option<PruneRecord>, Query::PruneOf(run), PruneOf;
 }

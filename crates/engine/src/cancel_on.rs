@@ -129,7 +129,7 @@ impl Runner {
             Ok(((), Fact::Requested { what, by, reason }))
         };
         match people.act(run, &decide).await {
-            Ok(()) | Err(PeopleError::NoRun(_)) => Ok(()),
+            Ok(()) | Err(PeopleError::NoRun(_) | PeopleError::Pruned(..)) => Ok(()),
             Err(PeopleError::Ledger(error)) => Err(error),
             Err(other) => Err(LedgerError::Invalid(other.to_string())),
         }

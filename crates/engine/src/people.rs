@@ -18,6 +18,8 @@ use std::sync::Arc;
 pub enum PeopleError {
     /// There is no such run.
     NoRun(RunId),
+    /// It was pruned, by this person.
+    Pruned(RunId, String),
     /// It cannot be done to the run as it stands; says why and what can.
     Cannot(String),
     /// An answer that does not count.
@@ -32,6 +34,11 @@ impl fmt::Display for PeopleError {
             Self::NoRun(id) => write!(
                 f,
                 "there is no run {id} in this ledger. `oncely runs` lists them."
+            ),
+            Self::Pruned(id, by) => write!(
+                f,
+                "run {id} was pruned by {by}: only its key is kept. Nothing was changed. `oncely show \
+                 {id}` says when and why."
             ),
             Self::Cannot(why) => f.write_str(why),
             Self::Refused(run, Refusal::OtherText) => write!(
@@ -144,7 +151,7 @@ impl People {
     ) -> Result<T, PeopleError> {
         for _ in 0..TRIES {
             let ask = Ask(&*self.ledger);
-            let row = ask.run(run).await?.ok_or(PeopleError::NoRun(run))?;
+            let row = ask.known(run).await?;
             let facts = ask.facts(run).await?;
             let mut state = RunState::fold(&facts)
                 .map_err(|e| PeopleError::Cannot(format!("run {run}: {e}")))?;

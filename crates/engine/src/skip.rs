@@ -77,7 +77,7 @@ impl People {
 
     async fn stands(&self, run: RunId) -> Result<Stands, PeopleError> {
         let ask = Ask(&*self.ledger);
-        let row = ask.run(run).await?.ok_or(PeopleError::NoRun(run))?;
+        let row = ask.known(run).await?;
         let facts = ask.facts(run).await?;
         let state =
             RunState::fold(&facts).map_err(|e| PeopleError::Cannot(format!("run {run}: {e}")))?;

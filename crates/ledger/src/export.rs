@@ -13,6 +13,10 @@
 //! | `item_fact` | `run`, `step`, the item and what happened to it |
 //! | `cursor` | `source`, `cursor` |
 //! | `name` | `name`, `holder`, `fence` |
+//! | `generation` | `hash` and `highest`, of each key that was done more than once |
+//! | `prune` | who removed old runs, when and why, and how many |
+//! | `gone` | the numbers `first` to `last` of runs that a `prune` removed |
+//! | `key` | `hash` and `run`, of each key whose run was pruned |
 //!
 //! Runs come in the order of their numbers, each followed by what belongs to it. Stored content,
 //! task files and holders are not written: they are no history.
@@ -20,9 +24,10 @@
 use crate::memory::state::State;
 use crate::sqlite::{rows, schema, whole};
 use oncely_core::fact::Recorded;
-use oncely_core::ids::{Fence, HolderId, RunId};
+use oncely_core::ids::{Fence, Generation, HolderId, RunId};
 use oncely_core::items::{Progress, SetAside};
 use oncely_core::ledger::{ItemFact, RunRow};
+use oncely_core::prune::{Gone, PruneRecord};
 use rusqlite::Connection;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -68,6 +73,16 @@ enum Line<'a> {
         holder: Option<HolderId>,
         fence: Fence,
     },
+    Generation {
+        hash: String,
+        highest: Generation,
+    },
+    Prune(&'a PruneRecord),
+    Gone(&'a Gone),
+    Key {
+        hash: String,
+        run: RunId,
+    },
 }
 
 fn put(out: &mut dyn Write, line: &Line<'_>) -> io::Result<()> {
@@ -98,7 +113,32 @@ pub(crate) fn memory(state: &State, name: &str, out: &mut dyn Write) -> io::Resu
     for (name, found) in &state.names {
         put(out, &name_line(name, found.holder, found.fence))?;
     }
+    memory_kept(state, out)
+}
+
+/// What is kept of pruned runs.
+fn memory_kept(state: &State, out: &mut dyn Write) -> io::Result<()> {
+    for (hash, highest) in &state.raised {
+        let (hash, highest) = (hex(hash), *highest);
+        put(out, &Line::Generation { hash, highest })?;
+    }
+    for prune in state.prunes.values() {
+        put(out, &Line::Prune(prune))?;
+    }
+    let mut gone: Vec<&Gone> = state.gone.iter().collect();
+    gone.sort_by_key(|gone| gone.last);
+    for gone in gone {
+        put(out, &Line::Gone(gone))?;
+    }
+    for (hash, run) in &state.kept {
+        let (hash, run) = (hex(hash), *run);
+        put(out, &Line::Key { hash, run })?;
+    }
     Ok(())
+}
+
+fn hex(hash: &[u8]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn memory_items(state: &State, id: RunId, out: &mut dyn Write) -> io::Result<()> {
@@ -143,6 +183,20 @@ pub(crate) fn sqlite_inside(conn: &Connection, out: &mut dyn Write) -> io::Resul
     })?;
     whole::names(conn, |name, holder, fence| {
         put(out, &name_line(&name, holder, fence))
+    })?;
+    sqlite_kept(conn, out)
+}
+
+fn sqlite_kept(conn: &Connection, out: &mut dyn Write) -> io::Result<()> {
+    whole::raised(conn, |hash, highest| {
+        let hash = hex(&hash);
+        put(out, &Line::Generation { hash, highest })
+    })?;
+    whole::prunes(conn, |prune| put(out, &Line::Prune(&prune)))?;
+    whole::gone(conn, |gone| put(out, &Line::Gone(&gone)))?;
+    whole::kept(conn, |hash, run| {
+        let hash = hex(&hash);
+        put(out, &Line::Key { hash, run })
     })
 }
 

@@ -15,6 +15,7 @@ mod export;
 mod memory;
 mod moving;
 mod postgres;
+mod pruning;
 mod rules;
 mod sabotage;
 mod sql;

@@ -20,6 +20,8 @@ use std::sync::Arc;
 
 /// So many runs are written together.
 const PART: usize = 500;
+/// So many keys of pruned runs are written together.
+const KEYS: usize = 20_000;
 
 /// What was moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +115,11 @@ async fn write(conn: &Connection, target: &mut Target) -> Result<u64, LedgerErro
         target.write(runs(conn, part).map_err(failed)?).await?;
     }
     target.write(rest(conn).map_err(failed)?).await?;
+    for part in kept(conn).map_err(failed)?.chunks(KEYS) {
+        let mut state = State::default();
+        state.kept.extend(part.iter().copied());
+        target.write(state).await?;
+    }
     Ok(ids.len() as u64)
 }
 
@@ -151,6 +158,16 @@ fn items(conn: &Connection, run: RunId, state: &mut State) -> io::Result<()> {
     })
 }
 
+/// Keys whose runs were pruned.
+fn kept(conn: &Connection) -> io::Result<Vec<([u8; 16], RunId)>> {
+    let mut kept = Vec::new();
+    whole::kept(conn, |hash, run| {
+        kept.push((hash, run));
+        Ok(())
+    })?;
+    Ok(kept)
+}
+
 /// What belongs to no run.
 fn rest(conn: &Connection) -> io::Result<State> {
     let mut state = State::default();
@@ -160,6 +177,18 @@ fn rest(conn: &Connection) -> io::Result<State> {
     })?;
     whole::names(conn, |name, holder, fence| {
         state.names.insert(name, Name { holder, fence });
+        Ok(())
+    })?;
+    whole::raised(conn, |hash, highest| {
+        state.raised.insert(hash, highest);
+        Ok(())
+    })?;
+    whole::prunes(conn, |prune| {
+        state.prunes.insert(prune.number, prune);
+        Ok(())
+    })?;
+    whole::gone(conn, |gone| {
+        state.gone.push(gone);
         Ok(())
     })?;
     whole::stored(conn, |hash, content| {

@@ -194,16 +194,30 @@ fn facts_and_keys_stay_as_they_are() {
             )])
             .await
             .unwrap();
+        // What a prune removes of old runs, it alone removes.
+        let ended = admitted(&ledger, admit("old")).await;
+        let done = oncely_core::run::RunStatus::Done;
+        let end = oncely_ledger::conformance::stage::stand(ended, done, None, false);
+        let end = oncely_ledger::conformance::stage::unit(vec![], vec![end]);
+        ledger.commit(vec![end]).await.unwrap();
+        admitted(&ledger, admit("newest")).await;
+        let part = oncely_ledger::conformance::pruning::part();
+        let pruned = oncely_ledger::conformance::pruning::whole(&ledger, part).await;
+        assert_eq!(pruned.runs, 1);
         let conn = rusqlite::Connection::open(&path).unwrap();
         for text in [
             "delete from oncely_facts",
+            "delete from oncely_prunes",
+            "delete from oncely_pruned",
             "update oncely_facts set at = 0",
             "delete from oncely_keys",
             "update oncely_keys set run = 9",
         ] {
             let error = conn.execute_batch(text).unwrap_err().to_string();
             assert!(
-                error.contains("never") || error.contains("for ever"),
+                ["never", "for ever", "is remembered"]
+                    .iter()
+                    .any(|word| error.contains(word)),
                 "{text}: {error}"
             );
         }

@@ -10,7 +10,7 @@ use oncely_core::ledger::{Answer, Guard, Leased, Ledger, Op, Query, UnitResult, 
 use oncely_core::source::Cursor;
 use oncely_ledger::conformance::random::sequences;
 use oncely_ledger::conformance::stage::{self, run};
-use oncely_ledger::conformance::{Server, Stores, fast_folder, items};
+use oncely_ledger::conformance::{Server, Stores, fast_folder, items, pruning};
 use oncely_ledger::{
     Options, PostgresLedger, PostgresOptions, SqliteLedger, migrate_postgres, move_to_postgres,
 };
@@ -65,6 +65,11 @@ promises! {
         a_stopped_holder_loses_its_lease_and_starts_anew a_clean_end_frees_everything
         who_only_reads_is_no_holder who_wants_to_be_seen_is_a_holder_of_nothing
         a_watch_ends_when_something_changes;
+    pruning: a_pruned_run_leaves_its_key_and_who_removed_it what_has_not_ended_long_ago_stays
+        each_state_that_is_an_end_goes one_task_is_pruned_and_others_are_left
+        a_run_stays_as_long_as_one_that_it_called a_prune_is_one_however_many_parts_it_has
+        generations_and_numbers_go_on_after_a_prune many_items_go_little_by_little
+        others_work_while_old_runs_go a_unit_about_a_pruned_run_changes_nothing;
     items: progress_of_items_is_kept an_item_is_set_aside_once facts_of_items_are_found_by_range
         files_are_remembered the_newest_run_of_each_task_is_known runs_are_filtered;
 }
@@ -436,6 +441,64 @@ fn a_ledger_moves_with_nothing_lost() {
 }
 
 #[test]
+fn keys_of_pruned_runs_are_packed_and_move_along() {
+    let server = Server::start(&[]);
+    let folder = fast_folder();
+    let path = folder.path().join("ledger.db");
+    let url = server.database();
+    let export = |ledger: &PostgresLedger| {
+        let mut text = Vec::new();
+        ledger.export(&mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    };
+    run(async {
+        let options = Options {
+            create: true,
+            ..Options::new("test")
+        };
+        let old = SqliteLedger::open(&path, options).unwrap();
+        for key in 0..300 {
+            ended(&old, &key.to_string()).await;
+        }
+        assert_eq!(pruning::whole(&old, pruning::part()).await.runs, 299);
+        drop(old);
+        let moved = move_to_postgres(&path, &url, PostgresOptions::new("test")).await;
+        assert_eq!(moved.unwrap().runs, 1);
+        let new = PostgresLedger::open(&url, PostgresOptions::new("test")).unwrap();
+        let before = export(&new);
+        assert_eq!(before.matches("\"kind\":\"key\"").count(), 299);
+        // The keys that came along are packed by the next prune, and those of its own.
+        for key in 300..700 {
+            ended(&new, &key.to_string()).await;
+        }
+        assert_eq!(pruning::whole(&new, pruning::part()).await.runs, 400);
+        let text = "do $$ begin
+            assert (select count(*) from oncely_keys) = 1;
+            assert (select sum(length(keys)) from oncely_kept) = 699 * 22;
+            assert (select value from oncely_meta where name = 'pruning') = '';
+        end $$";
+        client(&url).await.batch_execute(text).await.unwrap();
+        assert_eq!(export(&new).matches("\"kind\":\"key\"").count(), 699);
+        for key in 0..699 {
+            let again = stage::one(&new, stage::admit(&key.to_string())).await;
+            assert_eq!(again, UnitResult::Duplicate(RunId(key + 1)));
+        }
+        let fresh = stage::admitted(&new, stage::admit("fresh")).await;
+        assert_eq!(fresh, RunId(701));
+    });
+}
+
+async fn ended<L: Ledger>(ledger: &L, key: &str) {
+    let run = stage::admitted(ledger, stage::admit(key)).await;
+    let end = oncely_core::fact::End::Done;
+    let ops = vec![
+        stage::facts(run, 3, vec![stage::began(), stage::ended(end)]),
+        stage::stand(run, oncely_core::run::RunStatus::Done, None, false),
+    ];
+    stage::apply(ledger, stage::unit(vec![], ops)).await;
+}
+
+#[test]
 fn an_older_ledger_is_migrated_in_one_transaction_while_nobody_is_at_work() {
     let server = Server::start(&[]);
     let stores = stores_of(&server);
@@ -454,6 +517,9 @@ fn an_older_ledger_is_migrated_in_one_transaction_while_nobody_is_at_work() {
         let db = client(stores.url()).await;
         let older = "alter table oncely_runs drop column chain;
                      alter table oncely_admissions drop column event_hash;
+                     drop table oncely_prunes, oncely_pruned, oncely_leftovers, oncely_kept;
+                     drop index oncely_admissions_parent;
+                     delete from oncely_meta where name = 'pruning';
                      update oncely_meta set value = '1000' where name = 'schema'";
         db.batch_execute(older).await.unwrap();
         let Err(refused) = PostgresLedger::open(stores.url(), options()) else {

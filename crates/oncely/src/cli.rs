@@ -691,6 +691,30 @@ pub(crate) enum LedgerCommand {
     Verify,
     /// Go on with a ledger of which the end was lost, and hold what may have gone on since
     Repair(Repair),
+    /// Remove what is kept of runs that ended long ago; their keys stay, so that nothing starts twice
+    Prune(Prune),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Prune {
+    /// Runs that ended, and last changed so long ago: `90d`, `36h`
+    #[arg(long, value_name = "TIME")]
+    pub(crate) older_than: String,
+    /// Only runs of this task
+    #[arg(long, value_name = "TASK")]
+    pub(crate) task: Option<String>,
+    /// Failed runs too; they can be resumed no more then
+    #[arg(long)]
+    pub(crate) failed: bool,
+    /// Only say how many
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Why, for those who ask later. A protected environment needs it
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) reason: String,
+    /// Who says so; default: ONCELY_USER or USER
+    #[arg(long)]
+    pub(crate) by: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -169,6 +169,12 @@ impl Ledger for Tap {
     fn renew(&self) -> Fut<'_, Result<u64, LedgerError>> {
         Box::pin(self.ask(move |ledger| ledger.renew()))
     }
+    fn prune(
+        &self,
+        part: oncely_core::prune::Prune,
+    ) -> Fut<'_, Result<oncely_core::prune::Pruned, LedgerError>> {
+        Box::pin(self.ask(move |ledger| ledger.prune(part)))
+    }
     fn read(&self, query: Query) -> Fut<'_, Result<Answer, LedgerError>> {
         Box::pin(self.ask(move |ledger| ledger.read(query)))
     }

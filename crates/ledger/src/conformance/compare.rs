@@ -10,6 +10,7 @@ use oncely_core::ledger::{
     Admission, Answer, Claim, Filter, Guard, Ledger, Op, Query, RunRef, RunRow, Unit, UnitResult,
     What,
 };
+use oncely_core::prune::Prune;
 use oncely_core::run::{RunState, RunStatus};
 use oncely_core::source::Cursor;
 use oncely_core::time::{Clock, Timestamp};
@@ -144,6 +145,12 @@ impl<'s, A: Stores, B: Stores> Pair<'s, A, B> {
                 let (name, claim) = (self.shared_name(), self.claim());
                 self.lease(*handle, What::Named(name), claim).await
             }
+            Command::Prune {
+                handle,
+                age,
+                failed,
+                runs,
+            } => self.prune(*handle, *age, *failed, *runs).await,
             Command::Renew(handle) => self.renew(*handle).await,
             Command::Advance(millis) => {
                 self.a.clock().advance(*millis);
@@ -191,6 +198,24 @@ impl<'s, A: Stores, B: Stores> Pair<'s, A, B> {
         let (a, b) = (a.renew().await, b.renew().await);
         self.learn_names();
         same(&"renew", &a, &b)
+    }
+
+    async fn prune(&self, handle: usize, age: i64, failed: bool, runs: usize) -> Check {
+        let mut part = Prune {
+            runs,
+            ..super::pruning::part()
+        };
+        part.old.environment = self.environment.clone();
+        part.old.before = Timestamp(self.now() - age + 1);
+        part.old.failed = failed;
+        let (a, b) = &self.handles[handle];
+        for dry in [true, false] {
+            part.dry = dry;
+            let ours = super::pruning::whole(a, part.clone()).await;
+            let theirs = super::pruning::whole(b, part.clone()).await;
+            same(&part, &ours, &theirs)?;
+        }
+        Ok(())
     }
 
     async fn lease(&self, handle: usize, what: What, claim: Claim) -> Check {
@@ -413,6 +438,7 @@ impl<'s, A: Stores, B: Stores> Pair<'s, A, B> {
             Query::Cursor(self.shared_name()),
             Query::NameHolder(self.shared_name()),
             Query::Names,
+            Query::Prunes(3),
         ] {
             self.ask(query).await?;
         }

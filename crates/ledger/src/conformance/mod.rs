@@ -21,6 +21,7 @@ pub mod holders;
 pub mod items;
 mod names;
 mod pooler;
+pub mod pruning;
 pub mod random;
 mod server;
 pub mod stage;
@@ -95,6 +96,18 @@ macro_rules! conformance {
             files_are_remembered,
             the_newest_run_of_each_task_is_known,
             runs_are_filtered,
+        );
+        $crate::conformance!(@of pruning $make;
+            a_pruned_run_leaves_its_key_and_who_removed_it,
+            what_has_not_ended_long_ago_stays,
+            each_state_that_is_an_end_goes,
+            one_task_is_pruned_and_others_are_left,
+            a_run_stays_as_long_as_one_that_it_called,
+            a_prune_is_one_however_many_parts_it_has,
+            generations_and_numbers_go_on_after_a_prune,
+            many_items_go_little_by_little,
+            others_work_while_old_runs_go,
+            a_unit_about_a_pruned_run_changes_nothing,
         );
         $crate::conformance!(@of statements $make;
             statements_share_the_commit,

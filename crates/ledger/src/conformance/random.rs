@@ -122,6 +122,13 @@ pub enum Command {
     LeaseRun(usize, u64),
     LeaseName(usize),
     Renew(usize),
+    /// Removes runs that ended so long ago, in parts of so many.
+    Prune {
+        handle: usize,
+        age: i64,
+        failed: bool,
+        runs: usize,
+    },
     Advance(i64),
     /// The process is killed, and another one starts.
     Kill(usize),
@@ -221,7 +228,13 @@ fn command(dice: &mut Dice) -> Command {
         },
         75..=80 => Command::LeaseRun(handle, dice.below(6)),
         81..=84 => Command::LeaseName(handle),
-        85..=90 => Command::Renew(handle),
+        85..=88 => Command::Renew(handle),
+        89 | 90 => Command::Prune {
+            handle,
+            age: dice.millis() / 4,
+            failed: dice.percent(50),
+            runs: usize::try_from(1 + dice.below(200)).unwrap(),
+        },
         91..=96 => Command::Advance(match dice.below(4) {
             0 => 16_000,
             1 => 7_000,

@@ -1,9 +1,10 @@
 //! Answers questions.
 
 use super::claim::info;
+use super::prune;
 use super::state::State;
 use oncely_core::fact::Fact;
-use oncely_core::ids::{Environment, RunId};
+use oncely_core::ids::{Environment, Generation, RunId};
 use oncely_core::ledger::{Answer, Begun, Filter, Query, RunRow};
 use oncely_core::run::RunStatus;
 use std::collections::BTreeMap;
@@ -54,6 +55,20 @@ pub(crate) fn answer(state: &State, query: &Query) -> Answer {
             let holder = state.names.get(name).and_then(|n| n.holder);
             Answer::NameHolder(holder.map(|id| info(state, id)))
         }
+        Query::Prunes(most) => Answer::Prunes(prune::newest_prunes(state, *most)),
+        Query::Admitted(environment, task, key) => {
+            let of = |n| {
+                (
+                    environment.clone(),
+                    task.clone(),
+                    key.clone(),
+                    Generation(n),
+                )
+            };
+            let all = state.keys.range(of(0)..=of(u32::MAX));
+            Answer::Admitted(all.map(|(_, run)| *run).collect())
+        }
+        Query::PruneOf(run) => Answer::PruneOf(prune::prune_of(state, *run)),
         Query::Names => {
             let held = state.names.iter();
             Answer::Names(

@@ -6,7 +6,7 @@ use crate::rules;
 use crate::sql::{TaskSql, Trouble};
 use oncely_core::chain::{Beginning, key_hash};
 use oncely_core::fact::{Fact, Recorded};
-use oncely_core::ids::{ContentHash, Fence, HolderId, RunId};
+use oncely_core::ids::{ContentHash, Fence, Generation, HolderId, RunId};
 use oncely_core::ledger::{
     Admission, Applied, Guard, LedgerError, Op, RunRef, RunRow, Unit, UnitResult,
 };
@@ -112,6 +112,11 @@ fn record_key(state: &mut State, unit: &Unit, admitted: Option<RunId>) {
             a.generation,
         );
         state.keys.insert(key, run);
+        if a.generation > Generation::FIRST {
+            let hash = key_hash(&a.environment, &a.task, &a.key, None);
+            let highest = state.raised.entry(hash).or_insert(a.generation);
+            *highest = a.generation.max(*highest);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Handles on a ledger in memory: each is a holder of its own.
 
 use super::state::{Registered, State};
-use super::{answer, apply, claim};
+use super::{answer, apply, claim, prune};
 use crate::clock::wants_renewal;
 use crate::sql::TaskSql;
 use oncely_core::Fut;
@@ -10,6 +10,7 @@ use oncely_core::ledger::{
     Answer, Change, Claim, HolderInfo, LEASE, Leased, Ledger, LedgerError, Op, Query, Unit,
     UnitResult, What,
 };
+use oncely_core::prune::{Prune, Pruned};
 use oncely_core::time::Clock;
 use std::future::ready;
 use std::io;
@@ -164,6 +165,13 @@ impl MemoryLedger {
         Ok(leased)
     }
 
+    fn prune_now(&self, part: &Prune) -> Pruned {
+        let mut inner = self.inner();
+        let pruned = prune::prune(&mut inner.0, part);
+        self.changed();
+        pruned
+    }
+
     fn renew_now(&self) -> Result<u64, LedgerError> {
         let (mut me, mut inner) = (self.me(), self.inner());
         let state = &mut inner.0;
@@ -232,6 +240,10 @@ impl Ledger for MemoryLedger {
 
     fn renew(&self) -> Fut<'_, Result<u64, LedgerError>> {
         Box::pin(ready(self.renew_now()))
+    }
+
+    fn prune(&self, part: Prune) -> Fut<'_, Result<Pruned, LedgerError>> {
+        Box::pin(ready(Ok(self.prune_now(&part))))
     }
 
     fn read(&self, query: Query) -> Fut<'_, Result<Answer, LedgerError>> {

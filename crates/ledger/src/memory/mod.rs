@@ -4,6 +4,7 @@ mod answer;
 pub(crate) mod apply;
 pub(crate) mod claim;
 mod handle;
+mod prune;
 pub(crate) mod state;
 
 pub use handle::MemoryLedger;

@@ -10,6 +10,7 @@ use oncely_core::ids::{
 };
 use oncely_core::items::{Progress, SetAside};
 use oncely_core::ledger::{FileMark, HolderInfo, ItemFact, RunRow};
+use oncely_core::prune::{Gone, PruneRecord};
 use oncely_core::run::RunState;
 use oncely_core::source::Cursor;
 use oncely_core::time::Timestamp;
@@ -72,6 +73,12 @@ pub(crate) struct State {
     pub(crate) store: BTreeMap<ContentHash, Arc<[u8]>>,
     pub(crate) files: BTreeMap<String, FileMark>,
     pub(crate) names: BTreeMap<String, Name>,
+    /// What keys are known by whose runs were pruned.
+    pub(crate) kept: BTreeMap<[u8; 16], RunId>,
+    /// The highest generation of keys that went past the first, by what they are known by.
+    pub(crate) raised: BTreeMap<[u8; 16], Generation>,
+    pub(crate) prunes: BTreeMap<u64, PruneRecord>,
+    pub(crate) gone: Vec<Gone>,
     pub(crate) holders: BTreeMap<HolderId, Registered>,
     pub(crate) next_holder: i64,
     /// How many runs there are that are not in `runs`: this is a part of a larger ledger.

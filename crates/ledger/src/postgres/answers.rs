@@ -3,6 +3,7 @@
 use super::db::{Db, Param, Stop};
 use super::slice::Slice;
 use super::text::{self, RUN};
+use super::{kept, prune};
 use crate::sqlite::rows::{BEGAN, Kind, number};
 use oncely_core::ids::{Environment, HolderId, RunId};
 use oncely_core::ledger::{Answer, Begun, Filter, Query, RunRow};
@@ -97,6 +98,11 @@ pub(crate) async fn answer(db: &mut Db, query: &Query) -> Result<Answer, Stop> {
             let rows = db.rows(text, &[name]).await?;
             Answer::NameHolder(one(&rows, |row| text::holder(row, 0))?)
         }
+        Query::Prunes(most) => Answer::Prunes(prune::newest_prunes(db, *most).await?),
+        Query::Admitted(environment, task, key) => {
+            Answer::Admitted(kept::admitted(db, environment, task, key).await?)
+        }
+        Query::PruneOf(run) => Answer::PruneOf(prune::prune_of(db, *run).await?),
         Query::Names => {
             let text = "select name, holder from oncely_names where holder is not null";
             let rows = db.rows(text, &[]).await?;

@@ -6,7 +6,7 @@ use super::holders::Me;
 use super::slice::Slice;
 use super::statements::{Budget, Fault};
 use super::work::{Came, Part, Work, statements_of};
-use super::{claim, load, save, statements};
+use super::{claim, load, prune, save, statements};
 use crate::memory::apply::apply_with;
 use oncely_core::action::Statement;
 use oncely_core::ledger::{Leased, LedgerError, UnitResult, What};
@@ -30,6 +30,18 @@ pub(crate) async fn transaction(db: &mut Db, me: &Me, work: Work<'_>) -> Result<
                 save::save(db, me, &slice).await?;
             }
             Ok(Outcome::nothing(Came::Leased(leased), holds))
+        }
+        Work::Prune(part) => {
+            let pruned = prune::prune(db, part).await?;
+            let counted = match part.dry {
+                true => None,
+                false => Some(save::change(db, me).await?),
+            };
+            Ok(Outcome {
+                came: Came::Pruned(pruned),
+                holds: me.standing.registered(),
+                counted,
+            })
         }
         Work::Renew => Ok(Outcome::nothing(Came::Freed(me.renew(db).await?), false)),
     }

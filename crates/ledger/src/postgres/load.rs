@@ -2,6 +2,7 @@
 
 use super::db::{Db, Stop};
 use super::holders::Me;
+use super::kept::{self, Hashes, KNOWN};
 use super::slice::{ME, NAMES, Slice, TURN};
 use super::text::{self, RUN, STANDING};
 use super::touched::Touched;
@@ -49,9 +50,13 @@ pub(crate) async fn load(db: &mut Db, me: &Me, parts: &[Part<'_>]) -> Result<Sli
         about.push(About::Highest(key));
     }
     if !keys.is_empty() {
-        let text = "select hash, run from oncely_keys where hash = any($1)";
-        let hashes: Vec<&[u8]> = keys.keys().map(|hash| &hash[..]).collect();
-        volley.ask(text, vec![value(hashes)]);
+        let hashes = Hashes::of(keys.keys().map(|hash| &hash[..]).collect());
+        let Hashes {
+            hashes,
+            prefixes,
+            rests,
+        } = hashes;
+        volley.ask(KNOWN, vec![value(hashes), value(prefixes), value(rests)]);
         about.push(About::Keys);
     }
     if !touched.sources.is_empty() {
@@ -129,9 +134,12 @@ fn take(
         }
         About::Keys => {
             for row in rows {
-                let known = <[u8; 16]>::try_from(row.try_get::<_, &[u8]>(0)?);
-                if let Some(key) = known.ok().and_then(|hash| keys.get(&hash)) {
-                    add_key(slice, *key, key.3, RunId(row.try_get(1)?));
+                let Some((hash, run)) = kept::known(row)? else {
+                    continue;
+                };
+                let hash = <[u8; 16]>::try_from(hash).ok();
+                if let Some(key) = hash.and_then(|hash| keys.get(&hash)) {
+                    add_key(slice, *key, key.3, run);
                 }
             }
         }

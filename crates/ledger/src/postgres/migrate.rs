@@ -68,6 +68,8 @@ async fn inside(db: &mut Db, place: &str) -> Result<Option<i32>, Stop> {
     }
     nobody_at_work(db, place).await?;
     db.simple(ADD).await?;
+    db.simple(super::prune::TABLES).await?;
+    db.simple(super::kept::TABLES).await?;
     chains(db).await?;
     db.simple(WITHOUT_DEFAULTS).await?;
     let (text, to) = (

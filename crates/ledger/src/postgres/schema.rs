@@ -1,6 +1,8 @@
 //! The tables of the ledger in PostgreSQL, and which versions of them this program works on.
 
 use super::db::{Db, Stop};
+use super::kept::TABLES as KEPT;
+use super::prune::TABLES as PRUNE;
 use crate::sqlite::schema::{NEWEST, VERSION};
 use oncely_core::ledger::LedgerError;
 
@@ -103,7 +105,7 @@ async fn meta(db: &mut Db, name: &str) -> Result<String, Stop> {
 async fn make(db: &mut Db) -> Result<(), Stop> {
     let name = format!("{:016x}", super::holders::new_id().0);
     let text = format!(
-        "begin; {TABLES}
+        "begin; {TABLES} {PRUNE} {KEPT}
          insert into oncely_meta (name, value) values ('name', '{name}'), ('schema', '{VERSION}');
          commit"
     );

@@ -17,6 +17,7 @@ use oncely_core::ids::HolderId;
 use oncely_core::ledger::{
     Answer, Change, Claim, Leased, Ledger, LedgerError, Query, Unit, UnitResult, What,
 };
+use oncely_core::prune::{Prune, Pruned};
 use oncely_postgres::Address;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -35,6 +36,7 @@ pub(crate) enum Request {
     Commit(Vec<Unit>),
     Lease(What, Claim),
     Renew,
+    Prune(Prune),
 }
 
 /// What it answers.
@@ -42,6 +44,7 @@ pub(crate) enum Done {
     Units(Vec<UnitResult>),
     Leased(Leased),
     Freed(u64),
+    Pruned(Pruned),
 }
 
 /// A request under way.
@@ -447,7 +450,7 @@ impl Ledger for PostgresLedger {
             }
             match self.ask(Request::Commit(units)).await? {
                 Done::Units(results) => Ok(results),
-                Done::Leased(_) | Done::Freed(_) => Err(LedgerError::Closed),
+                Done::Leased(_) | Done::Freed(_) | Done::Pruned(_) => Err(LedgerError::Closed),
             }
         })
     }
@@ -456,7 +459,7 @@ impl Ledger for PostgresLedger {
         Box::pin(async move {
             match self.ask(Request::Lease(what, claim)).await? {
                 Done::Leased(leased) => Ok(leased),
-                Done::Units(_) | Done::Freed(_) => Err(LedgerError::Closed),
+                Done::Units(_) | Done::Freed(_) | Done::Pruned(_) => Err(LedgerError::Closed),
             }
         })
     }
@@ -465,7 +468,16 @@ impl Ledger for PostgresLedger {
         Box::pin(async move {
             match self.ask(Request::Renew).await? {
                 Done::Freed(freed) => Ok(freed),
-                Done::Leased(_) | Done::Units(_) => Err(LedgerError::Closed),
+                Done::Leased(_) | Done::Units(_) | Done::Pruned(_) => Err(LedgerError::Closed),
+            }
+        })
+    }
+
+    fn prune(&self, part: Prune) -> Fut<'_, Result<Pruned, LedgerError>> {
+        Box::pin(async move {
+            match self.ask(Request::Prune(part)).await? {
+                Done::Pruned(pruned) => Ok(pruned),
+                Done::Units(_) | Done::Leased(_) | Done::Freed(_) => Err(LedgerError::Closed),
             }
         })
     }

@@ -78,7 +78,9 @@ impl Target {
         let mut part = Slice::empty();
         part.state = state;
         let written = save::save(&mut self.db, &self.me, &part).await;
-        self.said(written).map(|_| ())
+        self.said(written)?;
+        let written = super::kept::write(&mut self.db, &part.state).await;
+        self.said(written)
     }
 
     /// Commits when everything reads as it did before; else leaves the database as it was.

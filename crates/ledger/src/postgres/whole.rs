@@ -69,5 +69,6 @@ async fn load(db: &mut Db) -> Result<Slice, Stop> {
         };
         state.names.insert(row.try_get(0)?, name);
     }
+    super::kept::load(db, state).await?;
     Ok(slice)
 }

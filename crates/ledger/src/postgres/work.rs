@@ -5,6 +5,7 @@ use super::store::Job;
 use oncely_core::action::Statement;
 use oncely_core::ledger::{Claim, Guard, Leased, LedgerError, Op, Unit, UnitResult, What};
 use oncely_core::limits;
+use oncely_core::prune::{Prune, Pruned};
 
 /// A unit, and what it is a part of.
 #[derive(Clone, Copy)]
@@ -24,6 +25,7 @@ pub(crate) enum Work<'a> {
     Alone(&'a Part<'a>),
     Lease(&'a What, &'a Claim),
     Renew,
+    Prune(&'a Prune),
 }
 
 /// What came of it.
@@ -33,6 +35,7 @@ pub(crate) enum Came {
     Leased(Leased),
     /// None when others have freed this holder.
     Freed(Option<u64>),
+    Pruned(Pruned),
     /// A statement of one of several units failed: at most so many of them at a time.
     Fewer(usize),
     /// The statements of the only unit want more time than there is beside others.
@@ -44,7 +47,7 @@ impl<'a> Work<'a> {
         match self {
             Self::Units(parts) => parts,
             Self::Alone(part) => std::slice::from_ref(part),
-            Self::Lease(..) | Self::Renew => &[],
+            Self::Lease(..) | Self::Renew | Self::Prune(_) => &[],
         }
     }
 

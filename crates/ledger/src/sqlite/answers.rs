@@ -1,11 +1,9 @@
 //! Answers to questions, each from one read transaction.
 
 use super::guards;
+use super::prune;
 use super::rows::{self, NEWEST, RUN, RUN_OF_TASK, json, run_row, signed, status, unsigned};
-use oncely_core::chain::key_hash;
-use oncely_core::ids::{
-    ContentHash, Environment, EventKey, Generation, HolderId, RunId, StepId, TaskId,
-};
+use oncely_core::ids::{ContentHash, Environment, EventKey, HolderId, RunId, StepId, TaskId};
 use oncely_core::items::{Progress, SetAside};
 use oncely_core::ledger::{Answer, FileMark, Filter, Query, RunRow};
 use oncely_core::run::RunStatus;
@@ -48,6 +46,11 @@ pub(crate) fn answer(conn: &Connection, query: &Query) -> rusqlite::Result<Answe
             .query_row([name], rows::holder_info)
             .optional()?,
         ),
+        Query::Prunes(most) => Answer::Prunes(prune::newest(conn, *most)?),
+        Query::Admitted(environment, task, key) => {
+            Answer::Admitted(guards::all_admitted(conn, environment, task, key)?)
+        }
+        Query::PruneOf(run) => Answer::PruneOf(prune::prune_of(conn, *run)?),
         Query::Names => {
             let text =
                 "select name, holder from oncely_names where holder is not null order by name";
@@ -128,15 +131,9 @@ fn runs_of_key(
     task: &TaskId,
     key: &EventKey,
 ) -> rusqlite::Result<Vec<RunRow>> {
-    let highest = guards::generation(conn, environment, task, key)?.map_or(0, |g| g.0);
     let mut found = Vec::new();
-    for generation in 1..=highest {
-        let hash = key_hash(environment, task, key, Some(Generation(generation)));
-        if let Some(id) = guards::admitted(conn, &hash)?
-            && let Some(row) = rows::run(conn, id)?
-        {
-            found.push(row);
-        }
+    for id in guards::all_admitted(conn, environment, task, key)? {
+        found.extend(rows::run(conn, id)?);
     }
     found.sort_by_key(|row| std::cmp::Reverse(row.id));
     found.retain(|row| {

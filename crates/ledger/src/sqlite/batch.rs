@@ -4,7 +4,7 @@ use super::holders::HolderFile;
 use super::jobs::{Job, Request};
 use super::keeper::Note;
 use super::rows::Tasks;
-use super::{claim, unit};
+use super::{claim, prune, unit};
 use crate::sql::Warden;
 use oncely_core::ids::HolderId;
 use oncely_core::ledger::LedgerError;
@@ -85,6 +85,10 @@ impl Tx<'_> {
             }
             Request::Lease(what, wanted) => {
                 job.leased = Some(claim::claim(self, what, wanted)?);
+                *room -= 1;
+            }
+            Request::Prune(part) => {
+                job.pruned = Some(prune::prune(self.conn, part)?);
                 *room -= 1;
             }
             Request::Renew => {}

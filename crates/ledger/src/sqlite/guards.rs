@@ -32,6 +32,22 @@ pub(crate) fn generation(
     Ok(admitted(conn, &first)?.map(|_| Generation::FIRST))
 }
 
+/// The runs that were admitted under a key, generation after generation.
+pub(crate) fn all_admitted(
+    conn: &Connection,
+    environment: &Environment,
+    task: &TaskId,
+    key: &EventKey,
+) -> rusqlite::Result<Vec<RunId>> {
+    let highest = generation(conn, environment, task, key)?.map_or(0, |g| g.0);
+    let mut runs = Vec::new();
+    for generation in 1..=highest {
+        let hash = key_hash(environment, task, key, Some(Generation(generation)));
+        runs.extend(admitted(conn, &hash)?);
+    }
+    Ok(runs)
+}
+
 /// Whether this holder holds the run under this fence.
 pub(crate) fn holds(run: Option<&Standing>, me: HolderId, fence: Fence) -> bool {
     let held = run.is_some_and(|run| run.holder == Some(me) && run.fence == fence);

@@ -1,6 +1,7 @@
 //! What is asked of the writer, and how whoever asked gets an answer or gives up.
 
 use oncely_core::ledger::{Claim, Leased, LedgerError, Unit, UnitResult, What};
+use oncely_core::prune::{Prune, Pruned};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use tokio::sync::oneshot;
@@ -14,6 +15,8 @@ pub(crate) enum Request {
     Lease(What, Claim),
     /// Renew the lease and free what others left behind.
     Renew,
+    /// Remove a part of what is kept of old runs.
+    Prune(Prune),
 }
 
 /// What the writer answers.
@@ -26,6 +29,7 @@ pub(crate) enum Done {
     },
     Leased(Leased),
     Freed(u64),
+    Pruned(Pruned),
 }
 
 /// Sent to the writer.
@@ -78,6 +82,7 @@ pub(crate) struct Job {
     /// How many of them are committed.
     committed: usize,
     pub(crate) leased: Option<Leased>,
+    pub(crate) pruned: Option<Pruned>,
     pub(crate) failed: Option<LedgerError>,
     /// A unit that took too long in a transaction that was lost is not executed again.
     pub(crate) doomed: Option<(usize, String)>,
@@ -94,6 +99,7 @@ impl Job {
             results: Vec::new(),
             committed: 0,
             leased: None,
+            pruned: None,
             failed: None,
             doomed: None,
         };
@@ -106,6 +112,7 @@ impl Job {
             || match &self.request {
                 Request::Commit(units) => self.results.len() >= units.len(),
                 Request::Lease(..) => self.leased.is_some(),
+                Request::Prune(_) => self.pruned.is_some(),
                 Request::Renew => true,
             }
     }
@@ -119,6 +126,7 @@ impl Job {
     pub(crate) fn roll_back(&mut self) {
         self.results.truncate(self.committed);
         self.leased = None;
+        self.pruned = None;
     }
 
     /// Whether something is to be claimed, for which this process must be a holder.
@@ -129,20 +137,21 @@ impl Job {
             Request::Commit(units) => units
                 .iter()
                 .any(|unit| matches!(unit.ops.first(), Some(Op::Admit(a)) if a.claimed)),
-            Request::Renew => false,
+            Request::Renew | Request::Prune(_) => false,
         }
     }
 
     /// Answers with what was done, or why not.
     pub(crate) fn answer(self) {
-        let done = match (self.failed, self.leased, self.request) {
-            (Some(error), _, _) => Err(error),
-            (None, Some(leased), _) => Ok(Done::Leased(leased)),
-            (None, None, Request::Commit(units)) => {
+        let done = match (self.failed, self.request) {
+            (Some(error), _) => Err(error),
+            (None, Request::Commit(units)) => {
                 let (results, _units) = (self.results, units);
                 Ok(Done::Units { results, _units })
             }
-            (None, None, _) => Err(LedgerError::Closed),
+            (None, Request::Lease(..)) => self.leased.map(Done::Leased).ok_or(LedgerError::Closed),
+            (None, Request::Prune(_)) => self.pruned.map(Done::Pruned).ok_or(LedgerError::Closed),
+            (None, Request::Renew) => Err(LedgerError::Closed),
         };
         self.reply.send(done).ok();
     }

@@ -16,6 +16,7 @@ mod leave;
 mod migrate;
 mod open;
 mod place;
+mod prune;
 mod reader;
 mod rehearsal;
 mod renew;

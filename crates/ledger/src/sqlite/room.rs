@@ -104,7 +104,8 @@ fn turn_away(queue: &mut VecDeque<Job>, ledger: &Path) {
 fn only_records(job: &Job) -> bool {
     match &job.request {
         Request::Commit(units) => units.iter().all(records),
-        Request::Lease(..) => false,
+        // A prune makes room, but not before its own commit is written.
+        Request::Lease(..) | Request::Prune(_) => false,
         Request::Renew => true,
     }
 }

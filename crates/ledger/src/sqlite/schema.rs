@@ -1,6 +1,6 @@
 //! The tables of the ledger, and which versions of them this program works on.
 
-use super::{add_chains, rehearsal};
+use super::{add_chains, prune, rehearsal};
 use oncely_core::ledger::LedgerError;
 use rusqlite::Connection;
 use std::path::Path;
@@ -89,7 +89,10 @@ pub(crate) const REPLACED: i32 = i32::MAX - 1;
 pub(crate) type Step = fn(&Connection) -> rusqlite::Result<()>;
 
 /// Every step there is. Each works on the tables of the version before it, and only adds.
-const STEPS: [(i32, Step); 1] = [(2000, add_chains::add)];
+const STEPS: [(i32, Step); 1] = [(2000, |conn| {
+    add_chains::add(conn)?;
+    conn.execute_batch(prune::TABLES)
+})];
 
 /// What leads to a version from the one before it, as far as this program knows.
 pub(crate) fn steps() -> Vec<(i32, Step)> {
@@ -139,6 +142,7 @@ pub(crate) fn check(path: &Path, found: i32) -> Result<(), LedgerError> {
 pub(crate) fn create(conn: &Connection, name: &str) -> rusqlite::Result<()> {
     let tx = conn.unchecked_transaction()?;
     tx.execute_batch(TABLES)?;
+    tx.execute_batch(prune::TABLES)?;
     tx.execute(
         "insert into oncely_meta (name, value) values ('name', ?1)",
         [name],

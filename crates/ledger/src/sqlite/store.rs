@@ -18,6 +18,7 @@ use oncely_core::ids::HolderId;
 use oncely_core::ledger::{
     Answer, Change, Claim, Leased, Ledger, LedgerError, Query, Unit, UnitResult, What,
 };
+use oncely_core::prune::{Prune, Pruned};
 use oncely_core::time::Clock;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -261,7 +262,7 @@ impl Ledger for SqliteLedger {
             }
             match self.ask(Request::Commit(units)).await? {
                 Done::Units { results, .. } => Ok(results),
-                Done::Leased(_) | Done::Freed(_) => Err(LedgerError::Closed),
+                Done::Leased(_) | Done::Freed(_) | Done::Pruned(_) => Err(LedgerError::Closed),
             }
         })
     }
@@ -270,7 +271,7 @@ impl Ledger for SqliteLedger {
         Box::pin(async move {
             match self.ask(Request::Lease(what, claim)).await? {
                 Done::Leased(leased) => Ok(leased),
-                Done::Units { .. } | Done::Freed(_) => Err(LedgerError::Closed),
+                Done::Units { .. } | Done::Freed(_) | Done::Pruned(_) => Err(LedgerError::Closed),
             }
         })
     }
@@ -279,7 +280,16 @@ impl Ledger for SqliteLedger {
         Box::pin(async move {
             match self.ask(Request::Renew).await? {
                 Done::Freed(freed) => Ok(freed),
-                Done::Leased(_) | Done::Units { .. } => Err(LedgerError::Closed),
+                Done::Leased(_) | Done::Units { .. } | Done::Pruned(_) => Err(LedgerError::Closed),
+            }
+        })
+    }
+
+    fn prune(&self, part: Prune) -> Fut<'_, Result<Pruned, LedgerError>> {
+        Box::pin(async move {
+            match self.ask(Request::Prune(part)).await? {
+                Done::Pruned(pruned) => Ok(pruned),
+                Done::Units { .. } | Done::Leased(_) | Done::Freed(_) => Err(LedgerError::Closed),
             }
         })
     }

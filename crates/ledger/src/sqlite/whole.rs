@@ -1,10 +1,12 @@
 //! Everything in a ledger, row after row: for the export, and for moving it elsewhere.
 
 use super::answers::{progress_row, set_aside_row};
-use super::rows::{RUN, json, run_row};
-use oncely_core::ids::{ContentHash, Fence, HolderId, RunId};
+use super::prune::{PRUNE, prune_record};
+use super::rows::{RUN, json, run_row, unsigned};
+use oncely_core::ids::{ContentHash, Fence, Generation, HolderId, RunId};
 use oncely_core::items::{Progress, SetAside};
 use oncely_core::ledger::{ItemFact, RunRow};
+use oncely_core::prune::{Gone, PruneRecord};
 use rusqlite::{Connection, Params, Row};
 use std::io;
 
@@ -90,6 +92,49 @@ pub(crate) fn names(
     each(conn, text, [], read, |(name, holder, fence)| {
         work(name, holder, fence)
     })
+}
+
+/// The highest generation of each key that went past the first.
+pub(crate) fn raised(
+    conn: &Connection,
+    mut work: impl FnMut([u8; 16], Generation) -> io::Result<()>,
+) -> io::Result<()> {
+    let text = "select hash, highest from oncely_generations order by hash";
+    let read = |row: &Row<'_>| Ok((row.get(0)?, Generation(row.get(1)?)));
+    each(conn, text, [], read, |(hash, highest)| work(hash, highest))
+}
+
+/// What was pruned, in order.
+pub(crate) fn prunes(
+    conn: &Connection,
+    work: impl FnMut(PruneRecord) -> io::Result<()>,
+) -> io::Result<()> {
+    let text = format!("{PRUNE} order by p.number");
+    each(conn, &text, [], prune_record, work)
+}
+
+/// Numbers of runs that were pruned.
+pub(crate) fn gone(conn: &Connection, work: impl FnMut(Gone) -> io::Result<()>) -> io::Result<()> {
+    let text = "select first, last, prune from oncely_pruned order by last";
+    let read = |row: &Row<'_>| {
+        Ok(Gone {
+            first: RunId(row.get(0)?),
+            last: RunId(row.get(1)?),
+            prune: unsigned(row, 2)?,
+        })
+    };
+    each(conn, text, [], read, work)
+}
+
+/// Keys whose runs were pruned.
+pub(crate) fn kept(
+    conn: &Connection,
+    mut work: impl FnMut([u8; 16], RunId) -> io::Result<()>,
+) -> io::Result<()> {
+    let text = "select k.hash, k.run from oncely_keys k
+                where not exists (select 1 from oncely_runs r where r.id = k.run) order by k.hash";
+    let read = |row: &Row<'_>| Ok((row.get(0)?, RunId(row.get(1)?)));
+    each(conn, text, [], read, |(hash, run)| work(hash, run))
 }
 
 /// Stored content.

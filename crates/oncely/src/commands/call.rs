@@ -7,7 +7,7 @@ use crate::cli::Call;
 use crate::config::{Config, Flags};
 use crate::failure::{Exit, Failure};
 use crate::house::House;
-use crate::output::Voice;
+use crate::output::{Voice, moment};
 use crate::project::{self, Loaded};
 use oncely_core::Value;
 use oncely_core::ids::RunId;
@@ -44,11 +44,19 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: Call) -> Result<Exit, Failu
                 run
             }
             Some(Offered::Duplicate(run)) => {
-                let record = serde_json::json!({ "run": run, "key": key, "duplicate": true });
+                let pruned = Ask(house.ledger()).prune_of(run).await?;
+                let mut record = serde_json::json!({ "run": run, "key": key, "duplicate": true });
+                if let (Some(prune), Some(record)) = (&pruned, record.as_object_mut()) {
+                    record.insert("pruned".into(), super::prune::as_json(prune));
+                }
                 voice.record(&record);
                 voice.say(format!(
-                    "Nothing to do: {key} started run {run} of {} before.",
-                    project::label(&known.task)
+                    "Nothing to do: {key} started run {run} of {} before{}.",
+                    project::label(&known.task),
+                    pruned.map_or_else(String::new, |prune| format!(
+                        "; it was pruned on {} UTC",
+                        moment(prune.at)
+                    ))
                 ));
                 return Ok(Exit::Done);
             }

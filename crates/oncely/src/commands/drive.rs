@@ -10,7 +10,7 @@ use oncely_core::question::{Notice, Question};
 use oncely_core::round::Named;
 use oncely_core::run::{Asked, RunState, RunStatus, Stage};
 use oncely_core::time::{Clock, Timestamp};
-use oncely_engine::{Ask, Engine, Rest, question};
+use oncely_engine::{Ask, Engine, PeopleError, Rest, question};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,10 +36,12 @@ impl Stands {
     /// Reads a run.
     pub(crate) async fn read(house: &House, run: RunId) -> Result<Self, Failure> {
         let ask = Ask(house.ledger());
-        let row = ask
-            .run(run)
-            .await?
-            .ok_or_else(|| Failure::usage(format!("there is no run {run} in this ledger.")))?;
+        let row = ask.known(run).await.map_err(|error| match error {
+            PeopleError::NoRun(_) => {
+                Failure::usage(format!("there is no run {run} in this ledger."))
+            }
+            error => Failure::from(error),
+        })?;
         let facts = ask.facts(run).await?;
         // A run that is found out is set aside as unknown.
         let broken = row.status == RunStatus::Unknown && !ask.broken(vec![run]).await?.is_empty();

@@ -26,6 +26,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &LedgerCommand) -> Result<E
         LedgerCommand::Repair(args) => return super::repair::run(voice, flags, args),
         LedgerCommand::Verify => return super::verify::run(voice, flags),
         LedgerCommand::Stats => return super::stats::run(voice, flags),
+        LedgerCommand::Prune(args) => return super::prune::run(voice, flags, args),
         LedgerCommand::Migrate => {
             let config = Config::load(flags)?;
             voice.say(crate::store::migrate(&config)?);

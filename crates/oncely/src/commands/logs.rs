@@ -82,23 +82,19 @@ pub(super) async fn tell(
     told: &mut BTreeMap<RunId, usize>,
 ) -> Result<Vec<RunRow>, Failure> {
     let ask = Ask(house.ledger());
-    let rows =
-        match args.run {
-            Some(run) => {
-                let row = ask.run(RunId(run)).await?;
-                vec![row.ok_or_else(|| {
-                    Failure::usage(format!("there is no run {run} in this ledger."))
-                })?]
-            }
-            None => {
-                let filter = Filter {
-                    environment: Some(house.config.environment.value.clone()),
-                    limit: args.limit.clamp(1, Filter::MOST),
-                    ..Filter::default()
-                };
-                ask.runs(filter).await?
-            }
-        };
+    let rows = match args.run {
+        Some(run) => {
+            vec![super::drive::Stands::read(house, RunId(run)).await?.row]
+        }
+        None => {
+            let filter = Filter {
+                environment: Some(house.config.environment.value.clone()),
+                limit: args.limit.clamp(1, Filter::MOST),
+                ..Filter::default()
+            };
+            ask.runs(filter).await?
+        }
+    };
     let mut lines: Vec<(RunRow, Recorded)> = Vec::new();
     for row in &rows {
         let facts = ask.facts(row.id).await?;

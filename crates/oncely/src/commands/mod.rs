@@ -27,6 +27,7 @@ pub(crate) mod new;
 pub(crate) mod people;
 pub(crate) mod plan;
 mod progress;
+mod prune;
 mod repair;
 pub(crate) mod rollback;
 pub(crate) mod run;

@@ -23,6 +23,10 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &RunArg) -> Result<Exit, Fa
     let house = House::open(flags, "oncely show", false)?;
     house.block_on(async {
         let run = RunId(args.run);
+        if let Some(prune) = Ask(house.ledger()).prune_of(run).await? {
+            super::prune::say_gone(voice, run, &prune);
+            return Ok(Exit::Done);
+        }
         let stands = Stands::read(&house, run).await?;
         let facts = Ask(house.ledger()).facts(run).await?;
         voice.record(&super::runs::record(&stands.row));

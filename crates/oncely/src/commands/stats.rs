@@ -6,8 +6,12 @@ use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::{Voice, moment, rfc3339, table, thousands};
 use oncely_core::Value;
+use oncely_engine::Ask;
 use oncely_ledger::Stats;
 use serde_json::json;
+
+/// So many of the newest prunes are shown.
+const SHOWN: usize = 10;
 
 pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
     let house = House::open(flags, "oncely ledger stats", false)?;
@@ -17,8 +21,18 @@ pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     };
     let place = house.config.ledger.value.to_string();
-    voice.record(&as_json(&stats, &place));
+    let prunes = house.block_on(Ask(house.ledger()).prunes(SHOWN))?;
+    let mut record = as_json(&stats, &place);
+    if let Some(record) = record.as_object_mut() {
+        let prunes = prunes.iter().map(super::prune::as_json).collect();
+        record.insert("prunes".into(), Value::Array(prunes));
+    }
+    voice.record(&record);
     say(voice, &stats, &place);
+    if !prunes.is_empty() {
+        voice.say("");
+        voice.say(super::prune::listed(&prunes));
+    }
     Ok(Exit::Done)
 }
 

@@ -16,6 +16,10 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Why) -> Result<Exit, Failu
     let house = House::open(flags, "oncely why", false)?;
     house.block_on(async {
         let rows = matching(&house, &args.key).await?;
+        let exact = rows.iter().any(|row| row.key.as_str() == args.key);
+        if !exact && pruned(voice, &house, &args.key).await? {
+            return Ok(Exit::Done);
+        }
         if rows.is_empty() {
             return absent(voice, &house.config, &args.key);
         }
@@ -62,6 +66,27 @@ async fn matching(house: &House, key: &str) -> Result<Vec<RunRow>, Failure> {
     let task = house.task_named(key);
     let like = |row: &RunRow| row.key.as_str().starts_with(key) || row.task == task;
     Ok(all.into_iter().filter(like).take(20).collect())
+}
+
+/// Says of a key whose run was pruned that it is known.
+async fn pruned(voice: Voice, house: &House, key: &str) -> Result<bool, Failure> {
+    let environment = &house.config.environment.value;
+    let ask = Ask(house.ledger());
+    let mut found = false;
+    for known in &project::load(&house.config)?.tasks {
+        let (here, task) = (environment.clone(), known.task.id.clone());
+        for run in ask.admitted(here, task, EventKey::from(key)).await? {
+            if let Some(prune) = ask.prune_of(run).await? {
+                voice.say(format!("{key} started {}.", project::label(&known.task)));
+                super::prune::say_gone(voice, run, &prune);
+                found = true;
+            }
+        }
+    }
+    if found {
+        voice.say("Should it arrive again, nothing is started: a key starts a task once.");
+    }
+    Ok(found)
 }
 
 fn absent(voice: Voice, config: &Config, key: &str) -> Result<Exit, Failure> {

@@ -33,6 +33,7 @@ mod postgres;
 mod processes;
 mod project;
 mod protected;
+mod pruning;
 mod rails;
 mod release_bad_input;
 mod releases;

@@ -171,6 +171,12 @@ impl Ledger for Tried {
     fn renew(&self) -> Fut<'_, Result<u64, LedgerError>> {
         self.ask(Ledger::renew)
     }
+    fn prune(
+        &self,
+        part: oncely_core::prune::Prune,
+    ) -> Fut<'_, Result<oncely_core::prune::Pruned, LedgerError>> {
+        self.ask(|ledger| ledger.prune(part))
+    }
     fn read(&self, query: Query) -> Fut<'_, Result<Answer, LedgerError>> {
         self.ask(|ledger| ledger.read(query))
     }
