@@ -87,7 +87,7 @@ impl<'a> Beginning<'a> {
     pub fn of_row(row: &'a RunRow) -> Self {
         Self {
             run: row.id,
-            key: key_hash(&row.environment, &row.task, &row.key, Some(row.generation)),
+            key: row.known_by(),
             trigger: &row.trigger,
             admitted: row.admitted,
             depth: row.depth,

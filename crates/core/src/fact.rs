@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 pub struct Recorded {
     /// When.
     pub at: Timestamp,
+    /// The hash of the fact as it was recorded, where its data was removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forgotten: Option<ContentHash>,
     /// What.
     #[serde(flatten)]
     pub fact: Fact,
@@ -349,6 +352,16 @@ pub enum Fact {
     Undone {
         /// The run that took it back.
         by: RunId,
+    },
+    /// The data of the run was removed, because somebody asked to be forgotten: its event, its key, and
+    /// what is in its facts. Its last fact.
+    Forgotten {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+        /// The hash of what is left of the facts before it.
+        kept: ContentHash,
     },
     /// The run ended.
     Ended {

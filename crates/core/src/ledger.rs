@@ -4,9 +4,10 @@
 //! is not known: its guards, or the unique key of its admission, keep it from being applied twice.
 
 use crate::action::Statement;
-use crate::chain::Chain;
+use crate::chain::{Chain, key_hash};
 use crate::effect::EffectKey;
 use crate::fact::{Fact, Recorded, Repeat};
+use crate::forget::{Forget, known_by};
 use crate::ids::{
     ContentHash, Environment, EventKey, Fence, Generation, HolderId, RunId, StepId, TaskId,
 };
@@ -340,6 +341,26 @@ impl RunRow {
         removed || ContentHash::of(self.event.as_bytes()) == self.event_hash
     }
 
+    /// Whether its data was removed, because somebody asked to be forgotten.
+    #[must_use]
+    pub fn is_forgotten(&self) -> bool {
+        self.event.is_empty() && self.status.is_ended() && known_by(&self.key).is_some()
+    }
+
+    /// What its key is known by, also where the key itself was removed.
+    #[must_use]
+    pub fn known_by(&self) -> [u8; 16] {
+        let forgotten = known_by(&self.key).filter(|_| self.event.is_empty());
+        forgotten.unwrap_or_else(|| {
+            key_hash(
+                &self.environment,
+                &self.task,
+                &self.key,
+                Some(self.generation),
+            )
+        })
+    }
+
     /// The run that this one takes back, if it is an undo.
     #[must_use]
     pub fn undoes(&self) -> Option<RunId> {
@@ -425,6 +446,8 @@ pub enum Query {
     Prunes(usize),
     /// The prune that removed this run.
     PruneOf(RunId),
+    /// The runs that this one called for, and those that take it back.
+    Children(RunId),
     /// The runs that were admitted under a key, whether or not they are still there.
     Admitted(Environment, TaskId, EventKey),
 }
@@ -434,7 +457,7 @@ pub enum Query {
 pub enum Answer {
     /// To [`Query::Run`].
     Run(Option<RunRow>),
-    /// To [`Query::Runs`] and [`Query::Newest`].
+    /// To [`Query::Runs`], [`Query::Newest`] and [`Query::Children`].
     Runs(Vec<RunRow>),
     /// To [`Query::Facts`].
     Facts(Vec<Recorded>),
@@ -557,6 +580,10 @@ pub trait Ledger: Send + Sync {
     /// facts and items. Their keys stay, their numbers are not given again, and it is recorded who
     /// removed them.
     fn prune(&self, part: Prune) -> Fut<'_, Result<Pruned, LedgerError>>;
+
+    /// Removes the data of runs that have ended, of all of them or of none, in one commit: events, keys
+    /// but for their hashes, and what facts hold of calls and answers. That they were done stays.
+    fn forget(&self, wanted: Forget) -> Fut<'_, Result<(), LedgerError>>;
 
     /// Answers a question from one consistent state.
     fn read(&self, query: Query) -> Fut<'_, Result<Answer, LedgerError>>;

@@ -15,6 +15,7 @@ pub mod decide;
 pub mod effect;
 pub mod event;
 pub mod fact;
+pub mod forget;
 pub mod ids;
 pub mod items;
 pub mod ledger;

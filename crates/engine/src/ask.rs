@@ -33,6 +33,20 @@ impl Ask<'_> {
     }
 }
 
+impl Ask<'_> {
+    /// The run with all that was recorded of it, or why there is none.
+    ///
+    /// # Errors
+    /// When there is no such run, it was pruned or forgotten, or the ledger does not answer.
+    pub async fn whole(&self, id: RunId) -> Result<RunRow, PeopleError> {
+        let row = self.known(id).await?;
+        match row.is_forgotten() {
+            true => Err(PeopleError::Forgotten(id)),
+            false => Ok(row),
+        }
+    }
+}
+
 macro_rules! questions {
     ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $answer:ty, $query:expr, $variant:ident;)*) => {
         impl Ask<'_> {
@@ -89,6 +103,8 @@ questions! {
     prunes(most: usize) -> Vec<PruneRecord>, Query::Prunes(most), Prunes;
     /// The runs that were admitted under a key, generation after generation, pruned ones too.
     admitted(here: Environment, task: TaskId, key: EventKey) -> Vec<RunId>, Query::Admitted(here, task, key), Admitted;
+    /// The runs that a run called for, and those that take it back.
+    children(id: RunId) -> Vec<RunRow>, Query::Children(id), Runs;
     /// The prune that removed a run.
     prune_of(run: RunId) -> Option<PruneRecord>, Query::PruneOf(run), PruneOf;
 }

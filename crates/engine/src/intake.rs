@@ -2,6 +2,7 @@
 
 use crate::begin::Opened;
 use crate::job::status_of;
+use crate::people::PeopleError;
 use crate::tasks::{Known, Tasks};
 use oncely_core::Value;
 use oncely_core::action::Called;
@@ -82,6 +83,9 @@ impl Offer {
                  was changed.",
                 row.id
             ));
+        }
+        if row.is_forgotten() {
+            return Err(PeopleError::Forgotten(row.id).to_string());
         }
         if !row.status.is_ended() {
             return Err(format!(

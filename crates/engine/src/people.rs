@@ -18,6 +18,8 @@ use std::sync::Arc;
 pub enum PeopleError {
     /// There is no such run.
     NoRun(RunId),
+    /// Its data was removed.
+    Forgotten(RunId),
     /// It was pruned, by this person.
     Pruned(RunId, String),
     /// It cannot be done to the run as it stands; says why and what can.
@@ -34,6 +36,11 @@ impl fmt::Display for PeopleError {
             Self::NoRun(id) => write!(
                 f,
                 "there is no run {id} in this ledger. `oncely runs` lists them."
+            ),
+            Self::Forgotten(id) => write!(
+                f,
+                "run {id} was forgotten: what it was given and what it gave is not known any more. \
+                 Nothing was changed. `oncely show {id}` says who asked for it."
             ),
             Self::Pruned(id, by) => write!(
                 f,
@@ -151,7 +158,7 @@ impl People {
     ) -> Result<T, PeopleError> {
         for _ in 0..TRIES {
             let ask = Ask(&*self.ledger);
-            let row = ask.known(run).await?;
+            let row = ask.whole(run).await?;
             let facts = ask.facts(run).await?;
             let mut state = RunState::fold(&facts)
                 .map_err(|e| PeopleError::Cannot(format!("run {run}: {e}")))?;

@@ -77,7 +77,7 @@ impl People {
 
     async fn stands(&self, run: RunId) -> Result<Stands, PeopleError> {
         let ask = Ask(&*self.ledger);
-        let row = ask.known(run).await?;
+        let row = ask.whole(run).await?;
         let facts = ask.facts(run).await?;
         let state =
             RunState::fold(&facts).map_err(|e| PeopleError::Cannot(format!("run {run}: {e}")))?;

@@ -32,7 +32,7 @@ impl People {
     /// When the run cannot be taken back as it stands; says why, and what can be done.
     pub async fn undo_plan(&self, run: RunId) -> Result<Undo, PeopleError> {
         let ask = Ask(&*self.ledger);
-        let row = ask.known(run).await?;
+        let row = ask.whole(run).await?;
         let facts = ask.facts(run).await?;
         let state =
             RunState::fold(&facts).map_err(|e| PeopleError::Cannot(format!("run {run}: {e}")))?;

@@ -52,10 +52,33 @@ pub(crate) fn follow(
         .map_err(|error| LedgerError::Invalid(format!("a fact cannot be written: {error}.")))
 }
 
+/// What stands before the hash of a fact whose data was removed.
+const FORGOTTEN: &str = "{\"forgotten\":\"";
+
+/// The hash that a fact had before its data was removed.
+pub(crate) fn forgotten(bytes: &str) -> Option<ContentHash> {
+    let rest = bytes.strip_prefix(FORGOTTEN)?;
+    rest.get(..64).and_then(ContentHash::parse)
+}
+
+/// A fact as it is kept.
+pub(crate) fn text(recorded: &Recorded) -> Result<String, Error> {
+    let text = serde_json::to_string(&recorded.fact)?;
+    Ok(match (recorded.forgotten, text.strip_prefix('{')) {
+        (Some(hash), Some(rest)) => format!("{FORGOTTEN}{hash}\",{rest}"),
+        _ => text,
+    })
+}
+
 /// Facts that are read, with the chain that they make.
 pub(crate) struct Reading {
     pub(crate) facts: Vec<Recorded>,
+    /// Their hashes in the chain.
+    pub(crate) hashes: Vec<ContentHash>,
     pub(crate) chain: Chain,
+    /// What is left of facts that were forgotten, and whether that is what was left of them.
+    left: Vec<u8>,
+    is_left: bool,
 }
 
 impl Reading {
@@ -63,7 +86,10 @@ impl Reading {
     pub(crate) fn of(beginning: Chain) -> Self {
         Self {
             facts: Vec::new(),
+            hashes: Vec::new(),
             chain: beginning,
+            left: Vec::new(),
+            is_left: true,
         }
     }
 
@@ -88,15 +114,31 @@ impl Reading {
 
     /// One fact, with its bytes.
     pub(crate) fn fact(&mut self, seq: u64, at: Timestamp, bytes: &str, fact: Fact) {
-        self.chain = self.chain.with(seq, at, ContentHash::of(bytes.as_bytes()));
-        self.facts.push(Recorded { at, fact });
+        let forgotten = forgotten(bytes);
+        let hash = forgotten.unwrap_or_else(|| ContentHash::of(bytes.as_bytes()));
+        if forgotten.is_some() {
+            self.left.extend_from_slice(bytes.as_bytes());
+        }
+        if let Fact::Forgotten { kept, .. } = &fact {
+            self.is_left = ContentHash::of(&self.left) == *kept;
+            self.left.clear();
+        }
+        self.chain = self.chain.with(seq, at, hash);
+        self.hashes.push(hash);
+        self.facts.push(Recorded {
+            at,
+            forgotten,
+            fact,
+        });
     }
 
     /// Whether these are the facts that were written: as many, and with the chain of the row. The
     /// event has to be that of the row, too.
     pub(crate) fn is(&self, row: &RunRow) -> bool {
         let as_many = self.facts.len() as u64 == row.seq;
-        let same = as_many && self.chain == row.chain && row.has_its_event();
+        // What is left of forgotten facts is followed by the fact that says so.
+        let is_left = self.is_left && self.left.is_empty();
+        let same = as_many && is_left && self.chain == row.chain && row.has_its_event();
         same || sabotage::is_off(Switch::Chain)
     }
 }

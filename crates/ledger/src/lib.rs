@@ -12,6 +12,7 @@ mod clock;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod export;
+mod forgetting;
 mod memory;
 mod moving;
 mod postgres;

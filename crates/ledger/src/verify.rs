@@ -41,7 +41,9 @@ pub(crate) struct Come {
 /// What both stores ask for each step, in the order of [`Come`].
 pub(crate) const COME: &str = "
 select p.run, p.step, p.next, p.done, p.set_aside,
-  (select count(*) from oncely_set_aside s where s.run = p.run and s.step = p.step),
+  case when exists (select 1 from oncely_admissions a where a.run = p.run and a.event = '')
+    then p.set_aside
+    else (select count(*) from oncely_set_aside s where s.run = p.run and s.step = p.step) end,
   exists (select 1 from oncely_runs r where r.id = p.run)
 from oncely_progress p order by p.run, p.step";
 

@@ -70,6 +70,9 @@ promises! {
         a_run_stays_as_long_as_one_that_it_called a_prune_is_one_however_many_parts_it_has
         generations_and_numbers_go_on_after_a_prune many_items_go_little_by_little
         others_work_while_old_runs_go a_unit_about_a_pruned_run_changes_nothing;
+    forgetting: a_forgotten_run_keeps_its_key_and_what_was_done
+        who_has_not_ended_is_not_forgotten_and_all_are_or_none
+        a_forgotten_run_is_pruned_like_another children_are_found;
     items: progress_of_items_is_kept an_item_is_set_aside_once facts_of_items_are_found_by_range
         files_are_remembered the_newest_run_of_each_task_is_known runs_are_filtered;
 }

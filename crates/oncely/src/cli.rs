@@ -107,6 +107,8 @@ pub(crate) enum Command {
     },
     /// Check configuration, ledger, disk, clock and permissions
     Doctor,
+    /// Remove the data of the runs of a key for good: what was done stays, and the key as a hash
+    Forget(Forget),
     /// Look after the ledger
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -693,6 +695,24 @@ pub(crate) enum LedgerCommand {
     Repair(Repair),
     /// Remove what is kept of runs that ended long ago; their keys stay, so that nothing starts twice
     Prune(Prune),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Forget {
+    /// The key of the event, as `oncely runs` shows it
+    pub(crate) key: String,
+    /// Only runs of this task
+    #[arg(long, value_name = "TASK")]
+    pub(crate) task: Option<String>,
+    /// Why, for those who ask later: without the data itself
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) reason: String,
+    /// Who says so; default: ONCELY_USER or USER
+    #[arg(long)]
+    pub(crate) by: Option<String>,
+    /// Also write the ledger's file anew, so that no free part of it holds anything; others wait meanwhile
+    #[arg(long)]
+    pub(crate) rewrite: bool,
 }
 
 #[derive(Debug, Args)]

@@ -89,9 +89,9 @@ impl From<oncely_engine::PeopleError> for Failure {
     fn from(error: oncely_engine::PeopleError) -> Self {
         let message = error.to_string();
         match error {
-            oncely_engine::PeopleError::NoRun(_) | oncely_engine::PeopleError::Pruned(..) => {
-                Self::usage(message)
-            }
+            oncely_engine::PeopleError::NoRun(_)
+            | oncely_engine::PeopleError::Pruned(..)
+            | oncely_engine::PeopleError::Forgotten(_) => Self::usage(message),
             _ => Self::failed(message),
         }
     }

@@ -130,6 +130,7 @@ fn dispatch(cli: Cli, voice: Voice) -> Result<Exit, Failure> {
         Command::Schema => commands::schema::run(),
         Command::Completion { shell } => commands::completion::run(shell),
         Command::Doctor => commands::doctor::run(voice, &flags),
+        Command::Forget(args) => commands::forget::run(voice, &flags, &args),
         Command::Ledger(args) => commands::ledger::run(voice, &flags, &args),
         Command::Supervise { args } => Err(Failure::usage(format!(
             "{} is for oncely itself ({} arguments)",

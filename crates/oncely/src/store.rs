@@ -27,6 +27,19 @@ pub(crate) enum Store {
     Postgres(Arc<PostgresLedger>),
 }
 
+/// What became of the places where removed data was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wiped {
+    /// All of the file was written anew.
+    Anew,
+    /// They were overwritten, and the write-ahead log is empty.
+    Overwritten,
+    /// They were overwritten, and are still in the write-ahead log.
+    Later,
+    /// The database does it.
+    ByVacuum,
+}
+
 impl Store {
     /// Opens the ledger. Where there is none yet, a command that only looks finds an empty one, and
     /// makes nothing.
@@ -82,6 +95,19 @@ impl Store {
             Self::Nothing(_) => Ok(None),
             Self::Sqlite(store) => store.verify().map(Some),
             Self::Postgres(store) => store.verify().map(Some),
+        }
+    }
+
+    /// Takes what was overwritten out of the ledger's files.
+    pub(crate) fn wipe(&self, anew: bool) -> Result<Wiped, LedgerError> {
+        match self {
+            Self::Nothing(_) => Ok(Wiped::Anew),
+            Self::Postgres(_) => Ok(Wiped::ByVacuum),
+            Self::Sqlite(store) => store.wipe(anew).map(|done| match (done, anew) {
+                (false, _) => Wiped::Later,
+                (true, true) => Wiped::Anew,
+                (true, false) => Wiped::Overwritten,
+            }),
         }
     }
 

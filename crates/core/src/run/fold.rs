@@ -113,6 +113,9 @@ impl RunState {
     }
 
     fn transition(&mut self, at: Timestamp, fact: &Fact) -> Folded {
+        if let Fact::Forgotten { .. } = fact {
+            return Ok(());
+        }
         if self.ended.is_some() {
             return self.after_end(fact);
         }
@@ -180,6 +183,7 @@ impl RunState {
             }
             Fact::Undoes(undoing) => self.undo(undoing),
             Fact::Undone { .. } => Err("the run has not ended".into()),
+            Fact::Forgotten { .. } => Ok(()),
             Fact::Requested { what, by, reason } => self.request(*what, by, reason),
             Fact::Ended { end, reason } => self.end(*end, reason),
         }

@@ -269,7 +269,11 @@ impl<'t> World<'t> {
         self.state
             .apply(self.now, &fact)
             .unwrap_or_else(|error| panic!("{error}: {fact:?} after {:#?}", self.facts));
-        self.facts.push(Recorded { at: self.now, fact });
+        self.facts.push(Recorded {
+            at: self.now,
+            forgotten: None,
+            fact,
+        });
     }
 
     /// Records what a person does, where it is legal; else it leaves no trace.

@@ -175,6 +175,9 @@ impl Ledger for Tap {
     ) -> Fut<'_, Result<oncely_core::prune::Pruned, LedgerError>> {
         Box::pin(self.ask(move |ledger| ledger.prune(part)))
     }
+    fn forget(&self, wanted: oncely_core::forget::Forget) -> Fut<'_, Result<(), LedgerError>> {
+        Box::pin(self.ask(move |ledger| ledger.forget(wanted)))
+    }
     fn read(&self, query: Query) -> Fut<'_, Result<Answer, LedgerError>> {
         Box::pin(self.ask(move |ledger| ledger.read(query)))
     }

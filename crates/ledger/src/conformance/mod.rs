@@ -17,6 +17,7 @@ pub mod claims;
 pub mod compare;
 pub mod facts;
 mod follow;
+pub mod forgetting;
 pub mod holders;
 pub mod items;
 mod names;
@@ -108,6 +109,12 @@ macro_rules! conformance {
             many_items_go_little_by_little,
             others_work_while_old_runs_go,
             a_unit_about_a_pruned_run_changes_nothing,
+        );
+        $crate::conformance!(@of forgetting $make;
+            a_forgotten_run_keeps_its_key_and_what_was_done,
+            who_has_not_ended_is_not_forgotten_and_all_are_or_none,
+            a_forgotten_run_is_pruned_like_another,
+            children_are_found,
         );
         $crate::conformance!(@of statements $make;
             statements_share_the_commit,

@@ -68,6 +68,14 @@ pub(crate) fn answer(state: &State, query: &Query) -> Answer {
             let all = state.keys.range(of(0)..=of(u32::MAX));
             Answer::Admitted(all.map(|(_, run)| *run).collect())
         }
+        Query::Children(run) => {
+            let rows = state.runs.values().map(|run| &run.row);
+            Answer::Runs(
+                rows.filter(|row| row.parent == Some(*run))
+                    .cloned()
+                    .collect(),
+            )
+        }
         Query::PruneOf(run) => Answer::PruneOf(prune::prune_of(state, *run)),
         Query::Names => {
             let held = state.names.iter();

@@ -225,7 +225,11 @@ impl<'a> Draft<'a> {
                     .map_err(|why| LedgerError::Invalid(format!("run {id}: {why}")))?;
             }
             let fact = fact.clone();
-            run.facts.push(Recorded { at, fact });
+            run.facts.push(Recorded {
+                at,
+                forgotten: None,
+                fact,
+            });
         }
         run.row.seq += facts.len() as u64;
         run.row.changed = at;

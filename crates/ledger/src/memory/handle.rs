@@ -1,10 +1,11 @@
 //! Handles on a ledger in memory: each is a holder of its own.
 
 use super::state::{Registered, State};
-use super::{answer, apply, claim, prune};
+use super::{answer, apply, claim, forget, prune};
 use crate::clock::wants_renewal;
 use crate::sql::TaskSql;
 use oncely_core::Fut;
+use oncely_core::forget::Forget;
 use oncely_core::ids::HolderId;
 use oncely_core::ledger::{
     Answer, Change, Claim, HolderInfo, LEASE, Leased, Ledger, LedgerError, Op, Query, Unit,
@@ -244,6 +245,12 @@ impl Ledger for MemoryLedger {
 
     fn prune(&self, part: Prune) -> Fut<'_, Result<Pruned, LedgerError>> {
         Box::pin(ready(Ok(self.prune_now(&part))))
+    }
+
+    fn forget(&self, wanted: Forget) -> Fut<'_, Result<(), LedgerError>> {
+        let done = forget::forget(&mut self.inner().0, &wanted);
+        self.changed();
+        Box::pin(ready(done))
     }
 
     fn read(&self, query: Query) -> Fut<'_, Result<Answer, LedgerError>> {

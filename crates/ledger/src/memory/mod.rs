@@ -3,6 +3,7 @@
 mod answer;
 pub(crate) mod apply;
 pub(crate) mod claim;
+mod forget;
 mod handle;
 mod prune;
 pub(crate) mod state;

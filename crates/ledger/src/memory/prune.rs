@@ -2,7 +2,6 @@
 
 use super::state::{Run, State};
 use crate::pruning::Look;
-use oncely_core::chain::key_hash;
 use oncely_core::ids::RunId;
 use oncely_core::prune::{Gone, Place, Prune, PruneRecord, Pruned, Seen, without_gaps};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,8 +62,7 @@ fn remove(state: &mut State, part: &Prune, ids: &[RunId]) -> u64 {
     let going: BTreeSet<RunId> = ids.iter().copied().collect();
     for id in ids {
         if let Some(Run { row, .. }) = state.runs.remove(id) {
-            let hash = key_hash(&row.environment, &row.task, &row.key, Some(row.generation));
-            state.kept.insert(hash, *id);
+            state.kept.insert(row.known_by(), *id);
         }
     }
     state.progress.retain(|(run, _), _| !going.contains(run));

@@ -1,6 +1,6 @@
 //! Everything that a ledger knows, as plain maps.
 
-use crate::chained::Reading;
+use crate::chained::{self, Reading};
 use crate::clock::is_over;
 use crate::rules::due_when_freed;
 use oncely_core::chain::Beginning;
@@ -9,7 +9,7 @@ use oncely_core::ids::{
     ContentHash, Environment, EventKey, Fence, Generation, HolderId, RunId, StepId, TaskId,
 };
 use oncely_core::items::{Progress, SetAside};
-use oncely_core::ledger::{FileMark, HolderInfo, ItemFact, RunRow};
+use oncely_core::ledger::{FileMark, HolderInfo, ItemFact, LedgerError, RunRow};
 use oncely_core::prune::{Gone, PruneRecord};
 use oncely_core::run::RunState;
 use oncely_core::source::Cursor;
@@ -31,14 +31,19 @@ pub(crate) struct Run {
 impl Run {
     /// Whether its facts are those of its chain.
     pub(crate) fn is_intact(&self) -> bool {
+        self.reading().is_ok_and(|reading| reading.is(&self.row))
+    }
+
+    /// Its facts with the chain that they make.
+    pub(crate) fn reading(&self) -> Result<Reading, LedgerError> {
         let mut reading = Reading::of(Beginning::of_row(&self.row).chain());
         for (seq, recorded) in (0..).zip(&self.facts) {
-            let Ok(text) = serde_json::to_string(&recorded.fact) else {
-                return false;
-            };
+            let text = chained::text(recorded).map_err(|error| {
+                LedgerError::Invalid(format!("a fact cannot be read: {error}."))
+            })?;
             reading.fact(seq, recorded.at, &text, recorded.fact.clone());
         }
-        reading.is(&self.row)
+        Ok(reading)
     }
 }
 

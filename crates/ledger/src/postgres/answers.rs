@@ -102,6 +102,11 @@ pub(crate) async fn answer(db: &mut Db, query: &Query) -> Result<Answer, Stop> {
         Query::Admitted(environment, task, key) => {
             Answer::Admitted(kept::admitted(db, environment, task, key).await?)
         }
+        Query::Children(run) => {
+            let text = format!("{RUN} where a.parent = $1 order by r.id");
+            let rows = db.rows(&text, &[&run.0]).await?;
+            Answer::Runs(each(&rows, text::run_row)?)
+        }
         Query::PruneOf(run) => Answer::PruneOf(prune::prune_of(db, *run).await?),
         Query::Names => {
             let text = "select name, holder from oncely_names where holder is not null";

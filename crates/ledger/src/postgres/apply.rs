@@ -6,7 +6,7 @@ use super::holders::Me;
 use super::slice::Slice;
 use super::statements::{Budget, Fault};
 use super::work::{Came, Part, Work, statements_of};
-use super::{claim, load, prune, save, statements};
+use super::{claim, forget, load, prune, save, statements};
 use crate::memory::apply::apply_with;
 use oncely_core::action::Statement;
 use oncely_core::ledger::{Leased, LedgerError, UnitResult, What};
@@ -30,6 +30,14 @@ pub(crate) async fn transaction(db: &mut Db, me: &Me, work: Work<'_>) -> Result<
                 save::save(db, me, &slice).await?;
             }
             Ok(Outcome::nothing(Came::Leased(leased), holds))
+        }
+        Work::Forget(wanted) => {
+            forget::forget(db, wanted).await?;
+            Ok(Outcome {
+                came: Came::Forgotten,
+                holds: me.standing.registered(),
+                counted: Some(save::change(db, me).await?),
+            })
         }
         Work::Prune(part) => {
             let pruned = prune::prune(db, part).await?;

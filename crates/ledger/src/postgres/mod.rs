@@ -15,6 +15,7 @@ mod claim;
 mod connect;
 mod db;
 mod doubt;
+mod forget;
 mod holders;
 mod kept;
 mod lanes;

@@ -183,7 +183,7 @@ async fn remove(db: &mut Db, part: &Prune, ids: &[RunId]) -> Result<u64, Stop> {
     for text in [
         "insert into oncely_leftovers (run) select n.run from unnest($1::bigint[]) as n (run)
          where exists (select 1 from oncely_item_facts i where i.run = n.run)
-         or exists (select 1 from oncely_set_aside s where s.run = n.run)",
+         or exists (select 1 from oncely_set_aside s where s.run = n.run) on conflict (run) do nothing",
         "delete from oncely_facts where run = any($1)",
         "delete from oncely_progress where run = any($1)",
         "delete from oncely_admissions where run = any($1)",

@@ -5,10 +5,12 @@ use super::holders::{Me, lanes_of};
 use super::slice::Slice;
 use super::text::to_json;
 use super::volley::{Value, Volley, first_number, value};
+use crate::chained;
 use crate::memory::state::{Run, State};
 use crate::sqlite::rows::number;
 use oncely_core::chain::key_hash;
 use oncely_core::ids::Generation;
+use oncely_core::ledger::LedgerError;
 use oncely_core::sabotage::{self, Switch};
 use tokio_postgres::types::ToSql;
 
@@ -87,8 +89,7 @@ pub(crate) async fn fold_changes(db: &mut Db, gone: &[i64]) -> Result<(), Stop> 
 fn keys(volley: &mut Volley<'_>, new: &[&Run]) -> usize {
     let hash = |run: &&Run| {
         let row = &run.row;
-        let hash = key_hash(&row.environment, &row.task, &row.key, Some(row.generation));
-        (hash.to_vec(), row.id.0)
+        (row.known_by().to_vec(), row.id.0)
     };
     let last = new.last().map_or(0, |run| run.row.id.0);
     let mut keys: Vec<(Vec<u8>, i64)> = new.iter().map(hash).collect();
@@ -103,7 +104,10 @@ fn keys(volley: &mut Volley<'_>, new: &[&Run]) -> usize {
 }
 
 fn generations(volley: &mut Volley<'_>, new: &[&Run]) {
-    let raised = new.iter().filter(|r| r.row.generation > Generation::FIRST);
+    // A key that was forgotten comes with what it is known by: see `kept.rs`.
+    let raised = new
+        .iter()
+        .filter(|r| r.row.generation > Generation::FIRST && !r.row.is_forgotten());
     for run in raised {
         let row = &run.row;
         let hash = key_hash(&row.environment, &row.task, &row.key, None).to_vec();
@@ -192,7 +196,9 @@ fn facts(volley: &mut Volley<'_>, slice: &Slice) -> Result<(), Stop> {
             runs.push(id.0);
             seqs.push(seq.cast_signed());
             ats.push(recorded.at.0);
-            bodies.push(to_json(&recorded.fact)?);
+            let body = chained::text(recorded)
+                .map_err(|error| LedgerError::Invalid(format!("it cannot be written: {error}.")))?;
+            bodies.push(body);
         }
     }
     if runs.is_empty() {

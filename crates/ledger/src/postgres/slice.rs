@@ -163,7 +163,7 @@ impl Slice {
             let id = RunId(row.try_get(0)?);
             // One that cannot be read is left out, and missed by the chain.
             if let Some(reading) = readings.get_mut(&id)
-                && let Ok(Recorded { at, fact }) = text::recorded(&row, 1)
+                && let Ok(Recorded { at, fact, .. }) = text::recorded(&row, 1)
             {
                 reading.fact(text::unsigned(&row, 3)?, at, row.try_get(2)?, fact);
             }

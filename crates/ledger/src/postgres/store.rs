@@ -13,6 +13,7 @@ use super::writer::Writer;
 use super::{answers, connect, schema, server, whole, words};
 use crate::sqlite::next_change;
 use oncely_core::Fut;
+use oncely_core::forget::Forget;
 use oncely_core::ids::HolderId;
 use oncely_core::ledger::{
     Answer, Change, Claim, Leased, Ledger, LedgerError, Query, Unit, UnitResult, What,
@@ -37,6 +38,7 @@ pub(crate) enum Request {
     Lease(What, Claim),
     Renew,
     Prune(Prune),
+    Forget(Forget),
 }
 
 /// What it answers.
@@ -45,6 +47,7 @@ pub(crate) enum Done {
     Leased(Leased),
     Freed(u64),
     Pruned(Pruned),
+    Forgotten,
 }
 
 /// A request under way.
@@ -450,7 +453,9 @@ impl Ledger for PostgresLedger {
             }
             match self.ask(Request::Commit(units)).await? {
                 Done::Units(results) => Ok(results),
-                Done::Leased(_) | Done::Freed(_) | Done::Pruned(_) => Err(LedgerError::Closed),
+                Done::Leased(_) | Done::Freed(_) | Done::Pruned(_) | Done::Forgotten => {
+                    Err(LedgerError::Closed)
+                }
             }
         })
     }
@@ -459,7 +464,9 @@ impl Ledger for PostgresLedger {
         Box::pin(async move {
             match self.ask(Request::Lease(what, claim)).await? {
                 Done::Leased(leased) => Ok(leased),
-                Done::Units(_) | Done::Freed(_) | Done::Pruned(_) => Err(LedgerError::Closed),
+                Done::Units(_) | Done::Freed(_) | Done::Pruned(_) | Done::Forgotten => {
+                    Err(LedgerError::Closed)
+                }
             }
         })
     }
@@ -468,7 +475,9 @@ impl Ledger for PostgresLedger {
         Box::pin(async move {
             match self.ask(Request::Renew).await? {
                 Done::Freed(freed) => Ok(freed),
-                Done::Leased(_) | Done::Units(_) | Done::Pruned(_) => Err(LedgerError::Closed),
+                Done::Leased(_) | Done::Units(_) | Done::Pruned(_) | Done::Forgotten => {
+                    Err(LedgerError::Closed)
+                }
             }
         })
     }
@@ -477,7 +486,16 @@ impl Ledger for PostgresLedger {
         Box::pin(async move {
             match self.ask(Request::Prune(part)).await? {
                 Done::Pruned(pruned) => Ok(pruned),
-                Done::Units(_) | Done::Leased(_) | Done::Freed(_) => Err(LedgerError::Closed),
+                _ => Err(LedgerError::Closed),
+            }
+        })
+    }
+
+    fn forget(&self, wanted: Forget) -> Fut<'_, Result<(), LedgerError>> {
+        Box::pin(async move {
+            match self.ask(Request::Forget(wanted)).await? {
+                Done::Forgotten => Ok(()),
+                _ => Err(LedgerError::Closed),
             }
         })
     }

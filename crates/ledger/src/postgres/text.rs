@@ -1,6 +1,7 @@
 //! How the types of core stand in columns.
 
 use super::db::Stop;
+use crate::chained;
 use crate::sqlite::rows::number;
 use oncely_core::chain::Chain;
 use oncely_core::fact::Recorded;
@@ -145,6 +146,7 @@ pub(crate) fn standing(row: &Row, rest: &RunRow) -> Result<RunRow, Stop> {
 pub(crate) fn recorded(row: &Row, from: usize) -> Result<Recorded, Stop> {
     Ok(Recorded {
         at: Timestamp(row.try_get(from)?),
+        forgotten: chained::forgotten(row.try_get(from + 1)?),
         fact: json(row, from + 1)?,
     })
 }

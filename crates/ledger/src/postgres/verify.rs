@@ -4,7 +4,6 @@ use super::db::{Db, Stop};
 use super::slice::Slice;
 use super::text::RUN;
 use crate::verify::{COME, Come, Verified};
-use oncely_core::chain::key_hash;
 use oncely_core::ids::RunId;
 use std::collections::BTreeMap;
 
@@ -49,7 +48,7 @@ async fn page(db: &mut Db, last: i64, verified: &mut Verified) -> Result<Option<
     let mut hashes = BTreeMap::new();
     for run in slice.state.runs.values() {
         let row = &run.row;
-        let hash = key_hash(&row.environment, &row.task, &row.key, Some(row.generation));
+        let hash = row.known_by();
         hashes.insert(row.id, hash.to_vec());
     }
     let wanted: Vec<&Vec<u8>> = hashes.values().collect();
@@ -74,7 +73,9 @@ async fn without(db: &mut Db, verified: &mut Verified) -> Result<(), Stop> {
         verified.found(format!("run {id}: what was admitted is lost"));
     }
     let text = "select k.run from oncely_keys k left join oncely_runs r on r.id = k.run
-                where r.id is null order by k.run";
+                where r.id is null and not exists
+                (select 1 from (select first from oncely_pruned where last >= k.run order by last limit 1)
+                 g where g.first <= k.run) order by k.run";
     for row in db.rows(text, &[]).await? {
         let id: i64 = row.try_get(0)?;
         verified.found(format!("run {id}: its key is known, and the run is lost"));

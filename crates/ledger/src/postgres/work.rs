@@ -3,6 +3,7 @@
 use super::slice::claims;
 use super::store::Job;
 use oncely_core::action::Statement;
+use oncely_core::forget::Forget;
 use oncely_core::ledger::{Claim, Guard, Leased, LedgerError, Op, Unit, UnitResult, What};
 use oncely_core::limits;
 use oncely_core::prune::{Prune, Pruned};
@@ -26,6 +27,7 @@ pub(crate) enum Work<'a> {
     Lease(&'a What, &'a Claim),
     Renew,
     Prune(&'a Prune),
+    Forget(&'a Forget),
 }
 
 /// What came of it.
@@ -36,6 +38,7 @@ pub(crate) enum Came {
     /// None when others have freed this holder.
     Freed(Option<u64>),
     Pruned(Pruned),
+    Forgotten,
     /// A statement of one of several units failed: at most so many of them at a time.
     Fewer(usize),
     /// The statements of the only unit want more time than there is beside others.
@@ -47,7 +50,7 @@ impl<'a> Work<'a> {
         match self {
             Self::Units(parts) => parts,
             Self::Alone(part) => std::slice::from_ref(part),
-            Self::Lease(..) | Self::Renew | Self::Prune(_) => &[],
+            Self::Lease(..) | Self::Renew | Self::Prune(_) | Self::Forget(_) => &[],
         }
     }
 

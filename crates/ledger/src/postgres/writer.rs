@@ -94,6 +94,10 @@ impl Writer {
                 Came::Freed(None) => Err(self.start_anew()),
                 _ => Err(LedgerError::Closed),
             },
+            Request::Forget(wanted) => match self.insist(Work::Forget(wanted)).await? {
+                Came::Forgotten => Ok(Done::Forgotten),
+                _ => Err(LedgerError::Closed),
+            },
             Request::Prune(part) => match self.insist(Work::Prune(part)).await? {
                 Came::Pruned(pruned) => Ok(Done::Pruned(pruned)),
                 _ => Err(LedgerError::Closed),
@@ -126,7 +130,7 @@ impl Writer {
                     }
                     take(&mut jobs, places, results);
                 }
-                Ok(Came::Leased(_) | Came::Freed(_) | Came::Pruned(_)) => break,
+                Ok(Came::Leased(_) | Came::Freed(_) | Came::Pruned(_) | Came::Forgotten) => break,
                 Err(error) => fail(&mut jobs, &error),
             }
         }

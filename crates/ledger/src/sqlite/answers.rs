@@ -50,6 +50,10 @@ pub(crate) fn answer(conn: &Connection, query: &Query) -> rusqlite::Result<Answe
         Query::Admitted(environment, task, key) => {
             Answer::Admitted(guards::all_admitted(conn, environment, task, key)?)
         }
+        Query::Children(run) => {
+            let text = format!("{RUN} where a.parent = ?1 order by r.id");
+            Answer::Runs(all(conn, &text, [run.0], run_row)?)
+        }
         Query::PruneOf(run) => Answer::PruneOf(prune::prune_of(conn, *run)?),
         Query::Names => {
             let text =
@@ -136,8 +140,10 @@ fn runs_of_key(
         found.extend(rows::run(conn, id)?);
     }
     found.sort_by_key(|row| std::cmp::Reverse(row.id));
+    // A key that was forgotten is no key any more.
     found.retain(|row| {
-        (filter.status.is_empty() || filter.status.contains(&row.status))
+        row.key == *key
+            && (filter.status.is_empty() || filter.status.contains(&row.status))
             && filter
                 .holder
                 .is_none_or(|holder| row.holder == Some(holder))

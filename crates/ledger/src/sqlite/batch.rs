@@ -4,7 +4,7 @@ use super::holders::HolderFile;
 use super::jobs::{Job, Request};
 use super::keeper::Note;
 use super::rows::Tasks;
-use super::{claim, prune, unit};
+use super::{claim, forget, prune, unit};
 use crate::sql::Warden;
 use oncely_core::ids::HolderId;
 use oncely_core::ledger::LedgerError;
@@ -89,6 +89,11 @@ impl Tx<'_> {
             }
             Request::Prune(part) => {
                 job.pruned = Some(prune::prune(self.conn, part)?);
+                *room -= 1;
+            }
+            Request::Forget(wanted) => {
+                forget::forget(self.conn, wanted)?;
+                job.forgotten = true;
                 *room -= 1;
             }
             Request::Renew => {}

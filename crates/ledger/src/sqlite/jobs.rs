@@ -1,5 +1,6 @@
 //! What is asked of the writer, and how whoever asked gets an answer or gives up.
 
+use oncely_core::forget::Forget;
 use oncely_core::ledger::{Claim, Leased, LedgerError, Unit, UnitResult, What};
 use oncely_core::prune::{Prune, Pruned};
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub(crate) enum Request {
     Renew,
     /// Remove a part of what is kept of old runs.
     Prune(Prune),
+    /// Remove the data of runs.
+    Forget(Forget),
 }
 
 /// What the writer answers.
@@ -30,6 +33,7 @@ pub(crate) enum Done {
     Leased(Leased),
     Freed(u64),
     Pruned(Pruned),
+    Forgotten,
 }
 
 /// Sent to the writer.
@@ -83,6 +87,7 @@ pub(crate) struct Job {
     committed: usize,
     pub(crate) leased: Option<Leased>,
     pub(crate) pruned: Option<Pruned>,
+    pub(crate) forgotten: bool,
     pub(crate) failed: Option<LedgerError>,
     /// A unit that took too long in a transaction that was lost is not executed again.
     pub(crate) doomed: Option<(usize, String)>,
@@ -100,6 +105,7 @@ impl Job {
             committed: 0,
             leased: None,
             pruned: None,
+            forgotten: false,
             failed: None,
             doomed: None,
         };
@@ -113,6 +119,7 @@ impl Job {
                 Request::Commit(units) => self.results.len() >= units.len(),
                 Request::Lease(..) => self.leased.is_some(),
                 Request::Prune(_) => self.pruned.is_some(),
+                Request::Forget(_) => self.forgotten,
                 Request::Renew => true,
             }
     }
@@ -127,6 +134,7 @@ impl Job {
         self.results.truncate(self.committed);
         self.leased = None;
         self.pruned = None;
+        self.forgotten = false;
     }
 
     /// Whether something is to be claimed, for which this process must be a holder.
@@ -137,7 +145,7 @@ impl Job {
             Request::Commit(units) => units
                 .iter()
                 .any(|unit| matches!(unit.ops.first(), Some(Op::Admit(a)) if a.claimed)),
-            Request::Renew | Request::Prune(_) => false,
+            Request::Renew | Request::Prune(_) | Request::Forget(_) => false,
         }
     }
 
@@ -151,6 +159,7 @@ impl Job {
             }
             (None, Request::Lease(..)) => self.leased.map(Done::Leased).ok_or(LedgerError::Closed),
             (None, Request::Prune(_)) => self.pruned.map(Done::Pruned).ok_or(LedgerError::Closed),
+            (None, Request::Forget(_)) => Ok(Done::Forgotten),
             (None, Request::Renew) => Err(LedgerError::Closed),
         };
         self.reply.send(done).ok();

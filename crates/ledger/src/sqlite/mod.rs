@@ -7,6 +7,7 @@ mod backup;
 mod batch;
 mod behind;
 mod claim;
+mod forget;
 pub(crate) mod guards;
 mod head;
 pub(crate) mod holders;
@@ -32,6 +33,7 @@ mod unit;
 mod verify;
 mod watch;
 pub(crate) mod whole;
+mod wipe;
 mod words;
 mod writer;
 

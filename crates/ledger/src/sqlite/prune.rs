@@ -136,7 +136,7 @@ fn remove(conn: &Connection, part: &Prune, ids: &[RunId]) -> rusqlite::Result<u6
     execute("insert into oncely_meta (name, value) values ('pruning', '')")?;
     for id in ids {
         for text in [
-            "insert into oncely_leftovers (run) select ?1 where
+            "insert or ignore into oncely_leftovers (run) select ?1 where
              exists (select 1 from oncely_item_facts where run = ?1)
              or exists (select 1 from oncely_set_aside where run = ?1)",
             "delete from oncely_facts where run = ?1",
@@ -183,6 +183,8 @@ fn record(conn: &Connection, part: &Prune, runs: u64) -> rusqlite::Result<u64> {
 /// Removes what is left of items of removed runs, so many rows; says whether there may be more.
 fn sweep(conn: &Connection, rows: usize) -> rusqlite::Result<bool> {
     let mut room = i64::try_from(rows).unwrap_or(i64::MAX);
+    // Among them may be what was to be forgotten.
+    conn.pragma_update(None, "secure_delete", true)?;
     loop {
         let next = conn
             .prepare_cached("select run from oncely_leftovers order by run limit 1")?

@@ -105,7 +105,7 @@ fn only_records(job: &Job) -> bool {
     match &job.request {
         Request::Commit(units) => units.iter().all(records),
         // A prune makes room, but not before its own commit is written.
-        Request::Lease(..) | Request::Prune(_) => false,
+        Request::Lease(..) | Request::Prune(_) | Request::Forget(_) => false,
         Request::Renew => true,
     }
 }

@@ -1,6 +1,6 @@
 //! Runs as rows: what is read and written, and how the types of core stand in columns.
 
-use crate::chained::Reading;
+use crate::chained::{self, Reading};
 use oncely_core::chain::{Beginning, Chain};
 use oncely_core::fact::{Fact, Recorded};
 use oncely_core::ids::{ContentHash, Environment, Fence, Generation, HolderId, RunId, TaskId};
@@ -247,10 +247,17 @@ pub(crate) fn facts(conn: &Connection, id: RunId, from: u64) -> rusqlite::Result
         let skip = from.saturating_sub(unsigned(row, 0)?);
         let at = Timestamp(row.get(1)?);
         let body: Vec<Fact> = json(row, 2)?;
+        // Facts whose data was removed are rows of their own.
+        let text = row.get_ref(2)?.as_str()?;
+        let forgotten = text.strip_prefix('[').and_then(chained::forgotten);
         let wanted = body
             .into_iter()
             .skip(usize::try_from(skip).unwrap_or(usize::MAX));
-        facts.extend(wanted.map(|fact| Recorded { at, fact }));
+        facts.extend(wanted.map(|fact| Recorded {
+            at,
+            forgotten,
+            fact,
+        }));
     }
     Ok(facts)
 }

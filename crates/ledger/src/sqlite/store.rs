@@ -14,6 +14,7 @@ use super::{holders, next_change, words};
 use crate::clock::boot_id;
 use crate::sql::Warden;
 use oncely_core::Fut;
+use oncely_core::forget::Forget;
 use oncely_core::ids::HolderId;
 use oncely_core::ledger::{
     Answer, Change, Claim, Leased, Ledger, LedgerError, Query, Unit, UnitResult, What,
@@ -187,6 +188,16 @@ impl SqliteLedger {
         behind::renew(&self.shared.path, &conn).map(drop)
     }
 
+    /// Takes what was overwritten out of the write-ahead log too; says whether that could be done. With
+    /// `anew` the whole file is written anew, so that no free part of a page holds anything either:
+    /// others wait meanwhile. Blocks.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read or written.
+    pub fn wipe(&self, anew: bool) -> Result<bool, LedgerError> {
+        super::wipe::wipe(&self.shared.path, anew)
+    }
+
     /// Ends this handle as if its process had been killed: what it holds is freed by others.
     #[cfg(any(test, feature = "conformance"))]
     pub fn kill(self) {
@@ -262,7 +273,9 @@ impl Ledger for SqliteLedger {
             }
             match self.ask(Request::Commit(units)).await? {
                 Done::Units { results, .. } => Ok(results),
-                Done::Leased(_) | Done::Freed(_) | Done::Pruned(_) => Err(LedgerError::Closed),
+                Done::Leased(_) | Done::Freed(_) | Done::Pruned(_) | Done::Forgotten => {
+                    Err(LedgerError::Closed)
+                }
             }
         })
     }
@@ -271,7 +284,9 @@ impl Ledger for SqliteLedger {
         Box::pin(async move {
             match self.ask(Request::Lease(what, claim)).await? {
                 Done::Leased(leased) => Ok(leased),
-                Done::Units { .. } | Done::Freed(_) | Done::Pruned(_) => Err(LedgerError::Closed),
+                Done::Units { .. } | Done::Freed(_) | Done::Pruned(_) | Done::Forgotten => {
+                    Err(LedgerError::Closed)
+                }
             }
         })
     }
@@ -280,7 +295,9 @@ impl Ledger for SqliteLedger {
         Box::pin(async move {
             match self.ask(Request::Renew).await? {
                 Done::Freed(freed) => Ok(freed),
-                Done::Leased(_) | Done::Units { .. } | Done::Pruned(_) => Err(LedgerError::Closed),
+                Done::Leased(_) | Done::Units { .. } | Done::Pruned(_) | Done::Forgotten => {
+                    Err(LedgerError::Closed)
+                }
             }
         })
     }
@@ -289,7 +306,16 @@ impl Ledger for SqliteLedger {
         Box::pin(async move {
             match self.ask(Request::Prune(part)).await? {
                 Done::Pruned(pruned) => Ok(pruned),
-                Done::Units { .. } | Done::Leased(_) | Done::Freed(_) => Err(LedgerError::Closed),
+                _ => Err(LedgerError::Closed),
+            }
+        })
+    }
+
+    fn forget(&self, wanted: Forget) -> Fut<'_, Result<(), LedgerError>> {
+        Box::pin(async move {
+            match self.ask(Request::Forget(wanted)).await? {
+                Done::Forgotten => Ok(()),
+                _ => Err(LedgerError::Closed),
             }
         })
     }

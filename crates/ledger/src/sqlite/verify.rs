@@ -4,7 +4,6 @@ use super::guards::admitted;
 use super::rows;
 use crate::memory::state::Run;
 use crate::verify::{COME, Come, Verified};
-use oncely_core::chain::key_hash;
 use oncely_core::ids::RunId;
 use oncely_core::run::RunState;
 use rusqlite::{Connection, params};
@@ -58,7 +57,7 @@ fn run(conn: &Connection, id: RunId, verified: &mut Verified) -> rusqlite::Resul
         verified.found(format!("run {id}: what was admitted is lost"));
         return Ok(());
     };
-    let hash = key_hash(&row.environment, &row.task, &row.key, Some(row.generation));
+    let hash = row.known_by();
     let keyed = admitted(conn, &hash)?;
     let facts = rows::intact(conn, &row)?;
     let folded = facts.as_deref().map(RunState::fold);
@@ -75,7 +74,9 @@ fn run(conn: &Connection, id: RunId, verified: &mut Verified) -> rusqlite::Resul
 
 fn keys_without_runs(conn: &Connection, verified: &mut Verified) -> rusqlite::Result<()> {
     let text = "select k.run from oncely_keys k left join oncely_runs r on r.id = k.run
-                where r.id is null order by k.run";
+                where r.id is null and not exists
+                (select 1 from (select first from oncely_pruned where last >= k.run order by last limit 1)
+                 g where g.first <= k.run) order by k.run";
     let mut lost = conn.prepare(text)?;
     let mut lost = lost.query([])?;
     while let Some(row) = lost.next()? {

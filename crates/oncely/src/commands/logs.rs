@@ -128,6 +128,7 @@ pub(super) async fn tell(
 /// A fact as a sentence.
 pub(crate) fn sentence(fact: &Fact) -> String {
     match fact {
+        Fact::Forgotten { by, reason, .. } => format!("forgotten by {by}{}", with_note(reason)),
         Fact::Began { text, .. } => format!("began with text {}", short(&text.to_string())),
         Fact::Skipped { step, why } => format!("`{step}` skipped: {why}"),
         Fact::Intent { step, attempt, .. } => {

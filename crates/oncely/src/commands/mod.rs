@@ -16,6 +16,7 @@ pub(crate) mod dev;
 pub(crate) mod doctor;
 pub(crate) mod drive;
 mod first_run;
+pub(crate) mod forget;
 mod front_door;
 pub(crate) mod import;
 pub(crate) mod init;

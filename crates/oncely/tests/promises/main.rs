@@ -17,6 +17,7 @@ mod disk;
 mod documentation;
 mod exit_codes;
 mod first_minutes;
+mod forgetting;
 mod gateway;
 mod github;
 mod importing;

@@ -32,6 +32,7 @@ fn what_is_pruned_is_known_when_it_comes_again_and_who_removed_it_is_told() {
         &["runs"],
     ]);
     insta::assert_snapshot!(said);
+    project.run(&["ledger", "verify"]).says(0, &[]);
     let stats = project.run(&["ledger", "stats"]);
     stats.says(
         0,

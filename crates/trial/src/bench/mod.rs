@@ -7,6 +7,7 @@ mod machine;
 mod measure;
 mod memory;
 mod pending;
+mod prune;
 mod records;
 mod rig;
 mod workers;
@@ -36,6 +37,8 @@ pub enum What {
     Workers,
     /// `oncely run` with nothing to do, and `oncely status`
     Run,
+    /// Bytes on the disk of ten million keys whose runs were pruned; not part of `all`
+    Prune,
     /// Everything that needs no network and little time
     All,
 }
@@ -57,13 +60,14 @@ pub fn run(what: What, store: Store, binary: &Path) -> Result<Vec<Measured>, Tro
     match what {
         What::Graphile => return Ok(vec![graphile::run()?]),
         What::Keys => return keys::run(),
+        What::Prune => return Ok(vec![prune::run(store)?]),
         What::Workers => return Ok(vec![workers::run(binary)?]),
         _ => {}
     }
     let mut all = Vec::new();
     if store == Store::Postgres && !matches!(what, What::Events | What::Callers) {
         return Err(Trouble(
-            "with a ledger in PostgreSQL only `events` and `callers` are measured".into(),
+            "with a ledger in PostgreSQL only `events`, `callers` and `prune` are measured".into(),
         ));
     }
     let wanted = |this| what == this || what == What::All;

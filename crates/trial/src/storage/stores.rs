@@ -177,6 +177,9 @@ impl Ledger for Tried {
     ) -> Fut<'_, Result<oncely_core::prune::Pruned, LedgerError>> {
         self.ask(|ledger| ledger.prune(part))
     }
+    fn forget(&self, wanted: oncely_core::forget::Forget) -> Fut<'_, Result<(), LedgerError>> {
+        self.ask(|ledger| ledger.forget(wanted))
+    }
     fn read(&self, query: Query) -> Fut<'_, Result<Answer, LedgerError>> {
         self.ask(|ledger| ledger.read(query))
     }
