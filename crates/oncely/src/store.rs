@@ -132,6 +132,7 @@ fn file(
         lease: config.lease.value,
         // What is about the ledger itself looks at one whose end was lost, too.
         may_be_behind: role.starts_with("oncely ledger "),
+        may_be_short: role == "oncely ledger repair",
         ..Options::new(role)
     };
     // A folder that is missing has no ledger either.

@@ -192,7 +192,12 @@ unsafe extern "C" fn truncate(file: *mut sqlite3_file, size: sqlite3_int64) -> c
 
 unsafe extern "C" fn sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
     // SAFETY: SQLite syncs open files.
-    unsafe { below(file) }.sync(flags)
+    let (kind, under) = unsafe { parts(file) };
+    let code = under.sync(flags);
+    if let (ffi::SQLITE_OK, Kind::Wal(log)) = (code, kind) {
+        log.synced();
+    }
+    code
 }
 
 /// A function that only passes on.

@@ -18,6 +18,7 @@
 )]
 
 mod file;
+mod log;
 mod main_file;
 mod page;
 mod reserve;
@@ -28,6 +29,7 @@ mod vfs;
 mod wal;
 mod watch;
 
+pub use log::{Mark, log_mark, shorter_log};
 pub use reserve::{RESERVED, is_reserved, reserve};
 pub use rot::{Place, Rot, What, rotten};
 #[cfg(feature = "faults")]

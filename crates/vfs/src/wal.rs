@@ -3,6 +3,7 @@
 //! The checksum of a frame goes on from that of the frame before it, which stands in that one's
 //! header. So a single frame can be compared without reading the log from its beginning.
 
+use crate::log::{self, Mark};
 use crate::page;
 use crate::rot::{self, Place, Rot, What};
 use crate::sabotage;
@@ -12,9 +13,9 @@ use std::ffi::c_int;
 use std::path::PathBuf;
 
 /// Bytes of the header of a log.
-const LOG_HEADER: i64 = 32;
+pub(crate) const LOG_HEADER: usize = 32;
 /// Bytes of the header of a frame.
-const FRAME_HEADER: usize = 24;
+pub(crate) const FRAME_HEADER: usize = 24;
 
 /// What is known of a write-ahead log.
 #[derive(Debug)]
@@ -25,6 +26,10 @@ pub(crate) struct Wal {
     /// From this frame on pages were written a second time within one transaction, and their
     /// checksums follow at its end.
     unsettled: Option<i64>,
+    /// The salts of the frame whose header was written last, when it ends a commit.
+    ends: Option<[u8; 8]>,
+    /// The commit that was written last, which is not known to be on the disk.
+    written: Option<Mark>,
     scratch: Vec<u8>,
 }
 
@@ -34,6 +39,8 @@ impl Wal {
             path,
             last_header: -1,
             unsettled: None,
+            ends: None,
+            written: None,
             scratch: Vec::new(),
         }
     }
@@ -73,16 +80,27 @@ impl Wal {
     pub(crate) fn write(&mut self, under: Under<'_>, from: &[u8], at: i64) -> c_int {
         if from.len() == FRAME_HEADER {
             self.last_header = at;
+            self.ends = salts_of_end(from);
             if self.unsettled.is_some_and(|from| at <= from) {
                 self.unsettled = None;
             }
-        } else if let Some(frame) = Frame::holding(from.len(), at)
-            && frame.header_at != self.last_header
-        {
-            let from = self.unsettled.unwrap_or(i64::MAX);
-            self.unsettled = Some(from.min(frame.header_at));
+        } else if let Some(frame) = Frame::holding(from.len(), at) {
+            if frame.header_at != self.last_header {
+                let from = self.unsettled.unwrap_or(i64::MAX);
+                self.unsettled = Some(from.min(frame.header_at));
+            } else if let Some(salts) = self.ends {
+                let frames = frame.number;
+                self.written = Some(Mark { salts, frames });
+            }
         }
         under.write(from, at)
+    }
+
+    /// What was written is on the disk.
+    pub(crate) fn synced(&mut self) {
+        if let Some(mark) = self.written.take() {
+            log::synced(&self.path, mark);
+        }
     }
 
     fn rot(&self, number: u32, what: What) -> c_int {
@@ -108,8 +126,9 @@ impl Frame {
         page::number(len, 0)?;
         let header = i64::try_from(FRAME_HEADER).ok()?;
         let whole = i64::try_from(len).ok()? + header;
+        let log_header = i64::try_from(LOG_HEADER).ok()?;
         let header_at = at - header;
-        let from_first = header_at - LOG_HEADER;
+        let from_first = header_at - log_header;
         if from_first < 0 || from_first % whole != 0 {
             return None;
         }
@@ -118,11 +137,17 @@ impl Frame {
             header_at,
             // In the header of the log, or of the frame before.
             before_at: match from_first {
-                0 => LOG_HEADER - 8,
+                0 => log_header - 8,
                 _ => header_at - whole + header - 8,
             },
         })
     }
+}
+
+/// The salts in the header of a frame that ends a commit: its second number is not zero.
+fn salts_of_end(header: &[u8]) -> Option<[u8; 8]> {
+    let ends = pair(header)?.1 != 0;
+    header.get(8..)?.first_chunk().copied().filter(|_| ends)
 }
 
 /// Whether a frame is what was written. The numbers in it may be in the order of another machine.
@@ -143,13 +168,13 @@ fn holds(frame: &[u8], before: [u8; 8]) -> bool {
 }
 
 /// Two numbers as the headers of a log have them.
-fn pair(bytes: &[u8]) -> Option<(u32, u32)> {
+pub(crate) fn pair(bytes: &[u8]) -> Option<(u32, u32)> {
     let (first, second) = (bytes.first_chunk()?, bytes.get(4..)?.first_chunk()?);
     Some((u32::from_be_bytes(*first), u32::from_be_bytes(*second)))
 }
 
 /// The checksum that SQLite has for frames.
-fn sum(bytes: &[u8], from: (u32, u32), word: impl Fn([u8; 4]) -> u32) -> (u32, u32) {
+pub(crate) fn sum(bytes: &[u8], from: (u32, u32), word: impl Fn([u8; 4]) -> u32) -> (u32, u32) {
     let (words, _) = bytes.as_chunks::<4>();
     words
         .as_chunks::<2>()

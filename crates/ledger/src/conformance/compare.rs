@@ -211,8 +211,8 @@ impl<'s, A: Stores, B: Stores> Pair<'s, A, B> {
         let (a, b) = &self.handles[handle];
         for dry in [true, false] {
             part.dry = dry;
-            let ours = super::pruning::whole(a, part.clone()).await;
-            let theirs = super::pruning::whole(b, part.clone()).await;
+            let ours = super::pruning::each(a, part.clone()).await;
+            let theirs = super::pruning::each(b, part.clone()).await;
             same(&part, &ours, &theirs)?;
         }
         Ok(())

@@ -4,7 +4,9 @@ use super::items::{aside, item_outcome, items};
 use super::stage::*;
 use oncely_core::fact::End;
 use oncely_core::ids::{Generation, RunId};
-use oncely_core::ledger::{Admission, Answer, Filter, Guard, Ledger, Op, Query, Unit, UnitResult};
+use oncely_core::ledger::{
+    Admission, Answer, Filter, Guard, Ledger, LedgerError, Op, Query, Unit, UnitResult,
+};
 use oncely_core::prune::{Old, Place, Prune, PruneRecord, Pruned};
 use oncely_core::run::RunStatus;
 use oncely_core::time::Timestamp;
@@ -33,18 +35,23 @@ pub fn part() -> Prune {
     }
 }
 
-/// Does every part, and adds up.
-pub async fn whole<L: Ledger>(ledger: &L, mut part: Prune) -> Pruned {
+/// Does every part of a ledger that works, and adds up.
+pub async fn whole<L: Ledger>(ledger: &L, part: Prune) -> Pruned {
+    each(ledger, part).await.unwrap()
+}
+
+/// Does every part, and adds up, as far as that can be done.
+pub async fn each<L: Ledger>(ledger: &L, mut part: Prune) -> Result<Pruned, LedgerError> {
     let mut sum = Pruned::default();
     loop {
-        let done = ledger.prune(part.clone()).await.unwrap();
+        let done = ledger.prune(part.clone()).await?;
         sum.runs += done.runs;
         sum.facts += done.facts;
         sum.number = done.number;
         part.number = done.number;
         match done.next {
             Some(next) => part.from = next,
-            None => return sum,
+            None => return Ok(sum),
         }
     }
 }

@@ -26,6 +26,11 @@ pub trait Stores {
     fn clock(&self) -> Arc<TurnedClock>;
     /// Everything, as JSON lines.
     fn export(&self, handle: &Self::Handle) -> String;
+    /// Everything that it held after each unit and each part of what was pruned since this was last
+    /// asked, as JSON lines: of the model, where it is watched.
+    fn within(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Whether statements of tasks may be in SQLite's dialect, and fail in its words.
     fn speaks_sqlite(&self) -> bool {
         true

@@ -30,6 +30,9 @@ struct Shared {
     changes: watch::Sender<u64>,
     clock: Arc<dyn Clock>,
     lease_ms: i64,
+    /// What it held after each change, where that is watched.
+    #[cfg(any(test, feature = "conformance"))]
+    within: Mutex<Option<Vec<String>>>,
 }
 
 struct Me {
@@ -63,6 +66,8 @@ impl MemoryLedger {
             changes: watch::channel(1).0,
             clock,
             lease_ms: i64::try_from(lease.as_millis()).unwrap_or(i64::MAX),
+            #[cfg(any(test, feature = "conformance"))]
+            within: Mutex::default(),
         };
         Ok(Self::on(Arc::new(shared), role))
     }
@@ -89,6 +94,22 @@ impl MemoryLedger {
         if let Some(run) = self.inner().0.runs.get_mut(&run) {
             run.facts.pop();
         }
+    }
+
+    /// Keeps from now on what the ledger holds after each unit that is applied and each part that is
+    /// pruned, for [`within`](Self::within).
+    #[cfg(any(test, feature = "conformance"))]
+    pub fn watch(&self) {
+        *lock(&self.shared.within) = Some(Vec::new());
+    }
+
+    /// Everything that the ledger held after each change since this was last asked, as JSON lines.
+    #[cfg(any(test, feature = "conformance"))]
+    pub fn within(&self) -> Vec<String> {
+        lock(&self.shared.within)
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// Writes everything as JSON lines: see [`crate::SqliteLedger::export`].
@@ -120,9 +141,23 @@ impl MemoryLedger {
         lock(&self.me)
     }
 
-    fn changed(&self) {
+    fn changed(&self, state: &State) {
         self.shared.changes.send_modify(|n| *n += 1);
+        self.note(state);
     }
+
+    #[cfg(any(test, feature = "conformance"))]
+    fn note(&self, state: &State) {
+        if let Some(within) = lock(&self.shared.within).as_mut() {
+            let mut out = Vec::new();
+            if crate::export::memory(state, "memory", &mut out).is_ok() {
+                within.push(String::from_utf8_lossy(&out).into_owned());
+            }
+        }
+    }
+
+    #[cfg(not(any(test, feature = "conformance")))]
+    fn note(&self, _: &State) {}
 
     /// What is written when this holder first claims something.
     fn registration(&self, me: &Me) -> Registered {
@@ -150,7 +185,7 @@ impl MemoryLedger {
             let result = apply::apply(state, sql, &registration, unit);
             me.registered |= state.holders.contains_key(&me.holder);
             results.push(result?);
-            self.changed();
+            self.changed(state);
         }
         Ok(results)
     }
@@ -162,14 +197,14 @@ impl MemoryLedger {
         }
         let leased = claim::claim(&mut inner.0, &self.registration(&me), what, wanted);
         me.registered |= inner.0.holders.contains_key(&me.holder);
-        self.changed();
+        self.changed(&inner.0);
         Ok(leased)
     }
 
     fn prune_now(&self, part: &Prune) -> Pruned {
         let mut inner = self.inner();
         let pruned = prune::prune(&mut inner.0, part);
-        self.changed();
+        self.changed(&inner.0);
         pruned
     }
 
@@ -191,7 +226,7 @@ impl MemoryLedger {
         let now = self.shared.clock.now();
         let freed = gone.iter().map(|id| state.free(*id, now)).sum();
         if !gone.is_empty() {
-            self.changed();
+            self.changed(state);
         }
         Ok(freed)
     }
@@ -217,7 +252,7 @@ impl Drop for MemoryLedger {
         let (me, mut inner) = (self.me(), self.inner());
         if me.registered {
             inner.0.free(me.holder, self.shared.clock.now());
-            self.changed();
+            self.changed(&inner.0);
         }
     }
 }
@@ -248,8 +283,9 @@ impl Ledger for MemoryLedger {
     }
 
     fn forget(&self, wanted: Forget) -> Fut<'_, Result<(), LedgerError>> {
-        let done = forget::forget(&mut self.inner().0, &wanted);
-        self.changed();
+        let mut inner = self.inner();
+        let done = forget::forget(&mut inner.0, &wanted);
+        self.changed(&inner.0);
         Box::pin(ready(done))
     }
 

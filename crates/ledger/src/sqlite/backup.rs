@@ -1,7 +1,7 @@
 //! Copies a ledger while others work on it, and looks the copy over before it gets its name.
 
 use super::place::{self, Found, with_ending};
-use super::{reader, schema, words};
+use super::{behind, reader, schema, words};
 use oncely_core::ledger::LedgerError;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
@@ -55,6 +55,7 @@ fn back_up_by(ledger: &Path, to: &Path, replace: bool, look: Look) -> Result<Cop
     if let Found::Nothing = place::look(ledger)? {
         return Err(place::missing(ledger));
     }
+    behind::check_log(ledger, false)?;
     refuse_taken(to, replace)?;
     let writing = with_ending(to, "-writing");
     let _held = take(&writing)?;

@@ -1,8 +1,10 @@
 //! Whether a ledger is as far as its head says that it had come.
 
 use super::head::{self, Beside, Head};
-use super::{open, words};
+use super::place::with_ending;
+use super::{open, reader, verify, words};
 use oncely_core::ledger::LedgerError;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension};
 use std::io;
 use std::path::Path;
@@ -43,6 +45,58 @@ pub(crate) fn check(
             Ok(put(path, new))
         }
     }
+}
+
+/// Refuses a ledger whose write-ahead log has lost what was on the disk, before SQLite looks at it: when
+/// it is closed nothing of the log is left. With `may_be_short` only when what there is is not whole.
+pub(crate) fn check_log(path: &Path, may_be_short: bool) -> Result<(), LedgerError> {
+    let Some(short) = short(path).map_err(|error| words::file(path, &error))? else {
+        return Ok(());
+    };
+    let found = match may_be_short {
+        true => first_trouble(path).map_err(|error| words::database(path, &error))?,
+        false => None,
+    };
+    match (may_be_short, found) {
+        (true, None) => Ok(()),
+        (true, Some(trouble)) => Err(LedgerError::Unusable(format!(
+            "{short}, and what is left of the ledger {ledger} is not whole: {trouble}. Nothing was run, and \
+             nothing was changed. Put a backup in its place: `oncely ledger restore FILE`.",
+            ledger = path.display()
+        ))),
+        (false, _) => Err(LedgerError::Unusable(format!(
+            "the ledger {ledger} lost what was recorded last, and may be a mixture of before and after: \
+             {short}. Nothing was run, and nothing was changed. If the right files are at hand, put both \
+             back. Else put a backup in its place: `oncely ledger restore FILE`. Without one, `oncely \
+             ledger repair --reason \"…\"` looks at what is left, and goes on with it if it is whole.",
+            ledger = path.display()
+        ))),
+    }
+}
+
+/// How the write-ahead log is shorter than it was known to be on the disk, in words, if it is.
+fn short(path: &Path) -> io::Result<Option<String>> {
+    let Beside::Head(head) = head::read(path)? else {
+        return Ok(None);
+    };
+    let Some(mark) = head.log else {
+        return Ok(None);
+    };
+    let left = oncely_vfs::shorter_log(path, mark)?;
+    Ok(left.map(|left| {
+        format!(
+            "of {} pages in its log {} that were safe on the disk, {left} can be read",
+            mark.frames,
+            with_ending(path, "-wal").display()
+        )
+    }))
+}
+
+/// The first thing that is wrong with a ledger as SQLite reads it, which leaves the log as it is.
+fn first_trouble(path: &Path) -> rusqlite::Result<Option<String>> {
+    let conn = reader::open(path)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(verify::verify(&conn)?.findings.into_iter().next())
 }
 
 /// Gives a ledger its first head, where it has none.
@@ -110,8 +164,9 @@ fn put(path: &Path, new: Head) -> i64 {
 
 /// How a ledger is behind its head, in words, if it is.
 pub(crate) fn said(path: &Path, conn: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
-    match head::read(path) {
-        Ok(Beside::Head(head)) => behind(conn, name, &head),
+    match (head::read(path), short(path)) {
+        (_, Ok(Some(short))) => Ok(Some(short)),
+        (Ok(Beside::Head(head)), _) => behind(conn, name, &head),
         _ => Ok(None),
     }
 }

@@ -7,6 +7,7 @@
 use super::holders::new_id;
 use super::place::with_ending;
 use crate::clock::boot_id;
+use oncely_vfs::Mark;
 use rusqlite::Connection;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
@@ -31,6 +32,8 @@ pub(crate) struct Head {
     pub(crate) term: i64,
     /// The highest number of a run.
     pub(crate) runs: i64,
+    /// How far the write-ahead log had come on the disk.
+    pub(crate) log: Option<Mark>,
     /// Runs that moved last, and how often each had moved.
     pub(crate) moved: Vec<(i64, i64)>,
 }
@@ -65,13 +68,19 @@ impl Head {
             ledger: ledger.to_owned(),
             term: new_id(&boot_id()).0,
             runs,
+            log: None,
             moved,
         })
     }
 
     /// Adds what another process knows, or this one knows now.
-    pub(crate) fn add(&mut self, runs: i64, moved: Option<(i64, i64)>) {
+    pub(crate) fn add(&mut self, runs: i64, log: Option<Mark>, moved: Option<(i64, i64)>) {
         self.runs = self.runs.max(runs);
+        let further = |log: &Mark| {
+            let known = self.log.filter(|known| known.salts == log.salts);
+            known.is_none_or(|known| known.frames < log.frames)
+        };
+        self.log = log.filter(further).or(self.log);
         let Some((run, moves)) = moved else { return };
         let known = self.moved.iter().position(|(id, _)| *id == run);
         let before = known.map_or(0, |place| self.moved.remove(place).1);
@@ -84,6 +93,10 @@ impl Head {
             "{FIRST}\nledger {}\nterm {}\nruns {}\n",
             self.ledger, self.term, self.runs
         );
+        if let Some(Mark { salts, frames }) = self.log {
+            let salts = u64::from_be_bytes(salts);
+            text.push_str(&format!("log {salts:016x} {frames}\n"));
+        }
         for (run, moves) in &self.moved {
             text.push_str(&format!("moved {run} {moves}\n"));
         }
@@ -105,6 +118,11 @@ impl Head {
         let ledger = word("ledger")?.to_owned();
         let term = word("term")?.parse().ok()?;
         let runs = word("runs")?.parse().ok()?;
+        let mut lines = lines.peekable();
+        let log = match lines.next_if(|line| line.starts_with("log ")) {
+            Some(line) => Some(mark(line)?),
+            None => None,
+        };
         let moved = |line: &str| {
             let (run, moves) = line.strip_prefix("moved ")?.split_once(' ')?;
             Some((run.parse().ok()?, moves.parse().ok()?))
@@ -114,9 +132,18 @@ impl Head {
             ledger,
             term,
             runs,
+            log,
             moved,
         })
     }
+}
+
+fn mark(line: &str) -> Option<Mark> {
+    let (salts, frames) = line.strip_prefix("log ")?.split_once(' ')?;
+    Some(Mark {
+        salts: u64::from_str_radix(salts, 16).ok()?.to_be_bytes(),
+        frames: frames.parse().ok()?,
+    })
 }
 
 /// Reads the head of a ledger.
@@ -185,6 +212,10 @@ mod tests {
             ledger: "0123456789ab".into(),
             term: 7,
             runs: 512,
+            log: Some(Mark {
+                salts: [7; 8],
+                frames: 40,
+            }),
             moved: vec![(512, 3), (498, 12)],
         }
     }
@@ -202,14 +233,25 @@ mod tests {
         }
     }
 
+    fn log(salts: [u8; 8], frames: u32) -> Option<Mark> {
+        Some(Mark { salts, frames })
+    }
+
     #[test]
     fn nothing_of_a_head_goes_back() {
         let mut head = head();
-        head.add(400, Some((498, 5)));
+        head.add(400, log([7; 8], 39), Some((498, 5)));
         assert_eq!((head.runs, head.moved[0]), (512, (498, 12)));
+        assert_eq!(head.log, log([7; 8], 40));
+        head.add(400, log([7; 8], 41), None);
+        assert_eq!(head.log, log([7; 8], 41));
+        // The next log in the same file begins anew.
+        head.add(400, log([8; 8], 2), None);
+        assert_eq!(head.log, log([8; 8], 2));
         for run in 1000..1100 {
-            head.add(run, Some((run, 1)));
+            head.add(run, None, Some((run, 1)));
         }
+        assert_eq!(head.log, log([8; 8], 2));
         assert_eq!((head.runs, head.moved.len()), (1099, MOVED));
         assert_eq!(head.moved[0], (1099, 1));
     }
@@ -228,12 +270,13 @@ mod tests {
                                 Beside::Head(head) => head,
                                 Beside::Nothing => Head {
                                     runs: 0,
+                                    log: None,
                                     moved: vec![],
                                     ..head()
                                 },
                                 Beside::Broken => panic!("half a head"),
                             };
-                            next.add(20 * thread + run, Some((thread, run)));
+                            next.add(20 * thread + run, None, Some((thread, run)));
                             Some(next)
                         })
                         .unwrap();

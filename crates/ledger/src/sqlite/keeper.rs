@@ -135,10 +135,12 @@ impl Shared {
                     ledger: self.ledger.clone(),
                     term: self.term,
                     runs: 0,
+                    log: None,
                     moved: Vec::new(),
                 },
             };
-            next.add(note.runs, Some(note.moved));
+            let log = oncely_vfs::log_mark(&self.path);
+            next.add(note.runs, log, Some(note.moved));
             Some(next)
         });
         let Err(error) = written else { return };

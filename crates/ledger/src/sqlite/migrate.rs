@@ -35,6 +35,7 @@ fn migrate_by(path: &Path, steps: &[(i32, Step)], to: i32) -> Result<Backup, Led
     if let Found::Nothing = place::look(path)? {
         return Err(place::missing(path));
     }
+    behind::check_log(path, false)?;
     let known = |error| words::database(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = oncely_vfs::open(path, flags).map_err(known)?;

@@ -46,6 +46,9 @@ pub struct Options {
     pub checkpoint: u32,
     /// Open a ledger that is behind its head too: to look at it, or to say what it is.
     pub may_be_behind: bool,
+    /// Open a ledger whose write-ahead log was cut short too, if what is left of it is whole: to go on
+    /// with that.
+    pub may_be_short: bool,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -65,6 +68,7 @@ impl Options {
             pages_at_most: None,
             checkpoint: CHECKPOINT_PAGES,
             may_be_behind: false,
+            may_be_short: false,
             clock: Arc::new(SystemClock),
         }
     }
@@ -92,7 +96,7 @@ fn open_once(path: &Path, options: &Options) -> Result<Connection, LedgerError> 
             behind::refuse_anew(path, || matches!(place::look(path), Ok(Found::Nothing)))?;
             place::make_private(path)?;
         }
-        (Found::File, _) => {}
+        (Found::File, _) => behind::check_log(path, options.may_be_short)?,
     }
     let conn = connect(path, options).map_err(|error| words::database(path, &error))?;
     let known = |error| words::database(path, &error);

@@ -188,6 +188,23 @@ impl SqliteLedger {
         behind::renew(&self.shared.path, &conn).map(drop)
     }
 
+    /// Says in the head at once how far the log has come on the disk.
+    ///
+    /// # Errors
+    /// When the head cannot be written.
+    #[cfg(any(test, feature = "conformance"))]
+    pub fn mark_log(&self) -> io::Result<()> {
+        use super::head::{self, Beside};
+        let log = oncely_vfs::log_mark(&self.shared.path);
+        head::change(&self.shared.path, |found| match found {
+            Beside::Head(mut head) => {
+                head.add(0, log, None);
+                Some(head)
+            }
+            Beside::Nothing | Beside::Broken => None,
+        })
+    }
+
     /// Takes what was overwritten out of the write-ahead log too; says whether that could be done. With
     /// `anew` the whole file is written anew, so that no free part of a page holds anything either:
     /// others wait meanwhile. Blocks.

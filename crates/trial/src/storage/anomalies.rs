@@ -121,7 +121,7 @@ async fn once(
     let model = Model::new()?;
     let filed = Filed::new(&place, true, 8);
     let installed = oncely_vfs::install(&place, refusing.clone());
-    let mut played = play(&model, &filed, &mut Dice::new(seed), 1, || {
+    let played = play(&model, &filed, &mut Dice::new(seed), 1, || {
         refusing.has_refused()
     })
     .await;
@@ -145,7 +145,7 @@ async fn once(
     seen.said
         .extend(said.iter().map(|said| said.replace(&place, "FOLDER")));
     if let Ok(lines) = &exported
-        && !played.allows(lines).await?
+        && !played.allows(lines)
     {
         return Ok(Some(format!("exported: {}", played.difference(lines))));
     }
@@ -157,13 +157,13 @@ async fn once(
     if copied.is_ok() {
         let lines = opened(&copy).map(|export| played.pair.as_model(&export));
         match lines {
-            Ok(lines) if played.allows(&lines).await? => {}
+            Ok(lines) if played.allows(&lines) => {}
             Ok(lines) => return Ok(Some(format!("the copy: {}", played.difference(&lines)))),
             Err(error) => return Ok(Some(format!("the copy does not open: {error}"))),
         }
     }
     match filed.read().map(|export| played.pair.as_model(&export)) {
-        Ok(lines) if played.allows(&lines).await? => Ok(None),
+        Ok(lines) if played.allows(&lines) => Ok(None),
         Ok(lines) => Ok(Some(format!("afterwards: {}", played.difference(&lines)))),
         Err(error) => Ok(Some(format!("it does not open again: {error}"))),
     }

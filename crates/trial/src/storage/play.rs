@@ -4,7 +4,6 @@
 use super::stores::{Filed, Model};
 use crate::crash::Trouble;
 use crate::dice::Dice;
-use oncely_core::ledger::LedgerError;
 use oncely_ledger::conformance::compare::Pair;
 use oncely_ledger::conformance::random::{Command, sequence};
 use serde_json::Value;
@@ -20,10 +19,11 @@ pub(crate) struct Played<'s> {
     pub(crate) allowed: Vec<Lines>,
     /// What the command said that was the last; none when all were answered.
     pub(crate) said: Option<String>,
-    /// What the model held after each command.
+    /// What the model held after each command and, where it is committed in pieces, within it: after each
+    /// unit, for they are committed one by one where one of them cannot be applied.
     pub(crate) history: Vec<Lines>,
-    /// The commands, with the seeds of their sequences.
-    commands: Vec<(u64, Command)>,
+    /// Commands that were played.
+    pub(crate) commands: u64,
 }
 
 /// Plays so many sequences, until one command fails or the disk is gone.
@@ -41,7 +41,7 @@ pub(crate) async fn play<'s>(
         allowed: vec![lines.clone()],
         said: begun.err(),
         history: vec![lines],
-        commands: Vec::new(),
+        commands: 0,
     };
     for _ in 0..sequences {
         let seed = dice.roll() >> 1;
@@ -58,9 +58,11 @@ pub(crate) async fn play<'s>(
 impl Played<'_> {
     async fn step(&mut self, seed: u64, command: &Command, is_gone: &impl Fn() -> bool) {
         let before = self.history.last().cloned().unwrap_or_default();
-        self.commands.push((seed, command.clone()));
-        let answered = self.pair.step(seed, command).await;
+        self.commands += 1;
+        let (answered, mut within) = self.pair.step(seed, command).await;
         let after = self.pair.model();
+        within.retain(|lines| *lines != after);
+        self.history.extend(within.iter().cloned());
         self.history.push(after.clone());
         self.said = answered.err();
         // The end of a process has no answer.
@@ -70,40 +72,13 @@ impl Played<'_> {
         }
         self.allowed = match self.said {
             None => vec![after],
-            Some(_) => vec![before, after],
+            Some(_) => [vec![before], within, vec![after]].concat(),
         };
     }
 
     /// Whether these lines are what may be there.
-    pub(crate) async fn allows(&mut self, lines: &Lines) -> Result<bool, LedgerError> {
-        if !self.allowed.contains(lines) && self.said.is_some() {
-            let between = self.between().await?;
-            self.allowed.splice(1..1, between);
-        }
-        Ok(self.allowed.contains(lines))
-    }
-
-    /// What is there when only the first units of the last command are: each is whole or not at all, and
-    /// where one of them cannot be applied the store commits them one by one.
-    async fn between(&self) -> Result<Vec<Lines>, LedgerError> {
-        let Some(((seed, Command::Commit(handle, units)), before)) = self.commands.split_last()
-        else {
-            return Ok(Vec::new());
-        };
-        let mut found = Vec::new();
-        for count in 1..units.len() {
-            let (model, same) = (Model::new()?, Model::new()?);
-            let (mut pair, _) = Pair::begin(&model, &same).await;
-            for (seed, command) in before {
-                pair.step(*seed, command).await.ok();
-            }
-            let first = units.iter().take(count).cloned().collect();
-            pair.step(*seed, &Command::Commit(*handle, first))
-                .await
-                .ok();
-            found.push(pair.model());
-        }
-        Ok(found)
+    pub(crate) fn allows(&self, lines: &Lines) -> bool {
+        self.allowed.contains(lines)
     }
 
     /// The first difference to the last state that may be there.

@@ -67,7 +67,7 @@ async fn once(seed: u64, synced: bool, seen: &mut Seen) -> Result<Option<String>
     let installed = oncely_vfs::install(&place, power.clone());
     let model = Model::new()?;
     let filed = Filed::new(&place, synced, checkpoint);
-    let mut played = play(&model, &filed, &mut dice, SEQUENCES, || power.is_gone()).await;
+    let played = play(&model, &filed, &mut dice, SEQUENCES, || power.is_gone()).await;
     if let Some(said) = played.said.as_ref().filter(|_| !power.is_gone()) {
         return Ok(Some(format!(
             "with power, another answer than the model's: {said}"
@@ -77,31 +77,29 @@ async fn once(seed: u64, synced: bool, seen: &mut Seen) -> Result<Option<String>
     drop(installed);
     let losses = power.leave(after.path(), &mut dice)?;
     let found = Filed::new(after.path(), true, checkpoint).read();
-    seen.judge(&mut played, power.during(), losses, found).await
+    Ok(seen.judge(&played, power.during(), losses, found))
 }
 
 impl Seen {
-    async fn judge(
+    fn judge(
         &mut self,
-        played: &mut Played<'_>,
+        played: &Played<'_>,
         during: &'static str,
         losses: Losses,
         found: Result<String, String>,
-    ) -> Result<Option<String>, Trouble> {
+    ) -> Option<String> {
         *self.during.entry(during).or_default() += 1;
         self.pending += losses.pending;
         self.lost += losses.lost;
         self.torn += losses.torn;
-        self.answered += played.history.len() as u64 - u64::from(played.said.is_some());
+        self.answered += 1 + played.commands - u64::from(played.said.is_some());
         let lines = match found {
             Ok(export) => played.pair.as_model(&export),
-            Err(error) => return Ok(Some(format!("it does not open again: {error}"))),
+            Err(error) => return Some(format!("it does not open again: {error}")),
         };
-        if !played.allows(&lines).await? {
+        if !played.allows(&lines) {
             let what = played.difference(&lines);
-            return Ok(Some(format!(
-                "what was answered is not what is there: {what}"
-            )));
+            return Some(format!("what was answered is not what is there: {what}"));
         }
         if played.said.is_some() {
             match played.allowed.last() == Some(&lines) {
@@ -110,7 +108,7 @@ impl Seen {
                 false => self.in_part += 1,
             }
         }
-        Ok(None)
+        None
     }
 
     /// In words.

@@ -130,18 +130,20 @@ impl Seen {
 async fn images(seed: u64) -> Result<[Image; 2], Trouble> {
     let folder = fast_folder();
     let model = Model::new()?;
-    let filed = Filed::new(&folder.path().canonicalize()?, false, 30);
+    let filed = Filed::new(&folder.path().canonicalize()?, true, 30);
     let played = play(&model, &filed, &mut Dice::new(seed), SEQUENCES, || false).await;
     if let Some(said) = &played.said {
         return Err(Trouble(format!("the ledger cannot be made: {said}")));
     }
     let history: Vec<Lines> = played.history.iter().map(unheld).collect();
     let runs = played.pair.runs().await;
+    Filed::there(folder.path()).try_open()?.mark_log()?;
     let read = |name: &str| std::fs::read(folder.path().join(name));
     let mut open = Image {
         files: vec![
             ("ledger.db", read("ledger.db")?),
             ("ledger.db-wal", read("ledger.db-wal")?),
+            ("ledger.db-head", read("ledger.db-head")?),
         ],
         history,
         runs,
@@ -152,7 +154,10 @@ async fn images(seed: u64) -> Result<[Image; 2], Trouble> {
     open.write(closed.path())?;
     drop(Filed::there(closed.path()).try_open()?);
     let closed = Image {
-        files: vec![("ledger.db", std::fs::read(closed.path().join("ledger.db"))?)],
+        files: vec![
+            ("ledger.db", std::fs::read(closed.path().join("ledger.db"))?),
+            ("ledger.db-head", read("ledger.db-head")?),
+        ],
         history: open.history.clone(),
         runs: open.runs.clone(),
         claimed: open.claimed.clone(),

@@ -21,6 +21,7 @@ impl Model {
     pub(crate) fn new() -> Result<Self, LedgerError> {
         let clock = Arc::new(TurnedClock::default());
         let root = MemoryLedger::new("root", clock.clone())?;
+        root.watch();
         Ok(Self { root, clock })
     }
 }
@@ -42,6 +43,9 @@ impl Stores for Model {
             Ok(()) => String::from_utf8_lossy(&out).into_owned(),
             Err(_) => String::new(),
         }
+    }
+    fn within(&self) -> Vec<String> {
+        self.root.within()
     }
 }
 
