@@ -101,4 +101,14 @@ mod tests {
             assert!((full / 2..=full).contains(wait), "try {n}: {wait}");
         }
     }
+
+    #[test]
+    fn waits_of_different_steps_spread_over_half_of_the_time() {
+        let retry = Retry::default();
+        let waits: Vec<_> = (0..200)
+            .map(|n| retry.wait_ms(1, &format!("step {n}"), None))
+            .collect();
+        assert!(waits.iter().any(|wait| *wait < 600), "{waits:?}");
+        assert!(waits.iter().any(|wait| *wait > 900), "{waits:?}");
+    }
 }

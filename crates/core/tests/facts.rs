@@ -1,0 +1,265 @@
+//! Which facts may follow which, fact by fact, and the words in which a run says what it was told.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use oncely_core::effect::EffectKey;
+use oncely_core::fact::{BY_OLDER_RELEASE, End, Fact, Outcome, Repeat, Request};
+use oncely_core::ids::{ContentHash, Fence, RunId};
+use oncely_core::question::Question;
+use oncely_core::round::Round;
+use oncely_core::run::{RunState, Stage};
+use oncely_core::time::Timestamp;
+use serde_json::json;
+
+const NOW: Timestamp = Timestamp(1_000);
+
+fn begun() -> Fact {
+    Fact::Began {
+        text: ContentHash::of(b"text"),
+        models: Default::default(),
+    }
+}
+
+fn requested(what: Request) -> Fact {
+    Fact::Requested {
+        what,
+        by: "ann".into(),
+        reason: String::new(),
+    }
+}
+
+fn intent(step: &str, attempt: u32) -> Fact {
+    Fact::Intent {
+        step: step.into(),
+        attempt,
+        fence: Fence(1),
+        call: (attempt == 1).then(|| json!({})),
+        repeat: Repeat::Safe,
+        key: EffectKey(format!("key of {step}")),
+    }
+}
+
+fn done(step: &str) -> Fact {
+    Fact::Outcome {
+        step: step.into(),
+        attempt: 1,
+        outcome: Outcome::Done { output: json!({}) },
+    }
+}
+
+fn failed(step: &str) -> Fact {
+    Fact::Outcome {
+        step: step.into(),
+        attempt: 1,
+        outcome: Outcome::Failed {
+            error: "no".into(),
+            again: true,
+            after_ms: None,
+        },
+    }
+}
+
+fn skipped(step: &str) -> Fact {
+    Fact::Skipped {
+        step: step.into(),
+        why: "why".into(),
+    }
+}
+
+fn ended(end: End) -> Fact {
+    Fact::Ended {
+        end,
+        reason: String::new(),
+    }
+}
+
+fn after(facts: &[Fact]) -> RunState {
+    let mut state = RunState::default();
+    for fact in facts {
+        state.apply(NOW, fact).unwrap();
+    }
+    state
+}
+
+/// Why this fact cannot follow those.
+fn refused(facts: &[Fact], fact: &Fact) -> String {
+    after(facts).apply(NOW, fact).unwrap_err().to_string()
+}
+
+#[test]
+fn before_it_begins_a_run_is_only_asked_or_ended() {
+    for fact in [intent("a", 1), skipped("a"), failed("a")] {
+        assert_eq!(
+            refused(&[], &fact),
+            "fact 0 cannot follow the facts before it: the run has not begun"
+        );
+    }
+    for fact in [
+        requested(Request::Start),
+        requested(Request::Pause),
+        ended(End::Skipped),
+    ] {
+        after(&[fact]);
+    }
+    assert_eq!(
+        refused(&[begun()], &begun()),
+        "fact 1 cannot follow the facts before it: the run has begun already"
+    );
+}
+
+#[test]
+fn what_something_has_happened_to_is_passed_over_only_where_a_person_said_so() {
+    let so_far = [begun(), intent("a", 1), failed("a")];
+    assert!(
+        refused(&so_far, &skipped("a")).ends_with("something has happened to step `a` already")
+    );
+    let said = Fact::SkipAsked {
+        step: "a".into(),
+        by: "ann".into(),
+        reason: "not needed".into(),
+    };
+    let [a, b, c] = so_far;
+    let state = after(&[a, b, c, said.clone(), skipped("a")]);
+    assert_eq!(state.steps[&"a".into()].stage, Stage::Skipped);
+    assert_eq!(
+        state.skip_asked(&"a".into()).unwrap(),
+        "ann said so: not needed"
+    );
+    assert!(refused(&[begun(), skipped("a")], &said).ends_with("step `a` was skipped already"));
+    assert!(refused(&[begun(), intent("a", 1), done("a")], &said).ends_with("step `a` is done"));
+    let open = [begun(), intent("a", 1), said];
+    assert!(
+        refused(&open, &skipped("a")).ends_with("nobody knows yet what became of step `a`"),
+        "what is at work stays so until that is known"
+    );
+}
+
+#[test]
+fn a_run_is_taken_back_once_and_only_when_somebody_asked() {
+    let undone = Fact::Undone { by: RunId(2) };
+    let over = [begun(), ended(End::Done)];
+    assert!(refused(&over, &undone).ends_with("nobody asked to have the run taken back"));
+    let asked = [begun(), ended(End::Done), requested(Request::Undo)];
+    assert_eq!(after(&asked).undone, None);
+    let [a, b, c] = asked.clone();
+    let state = after(&[a, b, c, undone.clone()]);
+    assert_eq!(state.undone, Some(RunId(2)));
+    let [a, b, c] = asked;
+    assert!(
+        refused(&[a, b, c, undone.clone()], &undone)
+            .ends_with("nobody asked to have the run taken back")
+    );
+    assert!(refused(&[begun()], &undone).ends_with("the run has not ended"));
+}
+
+fn question() -> Fact {
+    let question = Question {
+        text: "ok?".into(),
+        tick: Vec::new(),
+        hash: Question::hash_of("ok?", &[]),
+        expires: None,
+        by: Vec::new(),
+        not_by: None,
+        tell: Vec::new(),
+        remind: None,
+    };
+    Fact::Asked {
+        step: "a".into(),
+        question,
+    }
+}
+
+#[test]
+fn a_question_is_answered_and_not_passed_over() {
+    let said = Fact::SkipAsked {
+        step: "a".into(),
+        by: "ann".into(),
+        reason: String::new(),
+    };
+    let so_far = [begun(), question()];
+    assert!(refused(&so_far, &said).ends_with("step `a` asks a person"));
+    let state = after(&[begun(), said]);
+    assert_eq!(state.skip_asked(&"a".into()).unwrap(), "ann said so");
+    assert_eq!(state.skip_asked(&"b".into()), None);
+}
+
+#[test]
+fn a_link_is_to_the_question_that_is_asked_now() {
+    let link = |question| Fact::Linked {
+        step: "a".into(),
+        question,
+        person: "ann".into(),
+        expires: Timestamp(9_000),
+        by: "bob".into(),
+    };
+    let so_far = [begun(), question()];
+    let before = after(&so_far);
+    let mut state = before.clone();
+    state.apply(NOW, &link(1)).unwrap();
+    assert_eq!(state.steps, before.steps, "it changes nothing");
+    for other in [0, 2] {
+        assert!(refused(&so_far, &link(other)).ends_with("step `a` does not ask that"));
+    }
+}
+
+#[test]
+fn who_ended_a_run_and_why_is_said() {
+    let why = |by: &str, reason: &str| {
+        let fact = Fact::Requested {
+            what: Request::Cancel,
+            by: by.into(),
+            reason: reason.into(),
+        };
+        after(&[begun(), fact]).why_cancelled()
+    };
+    assert_eq!(why("ann", "too late"), "ann cancelled it: too late");
+    assert_eq!(why("ann", ""), "ann cancelled it");
+    assert_eq!(
+        why(BY_OLDER_RELEASE, "release 7 came first"),
+        "release 7 came first"
+    );
+    assert_eq!(RunState::default().why_cancelled(), "a person cancelled it");
+}
+
+#[test]
+fn a_step_between_two_rounds_stands_at_none_of_them() {
+    let step = "a".into();
+    let round = |nth| Round::of(&step, nth).id().to_string();
+    let look = Round::look(&step, 2, 1).id().to_string();
+    let one = [begun(), intent(&round(1), 1), done(&round(1))];
+    let with = |more: &[Fact]| after(&[&one[..], more].concat());
+
+    let first = after(&[begun(), intent(&round(1), 1)]);
+    assert_eq!(first.between_rounds(), None, "the first is under way");
+
+    let between = with(&[]);
+    let (waits, so_far) = between.between_rounds().unwrap();
+    assert_eq!((waits.as_str(), so_far.count), ("a", 1));
+    assert_eq!(between.standing(&step), None);
+
+    let open = Some(Stage::Open { fence: Fence(1) });
+    let looking = with(&[intent(&look, 1)]);
+    assert_eq!(looking.between_rounds(), None, "it is looked at");
+    assert_eq!(looking.standing(&step).cloned(), open);
+
+    let second = with(&[intent(&round(2), 1)]);
+    assert_eq!(second.between_rounds(), None, "the second is under way");
+    assert_eq!(second.standing(&step).cloned(), open);
+
+    let no_further = Fact::RoundsOver {
+        step: step.clone(),
+        rounds: 1,
+        held: true,
+    };
+    let again = [intent(&round(2), 1), failed(&round(2))];
+    assert!(
+        refused(&[&one[..], &again].concat(), &no_further)
+            .ends_with("the rounds of step `a` are not over"),
+        "the second was tried, and is to be tried again"
+    );
+    let over = with(&[no_further]);
+    assert_eq!(over.between_rounds(), None, "there is no further round");
+    assert_eq!(over.standing(&step), Some(&Stage::Done));
+
+    let ended = with(&[ended(End::Failed)]);
+    assert_eq!(ended.between_rounds(), None, "the run is over");
+}

@@ -1,0 +1,207 @@
+//! What of a run is taken back, what is left, and what nobody said anything about.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use oncely_core::Value;
+use oncely_core::effect::EffectKey;
+use oncely_core::fact::{Fact, Outcome, Repeat, Undoing};
+use oncely_core::ids::{ContentHash, Fence, Generation, RunId, StepId};
+use oncely_core::round::Round;
+use oncely_core::run::RunState;
+use oncely_core::task::{Bundle, Task, Work, can_be_looked_up, load};
+use oncely_core::time::Timestamp;
+use oncely_core::undo::{UndoPlan, plan, task};
+use serde_json::json;
+
+fn read(steps: &str) -> Task {
+    let bundle = Bundle {
+        path: "tasks/t.toml".into(),
+        text: format!("on.call = {{}}\n{steps}"),
+        executable: false,
+        files: Default::default(),
+    };
+    load(&bundle).unwrap()
+}
+
+fn put(more: &str) -> Task {
+    read(&format!(
+        "[[step]]\nid = \"a\"\nput = {{ to = \"out/a\", text = \"x\"{more} }}\n"
+    ))
+}
+
+fn intent(step: &str, call: Value) -> Fact {
+    Fact::Intent {
+        step: step.into(),
+        attempt: 1,
+        fence: Fence(1),
+        call: Some(call),
+        repeat: Repeat::AskFirst,
+        key: EffectKey(format!("key of {step}")),
+    }
+}
+
+fn ends(step: &str, outcome: Outcome) -> Fact {
+    Fact::Outcome {
+        step: step.into(),
+        attempt: 1,
+        outcome,
+    }
+}
+
+fn done(step: &str, output: Value) -> Fact {
+    ends(step, Outcome::Done { output })
+}
+
+fn unknown(step: &str) -> Fact {
+    let error = "cut off".into();
+    ends(step, Outcome::Unknown { error })
+}
+
+fn after(facts: &[Fact]) -> RunState {
+    let began = Fact::Began {
+        text: ContentHash::of(b"text"),
+        models: Default::default(),
+    };
+    let mut state = RunState::default();
+    for fact in std::iter::once(&began).chain(facts) {
+        state.apply(Timestamp(1_000), fact).unwrap();
+    }
+    state
+}
+
+fn steps(plan: &UndoPlan) -> Vec<&str> {
+    plan.steps.iter().map(StepId::as_str).collect()
+}
+
+#[test]
+fn a_file_that_was_made_is_removed_and_one_that_was_written_over_is_not() {
+    let call = json!({ "to": "out/a", "text": "x" });
+    let wrote = |created: bool| {
+        let facts = [
+            intent("a", call.clone()),
+            done("a", json!({ "created": created })),
+        ];
+        plan(&put(""), &after(&facts))
+    };
+    let made = wrote(true);
+    assert_eq!(steps(&made), ["a"]);
+    assert_eq!(made.calls[&"a".into()], call);
+    assert!(made.missing.is_empty() && !made.is_empty());
+
+    let over = wrote(false);
+    assert!(over.steps.is_empty() && over.calls.is_empty());
+    assert_eq!(
+        over.missing[&"a".into()],
+        "it wrote over a file that was there before, whose content is gone"
+    );
+
+    let call = json!({ "to": "out/a", "text": "x", "if_absent": true });
+    let facts = [intent("a", call), done("a", json!({ "created": false }))];
+    let left_alone = plan(&put(", if_absent = true"), &after(&facts));
+    assert!(left_alone.is_empty(), "it did nothing: {left_alone:?}");
+}
+
+#[test]
+fn what_happened_is_taken_back_the_last_first_and_the_rest_is_told_apart() {
+    let all = read(
+        "[[step]]\nid = \"a\"\ncommand = [\"x\"]\nundo = { command = [\"y\"] }\n\
+         [[step]]\nid = \"b\"\ncommand = [\"x\"]\nundo = \"never\"\n\
+         [[step]]\nid = \"c\"\ncommand = [\"x\"]\n\
+         [[step]]\nid = \"d\"\nhttp = { url = \"https://x.example/\" }\n\
+         [[step]]\nid = \"e\"\ncommand = [\"x\"]\nundo = { command = [\"y\"] }\n\
+         [[step]]\nid = \"f\"\ncommand = [\"x\"]\nundo = { command = [\"y\"] }\n",
+    );
+    let happened = ["a", "b", "c", "d", "e"]
+        .into_iter()
+        .flat_map(|step| [intent(step, json!({})), done(step, json!({}))]);
+    let facts: Vec<_> = happened.collect();
+    let found = plan(&all, &after(&facts));
+    assert_eq!(steps(&found), ["e", "a"]);
+    assert_eq!(found.left[&"b".into()], "undo = \"never\"");
+    assert_eq!(found.missing[&"c".into()], "it has no `undo`");
+    assert_eq!((found.left.len(), found.missing.len()), (1, 1));
+    assert_eq!(found.in_doubt, None);
+
+    let doubt = [&facts[..], &[intent("f", json!({})), unknown("f")]].concat();
+    let found = plan(&all, &after(&doubt));
+    assert_eq!(found.in_doubt, Some("f".into()));
+    assert_eq!(
+        steps(&found),
+        ["e", "a"],
+        "nobody knows whether it happened"
+    );
+}
+
+#[test]
+fn rounds_are_taken_back_whole_once_one_of_them_was_done() {
+    let step: StepId = "a".into();
+    let all = |undo: &str| {
+        read(&format!(
+            "[[step]]\nid = \"a\"\ncommand = [\"x\"]\nevery = \"1d\"\ntimes = 3\n{undo}\n\
+             [[step]]\nid = \"b\"\ncommand = [\"x\"]\nevery = \"1d\"\ntimes = 3\n"
+        ))
+    };
+    let round = |nth| Round::of(&step, nth).id().to_string();
+    let first = [intent(&round(1), json!({})), done(&round(1), json!({}))];
+    let with_undo = all("undo = { command = [\"y\"] }");
+    let found = plan(&with_undo, &after(&first));
+    assert_eq!(steps(&found), ["a"]);
+    assert!(found.missing.is_empty() && found.in_doubt.is_none());
+    assert_eq!(
+        plan(&all("undo = \"never\""), &after(&first)).left[&step],
+        "undo = \"never\""
+    );
+    assert_eq!(
+        plan(&all(""), &after(&first)).missing[&step],
+        "it has no `undo`"
+    );
+
+    let begun = plan(&with_undo, &after(&[intent(&round(1), json!({}))]));
+    assert!(begun.steps.is_empty(), "none was done");
+    assert_eq!(begun.in_doubt, Some(round(1).as_str().into()));
+    let second = [intent(&round(2), json!({})), unknown(&round(2))];
+    let found = plan(&with_undo, &after(&[first, second].concat()));
+    assert_eq!(found.in_doubt, Some(round(2).as_str().into()));
+    let other = StepId::from("b");
+    let other = Round::of(&other, 1).id().to_string();
+    let found = plan(&with_undo, &after(&[intent(&other, json!({}))]));
+    assert_eq!(found.in_doubt, Some(other.as_str().into()));
+}
+
+#[test]
+fn the_task_of_an_undo_has_the_inverse_of_each_step_and_nothing_else_of_it() {
+    let base = read(
+        "[limits]\none_at_a_time = \"event.a\"\n\
+         [[step]]\nid = \"a\"\nput = { to = \"out/a\", text = \"x\" }\nwhen = \"event.a\"\nhold = \"1h\"\n\
+         [[step]]\nid = \"b\"\ncommand = [\"x\"]\nprobe = { command = { args = [\"z\"], safe = true }, happened = \"output.code == 0\" }\n\
+         undo = { command = [\"y\"] }\nretry = { attempts = 7 }\nuntil = \"output.code == 0\"\n",
+    );
+    assert!(base.steps.iter().all(can_be_looked_up));
+    let call = json!({ "to": "out/a", "text": "x" });
+    let undoing = Undoing {
+        run: RunId(1),
+        key: "k".into(),
+        generation: Generation(0),
+        steps: vec!["b".into(), "a".into()],
+        outputs: Default::default(),
+        calls: [("a".into(), call)].into(),
+        left: Default::default(),
+        by: "ann".into(),
+        reason: String::new(),
+    };
+    let undo = task(&base, &undoing);
+    let ids: Vec<_> = undo.steps.iter().map(|step| step.id.as_str()).collect();
+    assert_eq!(ids, ["b", "a"]);
+    assert!(base.limits.one_at_a_time.is_some() && undo.limits.one_at_a_time.is_none());
+    for step in &undo.steps {
+        let policy = &step.policy;
+        assert!(policy.when.is_none() && policy.until.is_none() && policy.undo.is_none());
+        assert!(policy.probe.is_none() && policy.rounds.is_none() && policy.hold_ms.is_none());
+        assert!(
+            !can_be_looked_up(step),
+            "{}: what is looked for is what was done",
+            step.id
+        );
+    }
+    assert_eq!(undo.steps[0].policy.retry.attempts, 7);
+    assert!(matches!(&undo.steps[1].work, Work::Action(spec) if spec.inverse));
+}
