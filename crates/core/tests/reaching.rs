@@ -177,3 +177,30 @@ fn an_address_is_one_that_a_message_can_go_to() {
     assert!(slack("U1").is_ok(), "an id of Slack has no @");
     assert!(slack("U 1").is_err());
 }
+
+#[test]
+fn a_person_is_found_by_name_and_by_no_other() {
+    let people = people();
+    assert_eq!(people.get("bob").unwrap().slack.as_deref(), Some("U1"));
+    assert_eq!(people.get("lead"), None, "that is a role");
+    assert_eq!(people.get("mallory"), None);
+}
+
+#[test]
+fn an_answer_is_bound_to_the_text_and_to_each_tick() {
+    let ticks = |ticks: &[&str]| -> Vec<String> { ticks.iter().map(|t| (*t).to_owned()).collect() };
+    let hash = |text: &str, tick: &[&str]| Question::hash_of(text, &ticks(tick));
+    assert_eq!(hash("ok?", &[]), ContentHash::of(b"ok?"));
+    assert_eq!(hash("ok?", &["a", "b"]), hash("ok?", &["a", "b"]));
+    let all = [
+        hash("ok?", &[]),
+        hash("OK?", &[]),
+        hash("ok?", &["a"]),
+        hash("ok?", &["a", "b"]),
+        hash("ok?", &["b", "a"]),
+        hash("ok?", &["ab"]),
+    ];
+    for (n, one) in all.iter().enumerate() {
+        assert!(!all[..n].contains(one), "{n}");
+    }
+}

@@ -233,6 +233,23 @@ fn a_reader_that_fails_is_told_with_the_place() {
     );
 }
 
+#[test]
+fn a_reader_that_is_interrupted_goes_on() {
+    struct Interrupted<'a>(&'a [u8], bool);
+    impl Read for Interrupted<'_> {
+        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+            self.1 = !self.1;
+            match self.1 {
+                true => Err(std::io::ErrorKind::Interrupted.into()),
+                false => self.0.read(into),
+            }
+        }
+    }
+    let reader = Interrupted(b"a\n1\n2\n", false);
+    let seen = drain(&mut Records::new(reader, Format::Csv, None).unwrap());
+    assert_eq!(told(&seen), ["2: 1", "3: 2"]);
+}
+
 /// The cells of a record; none of something that is no record.
 type Cells = Option<Vec<Vec<u8>>>;
 

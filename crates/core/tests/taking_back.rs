@@ -161,6 +161,9 @@ fn rounds_are_taken_back_whole_once_one_of_them_was_done() {
     let second = [intent(&round(2), json!({})), unknown(&round(2))];
     let found = plan(&with_undo, &after(&[first, second].concat()));
     assert_eq!(found.in_doubt, Some(round(2).as_str().into()));
+    let look = Round::look(&step, 1, 1).id().to_string();
+    let found = plan(&with_undo, &after(&[intent(&look, json!({}))]));
+    assert_eq!(found.in_doubt, None, "a look does nothing");
     let other = StepId::from("b");
     let other = Round::of(&other, 1).id().to_string();
     let found = plan(&with_undo, &after(&[intent(&other, json!({}))]));
