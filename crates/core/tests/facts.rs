@@ -202,6 +202,40 @@ fn a_link_is_to_the_question_that_is_asked_now() {
 }
 
 #[test]
+fn a_step_that_failed_for_good_has_all_its_tries_again_when_the_run_is_resumed() {
+    let for_good = Fact::Outcome {
+        step: "a".into(),
+        attempt: 1,
+        outcome: Outcome::Failed {
+            error: "no".into(),
+            again: false,
+            after_ms: Some(60_000),
+        },
+    };
+    let over = [begun(), intent("a", 1), for_good, ended(End::Failed)];
+    let resumed = after(&[&over[..], &[requested(Request::Resume)]].concat());
+    let known = &resumed.steps[&"a".into()];
+    assert!(
+        matches!(
+            known.stage,
+            Stage::Failed {
+                again: true,
+                after_ms: None,
+                ..
+            }
+        ),
+        "{:?}",
+        known.stage
+    );
+    assert_eq!(
+        (known.attempts, known.tries),
+        (1, 0),
+        "the attempt stays counted"
+    );
+    assert_eq!(resumed.ended, None);
+}
+
+#[test]
 fn who_ended_a_run_and_why_is_said() {
     let why = |by: &str, reason: &str| {
         let fact = Fact::Requested {

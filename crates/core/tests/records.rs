@@ -234,6 +234,17 @@ fn a_reader_that_fails_is_told_with_the_place() {
 }
 
 #[test]
+fn a_line_that_ends_where_the_memory_does_is_read_as_everywhere() {
+    // What is held at first ends at some byte of this line, whichever it is.
+    const HELD: usize = 128 * 1024;
+    for before in HELD - 12..=HELD {
+        let long = "x".repeat(before - "a\n".len() - "\r\n".len());
+        let seen = csv(&format!("a\n{long}\r\n\"b\nc\"\r\nd\r\n"));
+        assert_eq!(told(&seen[1..]), ["3: b\nc", "5: d"], "{before}");
+    }
+}
+
+#[test]
 fn a_reader_that_is_interrupted_goes_on() {
     struct Interrupted<'a>(&'a [u8], bool);
     impl Read for Interrupted<'_> {

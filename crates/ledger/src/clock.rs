@@ -41,3 +41,38 @@ pub(crate) fn is_over(renewed: i64, lease_ms: i64, boot_now: i64) -> bool {
 pub(crate) fn wants_renewal(renewed: i64, lease_ms: i64, boot_now: i64) -> bool {
     boot_now.saturating_sub(renewed) >= lease_ms / 3
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    #[test]
+    fn the_time_is_that_of_the_machine_and_the_other_clock_goes_forward() {
+        let machine = || {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+            i64::try_from(since.as_millis()).unwrap()
+        };
+        let (earliest, boot) = (machine(), SystemClock.boot_millis());
+        let now = SystemClock.now().0;
+        assert!((earliest..=machine()).contains(&now), "{now}");
+        assert!(boot > 0 && SystemClock.boot_millis() >= boot);
+    }
+
+    #[test]
+    fn a_lease_is_over_when_its_time_has_gone_and_not_before() {
+        assert!(!is_over(1_000, 500, 1_499));
+        assert!(is_over(1_000, 500, 1_500));
+        assert!(
+            !is_over(1_000, 500, 900),
+            "renewed after the clock was read"
+        );
+    }
+
+    #[test]
+    fn a_lease_is_written_again_when_a_third_of_it_has_gone() {
+        assert!(!wants_renewal(1_000, 300, 1_099));
+        assert!(wants_renewal(1_000, 300, 1_100));
+        assert!(wants_renewal(1_000, 300, 9_000));
+    }
+}

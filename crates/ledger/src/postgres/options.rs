@@ -123,3 +123,25 @@ pub(crate) fn address(url: &str, options: &PostgresOptions) -> Result<Address, L
         ),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_waited_for_as_long_as_the_lease_says_within_bounds() {
+        let of = |lease: u64, budget: u64| {
+            let found = PostgresOptions {
+                lease: Duration::from_secs(lease),
+                sql_budget: Duration::from_secs(budget),
+                ..PostgresOptions::new("test")
+            }
+            .patience();
+            [found.answer, found.statements, found.idle].map(|time| time.as_millis())
+        };
+        assert_eq!(of(20, 1), [20_000, 20_000, 5_000]);
+        assert_eq!(of(20, 15), [20_000, 30_500, 5_000], "statements want time");
+        assert_eq!(of(1, 1), [5_000, 5_000, 500]);
+        assert_eq!(of(600, 1), [30_000, 30_000, 10_000]);
+    }
+}

@@ -132,3 +132,48 @@ pub(crate) fn gave_up(place: &str, stop: Stop, waited: Duration) -> LedgerError 
         Stop::Overtaken => LedgerError::Busy { pid: None, waited },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::Server;
+
+    const WAITED: Duration = Duration::from_secs(7);
+
+    /// What the server says to this, or what it is not there to say.
+    fn error(server: &Server, text: &str) -> Stop {
+        Stop::Database(server.query("postgres", text).unwrap_err())
+    }
+
+    #[test]
+    fn what_waiting_does_not_help_against_is_told_and_the_rest_is_busy() {
+        let mut server = Server::start(&[]);
+        let told = |stop: Stop| gave_up("the place", stop, WAITED);
+        let wrong = told(error(&server, "select * from nowhere"));
+        let LedgerError::Unusable(words) = &wrong else {
+            panic!("{wrong:?}");
+        };
+        assert!(
+            words.contains("nowhere") && words.contains("the place"),
+            "{words}"
+        );
+        let busy = |stop: Stop| {
+            let told = told(stop);
+            assert!(
+                matches!(told, LedgerError::Busy { pid: None, waited } if waited == WAITED),
+                "{told:?}"
+            );
+        };
+        busy(error(
+            &server,
+            "do $$ begin raise exception 'overtaken' using errcode = '40001'; end $$",
+        ));
+        for stop in [Stop::Silent, Stop::Doubt(None), Stop::Overtaken] {
+            busy(stop);
+        }
+        server.crash();
+        busy(error(&server, "select 1"));
+        let own = LedgerError::Unusable("as it was".into());
+        assert_eq!(told(Stop::Ledger(own)).to_string(), "as it was");
+    }
+}

@@ -149,3 +149,128 @@ fn begins_nothing(op: &Op) -> bool {
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oncely_core::effect::EffectKey;
+    use oncely_core::fact::{Outcome, Repeat};
+    use oncely_core::ids::{Fence, RunId};
+    use oncely_core::ledger::{ItemFact, RunRef};
+    use oncely_core::run::RunStatus;
+    use oncely_core::time::Timestamp;
+    use serde_json::json;
+
+    const NOW: Timestamp = Timestamp(1);
+
+    fn unit(held: bool, ops: Vec<Op>) -> Unit {
+        let guards = match held {
+            true => vec![Guard::Fence(RunId(1), Fence(1))],
+            false => Vec::new(),
+        };
+        Unit { guards, ops }
+    }
+
+    fn facts(fact: Fact) -> Op {
+        Op::Facts {
+            run: RunRef::Id(RunId(1)),
+            at: NOW,
+            facts: vec![fact],
+        }
+    }
+
+    fn done() -> Outcome {
+        Outcome::Done { output: json!({}) }
+    }
+
+    fn outcome() -> Op {
+        facts(Fact::Outcome {
+            step: "a".into(),
+            attempt: 1,
+            outcome: done(),
+        })
+    }
+
+    fn intent() -> Op {
+        facts(Fact::Intent {
+            step: "b".into(),
+            attempt: 1,
+            fence: Fence(1),
+            call: None,
+            repeat: Repeat::Safe,
+            key: EffectKey("key".into()),
+        })
+    }
+
+    fn item(what: ItemEvent) -> Op {
+        let fact = ItemFact {
+            item: 0,
+            sub: "do".into(),
+            attempt: 1,
+            at: NOW,
+            what,
+        };
+        Op::ItemFacts {
+            run: RunId(1),
+            step: "a".into(),
+            facts: vec![fact],
+        }
+    }
+
+    fn item_outcome() -> Op {
+        item(ItemEvent::Outcome { outcome: done() })
+    }
+
+    fn item_intent() -> Op {
+        item(ItemEvent::Intent {
+            fence: Fence(1),
+            call: json!({}),
+            repeat: Repeat::Safe,
+            key: EffectKey("key".into()),
+        })
+    }
+
+    fn stands(keep: bool) -> Op {
+        Op::Run {
+            run: RunRef::Id(RunId(1)),
+            status: RunStatus::Running,
+            due: None,
+            keep,
+        }
+    }
+
+    #[test]
+    fn on_a_full_disk_a_holder_says_what_became_of_its_attempts() {
+        for ops in [
+            vec![outcome()],
+            vec![outcome(), stands(true)],
+            vec![item_outcome()],
+            vec![Op::Release(RunId(1), NOW)],
+            vec![stands(false)],
+        ] {
+            assert!(records(&unit(true, ops.clone())), "{ops:?}");
+        }
+        assert!(records(&unit(false, vec![stands(false)])), "it gives back");
+    }
+
+    #[test]
+    fn on_a_full_disk_nothing_is_begun_beside_what_is_recorded() {
+        for ops in [
+            vec![stands(true)],
+            vec![intent()],
+            vec![outcome(), intent()],
+            vec![item_intent()],
+            vec![item_outcome(), item_intent()],
+            vec![outcome(), item_intent()],
+            vec![item_outcome(), intent()],
+            vec![outcome(), Op::Sql(Vec::new())],
+        ] {
+            assert!(!records(&unit(true, ops.clone())), "{ops:?}");
+        }
+        assert!(!records(&unit(false, vec![outcome()])), "nobody holds it");
+        let both = vec![unit(true, vec![outcome()]), unit(true, vec![intent()])];
+        let begins = Request::Commit(both);
+        assert!(!only_records(&Job::new(begins).0), "one of them begins");
+        assert!(only_records(&Job::new(Request::Renew).0));
+    }
+}
