@@ -377,10 +377,9 @@ impl Decision<'_> {
             };
         }
         match step.policy.on_unknown {
-            OnUnknown::Ask => Next::Park {
-                step: step.id.clone(),
-                error: doubt.error.to_owned(),
-            },
+            // What may never have been begun is not passed over because nobody knows.
+            OnUnknown::Skip if known.unrecorded => self.park(step, doubt),
+            OnUnknown::Ask => self.park(step, doubt),
             OnUnknown::Repeat => self.settle_by_rule(step, known, Settlement::DidNotHappen),
             OnUnknown::Skip => self.settle_by_rule(
                 step,
@@ -389,6 +388,13 @@ impl Decision<'_> {
                     output: Value::Null,
                 },
             ),
+        }
+    }
+
+    fn park(&self, step: &Step, doubt: &Doubt<'_>) -> Next {
+        Next::Park {
+            step: step.id.clone(),
+            error: doubt.error.to_owned(),
         }
     }
 

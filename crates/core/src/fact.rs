@@ -353,6 +353,19 @@ pub enum Fact {
         /// The run that took it back.
         by: RunId,
     },
+    /// The end of the ledger was lost: whatever comes next in the run may have been done without a
+    /// record.
+    EndLost {
+        /// Not before this can anything have been done of which there is no record.
+        since: Timestamp,
+        /// Why the run is held for a person; nothing where it goes on by itself.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        hold: String,
+        /// Who goes on with the ledger as it is.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// The data of the run was removed, because somebody asked to be forgotten: its event, its key, and
     /// what is in its facts. Its last fact.
     Forgotten {

@@ -57,6 +57,7 @@ pub fn without_data(fact: &Fact) -> Fact {
         | Fact::ItemsSettled { reason: text, .. }
         | Fact::SkipAsked { reason: text, .. }
         | Fact::Requested { reason: text, .. }
+        | Fact::EndLost { reason: text, .. }
         | Fact::Ended { reason: text, .. } => text.clear(),
         Fact::Intent { call, .. } => *call = call.as_ref().map(|_| Value::Object(Map::new())),
         Fact::Outcome { outcome, .. } => match outcome {

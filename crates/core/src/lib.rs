@@ -22,6 +22,7 @@ pub mod ledger;
 pub mod limits;
 pub mod link;
 mod looping;
+pub mod lost;
 pub mod pause;
 pub mod people;
 pub mod points;

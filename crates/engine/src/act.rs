@@ -203,6 +203,7 @@ impl Runner {
             parent: Some(job.row.id),
             depth,
             started: started(job),
+            lost: lost(job),
             ..Offer::call(called)
         };
         Ok((self.intake.unit(offer)?, output))
@@ -217,6 +218,18 @@ fn pass(point: Point, call: &Call) {
 fn started(job: &Job) -> Option<(String, String)> {
     let starter = job.state.starter.clone()?;
     Some((starter, format!("run {} calls it", job.row.id)))
+}
+
+/// What a run calls whose end was lost may have been called since, and done.
+fn lost(job: &Job) -> Option<Fact> {
+    let lost = job.state.lost.as_ref()?;
+    let run = job.row.id;
+    Some(Fact::EndLost {
+        since: lost.since,
+        hold: String::new(),
+        by: format!("run {run}"),
+        reason: format!("run {run} calls it, and may have called it before"),
+    })
 }
 
 impl Ending {

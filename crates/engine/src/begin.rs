@@ -99,6 +99,13 @@ impl Runner {
             return Ok(None);
         }
         match self.intent(job, task, step, attempt, at) {
+            Ok(intent) if job.state.may_have_begun(step) => {
+                let found = find(task, step);
+                let found = found.ok_or_else(|| {
+                    LedgerError::Invalid(format!("run {} has no step `{step}`", job.row.id))
+                })?;
+                self.doubt(job, &found, intent, at)?;
+            }
             Ok(intent) if !self.has_place(job, &intent) => return Ok(Some(Todo::Queue)),
             Ok(intent) => job.add(at, intent)?,
             Err(why) => job.add(

@@ -285,6 +285,11 @@ impl Engine {
         &self.tasks
     }
 
+    /// What drives its runs.
+    pub(crate) fn runner(&self) -> &Runner {
+        &self.runner
+    }
+
     /// Whether its ledger has room.
     pub(crate) fn room(&self) -> &Room {
         &self.room

@@ -44,6 +44,8 @@ pub struct Offer {
     pub rerun: Option<(String, String)>,
     /// Who started it, and how, where a person did.
     pub started: Option<(String, String)>,
+    /// The run that calls lost its end: this one may have been called since, and done.
+    pub lost: Option<Fact>,
 }
 
 impl Offer {
@@ -62,6 +64,7 @@ impl Offer {
             over: None,
             rerun: None,
             started: None,
+            lost: None,
         }
     }
 
@@ -302,9 +305,9 @@ impl Intake {
                 RunStatus::Pending
             },
         };
-        let by_person = offer.rerun.is_some() || offer.started.is_some();
+        let is_told = offer.rerun.is_some() || offer.started.is_some() || offer.lost.is_some();
         let limited = admission.lane.is_some() || known.task.limits.running.is_some();
-        let mut opened = if offer.skip.is_some() || limited || by_person {
+        let mut opened = if offer.skip.is_some() || limited || is_told {
             None
         } else {
             open(held(&admission), offer.data, &known)
@@ -315,6 +318,11 @@ impl Intake {
         ops.extend(
             asked_for(offer.started, offer.rerun).map(|(what, who)| requested(what, who, at)),
         );
+        ops.extend(offer.lost.map(|fact| Op::Facts {
+            run: RunRef::New,
+            at,
+            facts: vec![fact],
+        }));
         ops.extend(offer.skip.map(|reason| ended(End::Skipped, reason, at)));
         if let Some(opened) = &mut opened {
             let facts = std::mem::take(&mut opened.job.pending);

@@ -125,6 +125,20 @@ impl People {
         self.record(run, &decide, &due).await
     }
 
+    /// Records that the end of the ledger was lost. What is held is due, so that its holder sees it.
+    pub(crate) async fn lose_end(&self, run: RunId, fact: Fact) -> Result<(), PeopleError> {
+        let held = matches!(&fact, Fact::EndLost { hold, .. } if !hold.is_empty());
+        let decide = |_: &RunRow, _: &RunState| Ok(((), fact.clone()));
+        let due = |row: &RunRow, at| {
+            let status = match row.status {
+                RunStatus::Waiting => RunStatus::Waiting,
+                _ => RunStatus::Pending,
+            };
+            held.then(|| is_due(run, status, at))
+        };
+        self.record(run, &decide, &due).await
+    }
+
     /// A run's facts, folded.
     pub(crate) async fn folded(&self, run: RunId) -> Result<RunState, PeopleError> {
         let facts = Ask(&*self.ledger).facts(run).await?;

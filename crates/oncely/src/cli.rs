@@ -751,6 +751,12 @@ pub(crate) struct Repair {
     /// What happened to the ledger, and why it is gone on with
     #[arg(long)]
     pub(crate) reason: String,
+    /// Hold every run that had not ended, also where it could go on by itself
+    #[arg(long, conflicts_with = "go_on")]
+    pub(crate) hold_all: bool,
+    /// After the repair: let every run of this task go on that is held because of it
+    #[arg(long, value_name = "TASK")]
+    pub(crate) go_on: Option<String>,
     /// Who says so; default: the user of this shell
     #[arg(long)]
     pub(crate) by: Option<String>,

@@ -58,6 +58,8 @@ impl RunState {
             self.may_go_round(step)?;
             self.go_round(at, step);
         }
+        let unrecorded = self.may_have_begun(step);
+        let since = self.begins_in_doubt(step, unrecorded);
         let entry = self
             .steps
             .entry(step.clone())
@@ -69,7 +71,8 @@ impl RunState {
             entry.redo_from.get_or_insert(fence);
         }
         entry.probed = false;
-        entry.first_intent.get_or_insert(at);
+        entry.unrecorded = unrecorded;
+        entry.first_intent.get_or_insert(since.unwrap_or(at));
         entry.last_intent = Some(at);
         if let Some(call) = call {
             entry.call = Some(call.clone());
@@ -151,7 +154,11 @@ impl RunState {
 
     /// A crash is not a try: the ledger counts claims without progress.
     pub(super) fn interrupt(&mut self, at: Timestamp, step: &StepId, attempt: u32) -> Folded {
-        let error = "the process that made the attempt went away before it said how it ended";
+        let unrecorded = self.steps.get(step).is_some_and(|s| s.unrecorded);
+        let error = match unrecorded {
+            true => "the end of the ledger was lost: it may have been done, or not been begun",
+            false => "the process that made the attempt went away before it said how it ended",
+        };
         let stage = Stage::Unknown {
             at,
             error: error.into(),

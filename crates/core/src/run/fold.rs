@@ -1,5 +1,6 @@
 //! The fold: each fact changes the state, or cannot follow.
 
+use super::lost::Lost;
 use super::rounds::RoundsDone;
 use super::step::{Advice, Asked, Stage, StepState};
 use crate::Value;
@@ -53,6 +54,8 @@ pub struct RunState {
     pub cancelled_by: Option<(String, String)>,
     /// A person asked to hold it.
     pub paused: bool,
+    /// The end of the ledger was lost, and nobody has looked what was done since.
+    pub lost: Option<Lost>,
     /// Steps that a person said shall not be done, with who and why.
     pub skips: BTreeMap<StepId, (String, String)>,
     /// How and why it ended.
@@ -179,9 +182,14 @@ impl RunState {
             } => {
                 self.settle(at, step, *attempt, settlement, reason)?;
                 self.told_to_go_on(step, by);
+                self.know_of_what_follows(step, settlement, by);
                 Ok(())
             }
             Fact::Undoes(undoing) => self.undo(undoing),
+            Fact::EndLost { since, hold, .. } => {
+                self.lose_end(at, *since, !hold.is_empty());
+                Ok(())
+            }
             Fact::Undone { .. } => Err("the run has not ended".into()),
             Fact::Forgotten { .. } => Ok(()),
             Fact::Requested { what, by, reason } => self.request(*what, by, reason),
@@ -291,6 +299,7 @@ impl RunState {
             Request::Pause => self.paused = true,
             Request::Resume if self.paused => {
                 self.paused = false;
+                self.lost = None;
                 self.look_again();
                 self.forgive_tries();
             }
@@ -318,6 +327,10 @@ impl RunState {
 fn may_come_before_began(fact: &Fact) -> bool {
     matches!(
         fact,
-        Fact::Began { .. } | Fact::Undoes(_) | Fact::Requested { .. } | Fact::Ended { .. }
+        Fact::Began { .. }
+            | Fact::Undoes(_)
+            | Fact::Requested { .. }
+            | Fact::EndLost { .. }
+            | Fact::Ended { .. }
     )
 }

@@ -4,6 +4,7 @@ mod attempts;
 mod decisions;
 mod doubt;
 mod fold;
+mod lost;
 mod rounds;
 mod skips;
 mod status;
@@ -11,6 +12,7 @@ mod step;
 
 pub(crate) use doubt::repeat_is_harmless;
 pub use fold::{Illegal, RunState};
+pub use lost::Lost;
 pub use rounds::RoundsDone;
 pub use status::RunStatus;
 pub use step::{Advice, Asked, ItemsAnswer, Stage, StepState};

@@ -78,10 +78,15 @@ impl Asked {
     /// and not longer than the question.
     #[must_use]
     pub fn link_until(&self, nth: u32) -> Timestamp {
-        let every = self.question.remind.map_or(0, |remind| remind.every_ms);
-        let due = self.at.plus_millis(every.saturating_mul(nth.into()));
-        let until = due.plus_millis(limits::LINK_MS);
+        let until = self.due(nth).plus_millis(limits::LINK_MS);
         self.question.expires.map_or(until, |over| over.min(until))
+    }
+
+    /// When this message about it is due: the first, or a reminder.
+    #[must_use]
+    pub fn due(&self, nth: u32) -> Timestamp {
+        let every = self.question.remind.map_or(0, |remind| remind.every_ms);
+        self.at.plus_millis(every.saturating_mul(nth.into()))
     }
 }
 
@@ -122,6 +127,8 @@ pub struct StepState {
     pub redo_from: Option<Fence>,
     /// What a person said of items that were in doubt, until an attempt has ended since.
     pub items: Option<ItemsAnswer>,
+    /// The last attempt is one that may have been made without a record, or not at all.
+    pub unrecorded: bool,
     /// Nobody knows about some attempt so far, whatever became of later ones.
     pub in_doubt: bool,
     /// The last failure said that trying again may help, and how long to wait.
@@ -159,6 +166,7 @@ impl StepState {
             redo: false,
             redo_from: None,
             items: None,
+            unrecorded: false,
             in_doubt: false,
             advice: Advice::NONE,
         }

@@ -99,6 +99,28 @@ impl Node {
     }
 }
 
+impl Node {
+    /// Its options with an empty text wherever something has to be rendered: enough to ask an action
+    /// what kind of call it will be.
+    #[must_use]
+    pub fn outline(&self) -> Value {
+        match self {
+            Self::Fixed(value) => value.clone(),
+            Self::Text(template) | Self::Any(template) if template.is_plain() => {
+                Value::String(template.source().to_owned())
+            }
+            Self::Text(_) | Self::Any(_) => Value::String(String::new()),
+            Self::Bare(expr) => Value::String(expr.source().to_owned()),
+            Self::List(nodes) => nodes.iter().map(Self::outline).collect(),
+            Self::Table(entries) => entries
+                .iter()
+                .map(|(key, node)| (key.clone(), node.outline()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+        }
+    }
+}
+
 fn text(template: &Template, context: &Context<'_>) -> Result<Value, RenderError> {
     if template.secrets().next().is_none() {
         return template.text(context).map(Value::String);

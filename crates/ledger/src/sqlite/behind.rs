@@ -1,13 +1,16 @@
 //! Whether a ledger is as far as its head says that it had come.
 
+use super::backup::writable;
 use super::head::{self, Beside, Head};
 use super::place::with_ending;
+use super::turn::Turn;
 use super::{open, reader, verify, words};
 use oncely_core::ledger::LedgerError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 /// Refuses a ledger that is behind its head; gives the term of the head. A head that is missing or
 /// broken is made from what is there.
@@ -118,6 +121,24 @@ pub(crate) fn renew(path: &Path, conn: &Connection) -> Result<Head, LedgerError>
     Ok(new)
 }
 
+/// How long it waits for those who write.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Gives a ledger that lost its end another name. Marks in other databases, and links, that were made
+/// under the claims and questions of before are another ledger's from then on: its numbers are given
+/// again, and say nothing about theirs.
+pub(crate) fn rename(path: &Path) -> Result<(), LedgerError> {
+    let known = |error| words::database(path, &error);
+    let conn = writable(path).map_err(known)?;
+    conn.busy_timeout(PATIENCE).map_err(known)?;
+    let mut turn = Turn::open(path)?;
+    turn.enter()?;
+    let text = "update oncely_meta set value = ?1 where name = 'name'";
+    let renamed = conn.execute(text, [open::new_name()]);
+    turn.leave();
+    renamed.map(drop).map_err(known)
+}
+
 /// Takes the head away.
 pub(crate) fn none(path: &Path) -> Result<(), LedgerError> {
     let head = head::path(path);
@@ -163,10 +184,10 @@ fn put(path: &Path, new: Head) -> i64 {
 }
 
 /// How a ledger is behind its head, in words, if it is.
-pub(crate) fn said(path: &Path, conn: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+pub(crate) fn said(path: &Path, conn: &Connection) -> rusqlite::Result<Option<String>> {
     match (head::read(path), short(path)) {
         (_, Ok(Some(short))) => Ok(Some(short)),
-        (Ok(Beside::Head(head)), _) => behind(conn, name, &head),
+        (Ok(Beside::Head(head)), _) => behind(conn, &open::named(conn)?, &head),
         _ => Ok(None),
     }
 }

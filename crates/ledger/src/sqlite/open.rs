@@ -183,18 +183,23 @@ fn make_inside(path: &Path, conn: &Connection) -> Result<(), LedgerError> {
 fn make_tables(conn: &Connection) -> rusqlite::Result<()> {
     oncely_vfs::reserve(conn)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
-    let name = format!("{:012x}", holders::new_id(&boot_id()).0);
-    schema::create(conn, &name)
+    schema::create(conn, &new_name())
+}
+
+/// A name that no other ledger has.
+pub(super) fn new_name() -> String {
+    format!("{:012x}", holders::new_id(&boot_id()).0)
 }
 
 /// The ledger's own name.
 pub(crate) fn name(path: &Path, conn: &Connection) -> Result<String, LedgerError> {
-    conn.query_row(
-        "select value from oncely_meta where name = 'name'",
-        [],
-        |row| row.get(0),
-    )
-    .map_err(|error| words::database(path, &error))
+    named(conn).map_err(|error| words::database(path, &error))
+}
+
+/// The ledger's own name.
+pub(super) fn named(conn: &Connection) -> rusqlite::Result<String> {
+    let text = "select value from oncely_meta where name = 'name'";
+    conn.query_row(text, [], |row| row.get(0))
 }
 
 #[cfg(test)]

@@ -173,16 +173,16 @@ impl SqliteLedger {
     /// When the ledger cannot be read.
     pub fn behind(&self) -> Result<Option<String>, LedgerError> {
         let path = &self.shared.path;
-        self.readers
-            .with(|conn| behind::said(path, conn, &self.name))
+        self.readers.with(|conn| behind::said(path, conn))
     }
 
-    /// Takes the ledger for what it is: its head is made from it, and no process that knew the head
-    /// before adds to it.
+    /// Takes the ledger for what it is: it gets another name, and its head is made from it, so that no
+    /// process that knew the head before adds to it. Killed between the two, it is refused as before.
     ///
     /// # Errors
-    /// When the ledger cannot be read, or the head not written.
+    /// When the ledger cannot be read or written, or the head not written.
     pub fn take_as_it_is(&self) -> Result<(), LedgerError> {
+        behind::rename(&self.shared.path)?;
         let conn = reader::open(&self.shared.path)
             .map_err(|error| words::database(&self.shared.path, &error))?;
         behind::renew(&self.shared.path, &conn).map(drop)

@@ -240,6 +240,18 @@ pub(crate) fn sentence(fact: &Fact) -> String {
             undoing.by,
             with_note(&undoing.reason)
         ),
+        Fact::EndLost {
+            hold, by, reason, ..
+        } => {
+            let then = match hold.as_str() {
+                "" => "each step is taken for one that may have been done".to_owned(),
+                why => format!("held: {why}"),
+            };
+            format!(
+                "the end of the ledger was lost; {then}, says {by}{}",
+                with_note(reason)
+            )
+        }
         Fact::Undone { by } => format!("taken back by run {by}"),
         Fact::Ended { end, reason } => {
             format!(

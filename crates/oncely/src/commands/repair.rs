@@ -1,30 +1,32 @@
-//! `oncely ledger repair`: goes on with a ledger that is not as far as it had come. What may have gone on
-//! since is held, so that nothing is done twice before somebody has looked.
+//! `oncely ledger repair`: goes on with a ledger that is not as far as it had come. What can be looked up,
+//! or is recognised where it was done, goes on by itself; what nobody can tell is held for a person.
 
 use super::drive;
 use super::people::{people, who};
+use super::servers;
 use crate::cli::Repair;
 use crate::config::Flags;
 use crate::failure::{Exit, Failure};
 use crate::house::House;
 use crate::output::{Voice, count};
+use crate::project;
 use crate::store::Store;
-use oncely_core::fact::Request;
-use oncely_core::ids::RunId;
 use oncely_core::ledger::{Filter, RunRow};
-use oncely_core::run::{RunState, RunStatus};
-use oncely_engine::Ask;
+use oncely_core::run::RunStatus;
+use oncely_engine::{Ask, EndLost, Engine};
 use serde_json::json;
+use std::sync::Arc;
 
-/// Runs that are held in one turn.
+/// Runs that are looked at in one turn.
 const PAGE: usize = 200;
-/// Runs that are named to people; `oncely runs` has them all.
+/// Runs that are named to people; `--json` has them all.
 const SHOWN: usize = 20;
 
-/// What was done about runs that had not ended.
+/// What became of runs that had not ended.
 #[derive(Default)]
 struct Done {
-    held: Vec<RunRow>,
+    goes_on: Vec<RunRow>,
+    held: Vec<(RunRow, String)>,
     broken: Vec<RunRow>,
 }
 
@@ -50,25 +52,38 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &Repair) -> Result<Exit, Fa
             ));
         }
     };
-    let Some(why) = store.behind()? else {
-        voice.record(&json!({ "behind": null }));
-        voice.say(
-            "The ledger is as far as it had come: there is nothing to repair. `oncely ledger verify` \
-             looks it over.",
-        );
-        return Ok(Exit::Done);
-    };
-    let done = house.block_on(hold_all(&house, args))?;
-    store.take_as_it_is()?;
-    say(voice, &house, &why, &done);
-    Ok(Exit::Done)
+    let why = store.behind()?;
+    match (&args.go_on, why) {
+        (Some(task), None) => house.block_on(go_on(voice, &house, args, task)),
+        (Some(_), Some(_)) => Err(Failure::usage(
+            "the ledger is not repaired yet: without --go-on first, which says what is held. Nothing was \
+             changed.",
+        )),
+        (None, None) => {
+            voice.record(&json!({ "behind": null }));
+            voice.say(
+                "The ledger is as far as it had come: there is nothing to repair. `oncely ledger verify` \
+                 looks it over.",
+            );
+            Ok(Exit::Done)
+        }
+        (None, Some(why)) => {
+            let done = house.block_on(look(&house, args))?;
+            store.take_as_it_is()?;
+            say(voice, &house, &why, &done);
+            Ok(Exit::Done)
+        }
+    }
 }
 
-/// Holds every run that has not ended.
-async fn hold_all(house: &House, args: &Repair) -> Result<Done, Failure> {
-    let mut done = Done::default();
-    let mut before = None;
-    loop {
+/// Every run that has not ended, page after page.
+struct Open<'h> {
+    house: &'h House,
+    before: Option<oncely_core::ids::RunId>,
+}
+
+impl Open<'_> {
+    async fn page(&mut self) -> Result<Vec<RunRow>, Failure> {
         let filter = Filter {
             status: vec![
                 RunStatus::Pending,
@@ -76,88 +91,178 @@ async fn hold_all(house: &House, args: &Repair) -> Result<Done, Failure> {
                 RunStatus::Waiting,
                 RunStatus::Unknown,
             ],
-            before,
+            before: self.before,
             limit: PAGE,
             ..Filter::default()
         };
-        let rows = Ask(house.ledger()).runs(filter).await?;
-        let Some(last) = rows.last() else {
+        let rows = Ask(self.house.ledger()).runs(filter).await?;
+        self.before = rows.last().map(|row| row.id).or(self.before);
+        Ok(rows)
+    }
+}
+
+/// Says to every run that has not ended that what it did since is not known.
+async fn look(house: &House, args: &Repair) -> Result<Done, Failure> {
+    // Runs that have begun know their own text: what is wrong in the folder does not matter to them.
+    let tasks = project::load(&house.config).map(|loaded| loaded.tasks);
+    let engine = house.engine(tasks.unwrap_or_default())?;
+    let mut open = Open {
+        house,
+        before: None,
+    };
+    let mut done = Done::default();
+    loop {
+        let rows = open.page().await?;
+        if rows.is_empty() {
             return Ok(done);
-        };
-        before = Some(last.id);
+        }
         let ids = rows.iter().map(|row| row.id).collect();
         let broken = Ask(house.ledger()).broken(ids).await?;
         for row in rows {
             if broken.contains(&row.id) {
                 done.broken.push(row);
-            } else {
-                hold(house, args, row.id).await?;
-                done.held.push(row);
+                continue;
+            }
+            match lose_end(house, &engine, args, &row).await? {
+                EndLost::GoesOn => done.goes_on.push(row),
+                EndLost::Held(why) => done.held.push((row, why)),
+                EndLost::Paused => done.held.push((row, "it was paused before".into())),
             }
         }
     }
 }
 
-/// Holds a run, unless it is held already.
-async fn hold(house: &House, args: &Repair, run: RunId) -> Result<(), Failure> {
-    let facts = Ask(house.ledger()).facts(run).await?;
-    let state = RunState::fold(&facts)
-        .map_err(|error| Failure::failed(format!("run {run} cannot be read: {error}")))?;
-    if state.paused {
-        return Ok(());
+async fn lose_end(
+    house: &House,
+    engine: &Arc<Engine>,
+    args: &Repair,
+    row: &RunRow,
+) -> Result<EndLost, Failure> {
+    let (people, by) = (people(house), who(args.by.clone()));
+    let became = engine.lose_end(&people, row, args.hold_all, &by, &args.reason);
+    Ok(became.await?)
+}
+
+/// Lets every run of a task go on that was held here.
+async fn go_on(voice: Voice, house: &House, args: &Repair, task: &str) -> Result<Exit, Failure> {
+    let id = house.task_named(task);
+    let mut open = Open {
+        house,
+        before: None,
+    };
+    let (people, by) = (people(house), who(args.by.clone()));
+    let mut going = Vec::new();
+    loop {
+        let rows = open.page().await?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in rows.iter().filter(|row| row.task == id) {
+            if people.go_on_after_loss(row.id, &by, &args.reason).await? {
+                going.push(row.id.0);
+            }
+        }
     }
-    let reason = format!("the end of the ledger was lost: {}", args.reason);
-    people(house)
-        .request(run, Request::Pause, &who(args.by.clone()), &reason)
-        .await?;
-    Ok(())
+    voice.record(&json!({ "task": id, "goes_on": going }));
+    if going.is_empty() {
+        voice.say(format!(
+            "No run of {} is held since the end of the ledger was lost. Nothing was changed.",
+            house.label(&id)
+        ));
+        return Ok(Exit::Done);
+    }
+    voice.say(format!(
+        "{} of {} {} on with the next step that the ledger does not know to be done.",
+        count(going.len(), "run"),
+        house.label(&id),
+        if going.len() == 1 { "goes" } else { "go" }
+    ));
+    voice.say(servers::who_does_it(house).await?);
+    Ok(Exit::Done)
 }
 
 fn say(voice: Voice, house: &House, why: &str, done: &Done) {
     let numbers = |rows: &[RunRow]| rows.iter().map(|row| row.id.0).collect::<Vec<_>>();
+    let held =
+        |(row, why): &(RunRow, String)| json!({ "run": row.id, "task": row.task, "why": why });
     voice.record(&json!({
-        "behind": why, "held": numbers(&done.held), "broken": numbers(&done.broken),
+        "behind": why,
+        "goes_on": numbers(&done.goes_on),
+        "held": done.held.iter().map(held).collect::<Vec<_>>(),
+        "broken": numbers(&done.broken),
     }));
     voice.say(format!(
         "The ledger is gone on with as it is, though {why}.\n\
-         What was admitted since is not known: it is done again when it arrives again. Which runs ended \
-         since is not known either."
+         What was admitted since is not known: it is done again when it arrives again. What people said \
+         since, such as answers and `cancel`, is gone. Which runs ended since is not known either.",
     ));
-    if !done.held.is_empty() {
+    if !done.goes_on.is_empty() {
         voice.say(format!(
-            "{} had not ended when the ledger was as it is now, and may have gone on since. Nothing more is \
-             done before you say so:",
-            count(done.held.len(), "run")
+            "{} that had not ended {} on by {} when a server starts: what may have been done since is \
+             looked up, found by its mark, or sent again under the same key.",
+            count(done.goes_on.len(), "run"),
+            if done.goes_on.len() == 1 { "goes" } else { "go" },
+            if done.goes_on.len() == 1 { "itself" } else { "themselves" },
         ));
-        list(voice, house, &done.held, |row| {
-            format!("oncely show {}", row.id)
-        });
-        voice.say(
-            "Look what became of each. Then `oncely resume RUN` goes on with the next step that it does not \
-             know to be done, and `oncely cancel RUN` ends it.",
-        );
     }
+    say_held(voice, house, &done.held);
     if !done.broken.is_empty() {
         voice.say(format!(
             "{} cannot be gone on with: facts or events are not those that were recorded.",
             count(done.broken.len(), "run")
         ));
-        list(voice, house, &done.broken, drive::ways_on_broken);
+        list(voice, house, done.broken.iter(), drive::ways_on_broken);
     }
 }
 
-fn list(voice: Voice, house: &House, rows: &[RunRow], way: impl Fn(&RunRow) -> String) {
-    for row in rows.iter().take(SHOWN) {
-        voice.say(format!(
-            "  run {} of {} (key {}), {}: {}",
-            row.id,
-            house.label(&row.task),
-            row.key,
-            row.status,
-            way(row)
-        ));
+fn say_held(voice: Voice, house: &House, held: &[(RunRow, String)]) {
+    if held.is_empty() {
+        return;
     }
-    if rows.len() > SHOWN {
-        voice.say(format!("  … and {} more", rows.len() - SHOWN));
+    voice.say(format!(
+        "{} {} held, as nobody can tell but you. Nothing more is done before you say so:",
+        count(held.len(), "run"),
+        if held.len() == 1 { "is" } else { "are" }
+    ));
+    for (row, why) in held.iter().take(SHOWN) {
+        voice.say(format!("  {}\n    {why}", named(house, row)));
+    }
+    more(voice, held.len());
+    voice.say(
+        "Look what became of each: `oncely show RUN`. Then `oncely resume RUN` goes on with the next step \
+         that it does not know to be done, and `oncely cancel RUN` ends it. For all of a task: `oncely \
+         ledger repair --go-on TASK --reason \"…\"`.",
+    );
+}
+
+fn list<'r>(
+    voice: Voice,
+    house: &House,
+    rows: impl ExactSizeIterator<Item = &'r RunRow>,
+    way: impl Fn(&RunRow) -> String,
+) {
+    let all = rows.len();
+    for row in rows.take(SHOWN) {
+        voice.say(format!("  {}: {}", named(house, row), way(row)));
+    }
+    more(voice, all);
+}
+
+fn named(house: &House, row: &RunRow) -> String {
+    format!(
+        "run {} of {} (key {}), {}",
+        row.id,
+        house.label(&row.task),
+        row.key,
+        row.status
+    )
+}
+
+fn more(voice: Voice, all: usize) {
+    if all > SHOWN {
+        voice.say(format!(
+            "  … and {} more; `oncely runs` lists them",
+            all - SHOWN
+        ));
     }
 }

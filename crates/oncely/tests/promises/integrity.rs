@@ -174,10 +174,11 @@ fn what_may_have_gone_on_since_is_held_until_a_person_has_looked() {
     insta::assert_snapshot!(said, @r#"
     $ oncely ledger repair --reason "the disk came back old"
     The ledger is gone on with as it is, though run 1 had come further than it knows of.
-    What was admitted since is not known: it is done again when it arrives again. Which runs ended since is not known either.
-    1 run had not ended when the ledger was as it is now, and may have gone on since. Nothing more is done before you say so:
-      run 1 of pay (key 7), waiting: oncely show 1
-    Look what became of each. Then `oncely resume RUN` goes on with the next step that it does not know to be done, and `oncely cancel RUN` ends it.
+    What was admitted since is not known: it is done again when it arrives again. What people said since, such as answers and `cancel`, is gone. Which runs ended since is not known either.
+    1 run is held, as nobody can tell but you. Nothing more is done before you say so:
+      run 1 of pay (key 7), waiting
+        step `act` may have been done, and there is nobody to ask
+    Look what became of each: `oncely show RUN`. Then `oncely resume RUN` goes on with the next step that it does not know to be done, and `oncely cancel RUN` ends it. For all of a task: `oncely ledger repair --go-on TASK --reason "…"`.
     $ oncely ledger repair --reason "once more"
     The ledger is as far as it had come: there is nothing to repair. `oncely ledger verify` looks it over.
     "#);

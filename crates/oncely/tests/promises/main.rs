@@ -38,6 +38,7 @@ mod pruning;
 mod rails;
 mod release_bad_input;
 mod releases;
+mod repairing;
 mod rounds;
 mod serving;
 mod settling;
