@@ -54,6 +54,16 @@ fn keys(path: &Path) -> Vec<String> {
     found
 }
 
+/// Somebody goes on with what was restored.
+fn take_as_it_is(path: &Path) {
+    let looks = Options {
+        may_be_behind: true,
+        ..Options::new("test")
+    };
+    let ledger = SqliteLedger::open(path, looks).unwrap();
+    ledger.take_as_it_is().unwrap();
+}
+
 fn said(folder: &TempDir, error: &LedgerError) -> String {
     let text = error.to_string();
     let text = text.replace(&folder.path().display().to_string(), "FOLDER");
@@ -136,6 +146,7 @@ fn a_restore_takes_the_place_and_keeps_what_was_there() {
     let restored = restore(&path, &copy, NOW).unwrap();
     let kept = folder.path().join("ledger.db-replaced-1");
     assert_eq!((restored.runs, restored.kept.as_ref()), (1, Some(&kept)));
+    take_as_it_is(&path);
     assert_eq!(keys(&path), ["a"]);
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let stats = open(&path).stats().unwrap();
@@ -152,6 +163,7 @@ fn a_restore_takes_the_place_and_keeps_what_was_there() {
     };
     assert_snapshot!(said(&folder, &refused), @"the ledger FOLDER/ledger.db-replaced-1 was replaced by a restored one, and nothing more is recorded here. Nothing was run. `oncely ledger restore FOLDER/ledger.db-replaced-1` puts it back into its place.");
     restore(&path, &kept, NOW).unwrap();
+    take_as_it_is(&path);
     assert_eq!(keys(&path), ["a", "b"]);
 }
 
@@ -162,6 +174,7 @@ fn a_ledger_is_restored_where_there_is_none() {
     back_up(&path, &copy, false).unwrap();
     let other = folder.path().join("other.db");
     assert_eq!(restore(&other, &copy, NOW).unwrap().kept, None);
+    take_as_it_is(&other);
     assert_eq!(keys(&other), ["a"]);
 }
 

@@ -208,13 +208,70 @@ fn restoring_and_migrating_keep_it_right() {
     back_up(&place.ledger, &backup, false).unwrap();
     place.applied(vec![admit("b")]);
     let restored = restore(&place.ledger, &backup, Timestamp(9)).unwrap();
-    place.try_open().unwrap();
-    place.applied(vec![admit("b"), admit("c")]);
+    assert!(restored.behind);
+    assert_snapshot!(place.refused(), @r#"the ledger FOLDER/ledger.db was restored from FOLDER/backup.db, and what was done since that was made is not known. Nothing was run, and nothing was changed. To go on with it: `oncely ledger repair --reason "…"`, which says what that means."#);
     // The one that was there is put back, and is right again.
-    restore(&place.ledger, &restored.kept.unwrap(), Timestamp(9)).unwrap();
+    let back = restore(&place.ledger, &restored.kept.unwrap(), Timestamp(9)).unwrap();
+    assert!(!back.behind);
     place.applied(vec![admit("d")]);
     migrate(&place.ledger).unwrap();
     place.try_open().unwrap();
+}
+
+#[test]
+fn a_restored_ledger_is_refused_until_somebody_takes_it_as_it_is() {
+    let place = Place::new();
+    place.applied(vec![admit("a")]);
+    let backup = place.file("backup.db");
+    back_up(&place.ledger, &backup, false).unwrap();
+    // As far as it had come, it is what it was; without a head nobody knows.
+    assert!(
+        !restore(&place.ledger, &backup, Timestamp(9))
+            .unwrap()
+            .behind
+    );
+    place.try_open().unwrap();
+    std::fs::remove_file(place.head()).unwrap();
+    assert!(
+        restore(&place.ledger, &backup, Timestamp(9))
+            .unwrap()
+            .behind
+    );
+    for _ in 0..2 {
+        assert!(
+            place
+                .refused()
+                .contains("was restored from FOLDER/backup.db")
+        );
+    }
+    let looks = Options {
+        may_be_behind: true,
+        ..options()
+    };
+    let ledger = SqliteLedger::open(&place.ledger, looks).unwrap();
+    assert!(ledger.behind().unwrap().is_some());
+    ledger.take_as_it_is().unwrap();
+    drop(ledger);
+    place.applied(vec![admit("b")]);
+}
+
+#[test]
+fn what_the_head_has_not_seen_yet_is_seen_by_a_restore() {
+    let place = Place::new();
+    place.applied(vec![admit("a")]);
+    let (backup, head) = (
+        place.file("backup.db"),
+        std::fs::read(place.head()).unwrap(),
+    );
+    back_up(&place.ledger, &backup, false).unwrap();
+    place.applied(vec![admit("b")]);
+    // The process was killed within a second after it.
+    std::fs::write(place.head(), head).unwrap();
+    assert!(
+        restore(&place.ledger, &backup, Timestamp(9))
+            .unwrap()
+            .behind
+    );
 }
 
 #[test]

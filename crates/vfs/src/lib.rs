@@ -32,6 +32,7 @@ mod watch;
 pub use log::{Mark, log_mark, shorter_log};
 pub use reserve::{RESERVED, is_reserved, reserve};
 pub use rot::{Place, Rot, What, rotten};
+pub use watch::naming;
 #[cfg(feature = "faults")]
 pub use watch::{Disk, Installed, Op, install};
 

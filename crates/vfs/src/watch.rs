@@ -1,6 +1,10 @@
 //! Lets tests stand between the layer and the disk: what is written, synced and deleted below a folder
 //! can be made to fail, and is told. Only with the feature `faults`; else nothing of it is there.
 
+use rusqlite::ffi;
+use std::io;
+use std::path::Path;
+
 /// What is about to be done to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(feature = "faults"), allow(dead_code, unreachable_pub))]
@@ -17,6 +21,26 @@ pub enum Op<'a> {
     Sync,
     /// It is deleted; true when that is to be on the disk.
     Delete(bool),
+    /// It gets a name, or another one. SQLite does not do that: see [`naming`].
+    Name,
+}
+
+/// Gives a file a name, or another one, in the sight of whoever stands there.
+///
+/// # Errors
+/// As what is done.
+pub fn naming<T>(file: &Path, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let mut done = None;
+    let code = Watch::of(file.to_owned()).around(Op::Name, || {
+        let named = act();
+        let code = match named {
+            Ok(_) => ffi::SQLITE_OK,
+            Err(_) => ffi::SQLITE_IOERR,
+        };
+        done = Some(named);
+        code
+    });
+    done.unwrap_or_else(|| Err(io::Error::other(format!("it was refused with {code}"))))
 }
 
 #[cfg(feature = "faults")]

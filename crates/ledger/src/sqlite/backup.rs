@@ -107,7 +107,8 @@ fn take(writing: &Path) -> Result<File, LedgerError> {
     )))
 }
 
-fn remove(writing: &Path) {
+/// Takes a file away that is being written, and what SQLite has beside it.
+pub(super) fn remove(writing: &Path) {
     for ending in ["", "-journal", "-wal", "-shm"] {
         std::fs::remove_file(with_ending(writing, ending)).ok();
     }

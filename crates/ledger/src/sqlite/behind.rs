@@ -3,6 +3,7 @@
 use super::backup::writable;
 use super::head::{self, Beside, Head};
 use super::place::with_ending;
+use super::restore::{self, Restore};
 use super::turn::Turn;
 use super::{open, reader, verify, words};
 use oncely_core::ledger::LedgerError;
@@ -23,7 +24,11 @@ pub(crate) fn check(
     let database = |error| words::database(path, &error);
     let failed = |error| words::file(&head::path(path), &error);
     // The head comes first: what is committed meanwhile is in the ledger before it is in there.
-    match head::read(path).map_err(failed)? {
+    let found = head::read(path).map_err(failed)?;
+    if !may_be_behind && let Some(note) = unlooked(conn).map_err(database)? {
+        return Err(restored(path, &note));
+    }
+    match found {
         // What knew of no run is nothing that could be missed.
         Beside::Head(head) if head.ledger == name || head.runs > 0 => {
             match behind(conn, name, &head).map_err(database)? {
@@ -97,8 +102,7 @@ fn short(path: &Path) -> io::Result<Option<String>> {
 
 /// The first thing that is wrong with a ledger as SQLite reads it, which leaves the log as it is.
 fn first_trouble(path: &Path) -> rusqlite::Result<Option<String>> {
-    let conn = reader::open(path)?;
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    let conn = as_it_lies(path)?;
     Ok(verify::verify(&conn)?.findings.into_iter().next())
 }
 
@@ -133,19 +137,70 @@ pub(crate) fn rename(path: &Path) -> Result<(), LedgerError> {
     conn.busy_timeout(PATIENCE).map_err(known)?;
     let mut turn = Turn::open(path)?;
     turn.enter()?;
-    let text = "update oncely_meta set value = ?1 where name = 'name'";
-    let renamed = conn.execute(text, [open::new_name()]);
+    let renamed = named_anew(&conn);
     turn.leave();
-    renamed.map(drop).map_err(known)
+    renamed.map_err(known)
 }
 
-/// Takes the head away.
-pub(crate) fn none(path: &Path) -> Result<(), LedgerError> {
-    let head = head::path(path);
-    match std::fs::remove_file(&head) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(words::file(&head, &error)),
-        _ => Ok(()),
+fn named_anew(conn: &Connection) -> rusqlite::Result<()> {
+    let tx = conn.unchecked_transaction()?;
+    let text = "update oncely_meta set value = ?1 where name = 'name'";
+    tx.execute(text, [open::new_name()])?;
+    looked_at(&tx)?;
+    tx.commit()
+}
+
+/// By what a restored ledger says that nobody has looked what was done since.
+const UNLOOKED: &str = "nobody_looked";
+
+/// A ledger that was restored says that what was done since is not known.
+pub(crate) fn nobody_looked(conn: &Connection) -> rusqlite::Result<()> {
+    let text = "insert into oncely_meta (name, value) values (?1, '') on conflict do nothing";
+    conn.execute(text, [UNLOOKED]).map(drop)
+}
+
+/// Nothing of it is unknown, or somebody takes it as it is.
+pub(crate) fn looked_at(conn: &Connection) -> rusqlite::Result<()> {
+    let text = "delete from oncely_meta where name = ?1";
+    conn.execute(text, [UNLOOKED]).map(drop)
+}
+
+/// Of which restore nobody has looked what was done since.
+fn unlooked(conn: &Connection) -> rusqlite::Result<Option<Restore>> {
+    let text = "select count(*) from oncely_meta where name = ?1";
+    let found: i64 = conn.query_row(text, [UNLOOKED], |row| row.get(0))?;
+    match found {
+        0 => Ok(None),
+        _ => restore::last(conn),
     }
+}
+
+/// Whether a copy is as far as the ledger had come, by its head and, where it can be read, by itself.
+pub(crate) fn is_as_far(ledger: &Path, copy: &Connection) -> rusqlite::Result<bool> {
+    let Ok(Beside::Head(head)) = head::read(ledger) else {
+        return Ok(false);
+    };
+    if behind(copy, &open::named(copy)?, &head)?.is_some() {
+        return Ok(false);
+    }
+    // The last second may not be in the head.
+    match as_it_lies(ledger).and_then(|conn| moves(&conn)) {
+        Ok(there) => Ok(moves(copy)? >= there),
+        Err(_) => Ok(true),
+    }
+}
+
+/// Opens a ledger so that its log is left as it is.
+fn as_it_lies(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = reader::open(path)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(conn)
+}
+
+/// What was recorded of all runs, as a number.
+fn moves(conn: &Connection) -> rusqlite::Result<i64> {
+    let text = "select coalesce(sum(moves), 0) from oncely_runs";
+    conn.query_row(text, [], |row| row.get(0))
 }
 
 /// Refuses to make a ledger where one was. `is_gone` is asked after the head was read: another process
@@ -185,6 +240,10 @@ fn put(path: &Path, new: Head) -> i64 {
 
 /// How a ledger is behind its head, in words, if it is.
 pub(crate) fn said(path: &Path, conn: &Connection) -> rusqlite::Result<Option<String>> {
+    if let Some(note) = unlooked(conn)? {
+        let since = "and what was done since that was made is not known";
+        return Ok(Some(format!("it was restored from {}, {since}", note.from)));
+    }
     match (head::read(path), short(path)) {
         (_, Ok(Some(short))) => Ok(Some(short)),
         (Ok(Beside::Head(head)), _) => behind(conn, &open::named(conn)?, &head),
@@ -229,5 +288,15 @@ fn refused(path: &Path, why: &str) -> LedgerError {
          it back. To go on with this one all the same: `oncely ledger repair --reason \
          \"…\"`, which says what that means.",
         ledger = path.display(),
+    ))
+}
+
+fn restored(path: &Path, note: &Restore) -> LedgerError {
+    LedgerError::Unusable(format!(
+        "the ledger {ledger} was restored from {from}, and what was done since that was made is not known. \
+         Nothing was run, and nothing was changed. To go on with it: `oncely ledger repair --reason \
+         \"…\"`, which says what that means.",
+        ledger = path.display(),
+        from = note.from
     ))
 }

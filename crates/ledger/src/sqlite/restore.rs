@@ -2,15 +2,18 @@
 //!
 //! The copy is made ready beside the ledger and takes its name in one step, so that a crash leaves
 //! the old ledger or the restored one. The old one says of itself that it was replaced: a process
-//! that still has it open is refused at its next write.
+//! that still has it open is refused at its next write. The restored one says of itself that nobody
+//! knows what was done since, unless it is as far as the ledger had come: it is refused until somebody
+//! takes it as it is. The head is left as it is.
 
-use super::backup::{look_over, pages, sync_folder, writable};
+use super::backup::{self, look_over, pages, sync_folder, writable};
 use super::holders;
 use super::place::{self, Found, with_ending};
 use super::turn::Turn;
 use super::{behind, reader, schema, words};
 use oncely_core::ledger::LedgerError;
 use oncely_core::time::Timestamp;
+use oncely_vfs::naming;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -31,6 +34,8 @@ pub struct Restored {
     pub kept: Option<PathBuf>,
     /// When the newest thing happened that the backup knows of.
     pub newest: Option<Timestamp>,
+    /// The ledger had come further, or nobody knows: it is refused until it is repaired.
+    pub behind: bool,
 }
 
 /// What a ledger says of its last restore.
@@ -60,18 +65,20 @@ pub fn restore(ledger: &Path, from: &Path, now: Timestamp) -> Result<Restored, L
     let swapped = swap(ledger, &ready, there);
     turn.leave();
     if swapped.is_err() {
-        std::fs::remove_file(&ready).ok();
+        backup::remove(&ready);
     }
+    let (kept, behind) = swapped?;
     Ok(Restored {
         runs,
-        kept: swapped?,
+        kept,
         newest,
+        behind,
     })
 }
 
 /// Copies the backup beside the ledger, on the same disk, as a ledger that can be worked on.
 fn make_ready(from: &Path, ready: &Path, now: Timestamp) -> Result<Option<Timestamp>, LedgerError> {
-    std::fs::remove_file(ready).ok();
+    backup::remove(ready);
     place::make_private(ready)?;
     let known = |error| words::database(ready, &error);
     let source = reader::open(from).map_err(|error| words::database(from, &error))?;
@@ -108,6 +115,7 @@ fn prepare(conn: &Connection, note: &Restore) -> rusqlite::Result<Option<Timesta
         let before: i32 = before.parse().unwrap_or(schema::VERSION);
         tx.pragma_update(None, "user_version", before)?;
     }
+    behind::nobody_looked(&tx)?;
     let text = "select max(changed) from oncely_runs";
     let newest: Option<i64> = tx.query_row(text, [], |row| row.get(0))?;
     tx.commit()?;
@@ -123,35 +131,42 @@ pub(crate) fn last(conn: &Connection) -> rusqlite::Result<Option<Restore>> {
 }
 
 /// Swaps the two while it is this process's turn.
-fn swap(ledger: &Path, ready: &Path, there: bool) -> Result<Option<PathBuf>, LedgerError> {
+fn swap(ledger: &Path, ready: &Path, there: bool) -> Result<(Option<PathBuf>, bool), LedgerError> {
     refuse_at_work(ledger)?;
+    let behind = !is_as_far(ledger, ready)?;
     let failed = |error: io::Error| words::file(ledger, &error);
     let kept = there.then(|| free_name(ledger));
     // Nobody can read the old one while its name changes hands.
     let mut held = None;
     if let Some(kept) = &kept {
         held = retire(ledger, kept)?;
-        std::fs::hard_link(ledger, kept).map_err(failed)?;
+        naming(kept, || std::fs::hard_link(ledger, kept)).map_err(failed)?;
     }
-    std::fs::rename(ready, ledger).map_err(failed)?;
+    naming(ledger, || std::fs::rename(ready, ledger)).map_err(failed)?;
     drop(held);
-    sync_folder(ledger);
-    // Killed before this, the restored ledger is refused, and can be restored or repaired.
-    new_head(ledger)?;
-    Ok(kept)
+    let synced = || {
+        sync_folder(ledger);
+        Ok(())
+    };
+    naming(ledger, synced).map_err(failed)?;
+    Ok((kept, behind))
 }
 
-/// From now on the ledger is what was restored.
-fn new_head(ledger: &Path) -> Result<(), LedgerError> {
-    let conn = reader::open(ledger).map_err(|error| words::database(ledger, &error))?;
-    let version = schema::version(&conn).map_err(|error| words::database(ledger, &error))?;
-    if version.1 >= schema::VERSION {
-        behind::renew(ledger, &conn)?;
-    } else {
-        // It has none before it is migrated.
-        behind::none(ledger)?;
+/// Whether what was made ready is as far as the ledger had come; then nothing is unknown, and it says so.
+fn is_as_far(ledger: &Path, ready: &Path) -> Result<bool, LedgerError> {
+    let known = |error| words::database(ready, &error);
+    let conn = writable(ready).map_err(known)?;
+    // What is older knows of no moves before it is migrated.
+    let is_new = schema::version(&conn).map_err(known)?.1 >= schema::VERSION;
+    let is_as_far = is_new && behind::is_as_far(ledger, &conn).map_err(known)?;
+    if is_as_far {
+        behind::looked_at(&conn).map_err(known)?;
     }
-    Ok(())
+    // Closing the last connection leaves one file.
+    conn.close().map_err(|(_, error)| known(error))?;
+    let synced = File::open(ready).and_then(|file| file.sync_all());
+    synced.map_err(|error| words::file(ready, &error))?;
+    Ok(is_as_far)
 }
 
 fn free_name(ledger: &Path) -> PathBuf {
@@ -207,9 +222,10 @@ fn retire(ledger: &Path, kept: &Path) -> Result<Option<Connection>, LedgerError>
         },
     }
     for ending in ["-wal", "-shm"] {
-        match std::fs::rename(with_ending(ledger, ending), with_ending(kept, ending)) {
+        let (from, to) = (with_ending(ledger, ending), with_ending(kept, ending));
+        match naming(&to, || std::fs::rename(&from, &to)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(words::file(&with_ending(ledger, ending), &error));
+                return Err(words::file(&from, &error));
             }
             _ => {}
         }

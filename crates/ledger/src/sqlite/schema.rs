@@ -104,20 +104,36 @@ pub(crate) fn own() -> i32 {
     rehearsal::step().map_or(VERSION, |(next, _)| next)
 }
 
+/// What is said of a ledger that was replaced: one that is kept, or one whose restore was broken off before
+/// the other took its place.
+fn replaced(path: &Path) -> LedgerError {
+    let name = path.file_name().map(|name| name.to_string_lossy());
+    let is_kept = name.is_some_and(|name| name.contains("-replaced-"));
+    let path = path.display();
+    LedgerError::Unusable(match is_kept {
+        true => format!(
+            "the ledger {path} was replaced by a restored one, and nothing more is recorded here. \
+             Nothing was run. `oncely ledger restore {path}` puts it back into its place."
+        ),
+        false => format!(
+            "the ledger {path} was about to be replaced by a restored one, and that was broken off. It is \
+             whole. Nothing was run. Restore the backup again with `oncely ledger restore FILE`, or stay \
+             with this one: `oncely ledger restore {path}`."
+        ),
+    })
+}
+
 /// Whether this program works on a schema of this version.
 pub(crate) fn check(path: &Path, found: i32) -> Result<(), LedgerError> {
     let shown = |v: i32| format!("{}.{}", v / 1000, v % 1000);
+    if found == REPLACED {
+        return Err(replaced(path));
+    }
     let path = path.display();
     if found == MOVED {
         return Err(LedgerError::Unusable(format!(
             "the ledger {path} was moved to a PostgreSQL database, and nothing more is recorded \
              here. Nothing was run. Name that database with `ledger` in oncely.toml."
-        )));
-    }
-    if found == REPLACED {
-        return Err(LedgerError::Unusable(format!(
-            "the ledger {path} was replaced by a restored one, and nothing more is recorded here. \
-             Nothing was run. `oncely ledger restore {path}` puts it back into its place."
         )));
     }
     let own = own();

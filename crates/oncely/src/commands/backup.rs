@@ -42,7 +42,7 @@ pub(crate) fn restore(voice: Voice, flags: &Flags, args: &Restore) -> Result<Exi
     let runs = usize::try_from(restored.runs).unwrap_or(usize::MAX);
     voice.record(&serde_json::json!({
         "restored": args.file, "runs": restored.runs, "kept": restored.kept,
-        "newest": restored.newest.map(rfc3339),
+        "newest": restored.newest.map(rfc3339), "behind": restored.behind,
     }));
     voice.say(format!(
         "Restored {} from {}.",
@@ -57,11 +57,17 @@ pub(crate) fn restore(voice: Voice, flags: &Flags, args: &Restore) -> Result<Exi
     }
     if let Some(newest) = restored.newest {
         voice.say(format!(
-            "It knows of nothing that happened after {} UTC: what was done since would be done \
-             again. Before you start oncely, see docs/integrity.md.",
+            "It knows of nothing that happened after {} UTC.",
             moment(newest)
         ));
     }
+    voice.say(match restored.behind {
+        true => {
+            "What was done since is not known. Nothing is run before `oncely ledger repair --reason \"…\"`, \
+             which says what may have been done: see docs/integrity.md."
+        }
+        false => "That is as far as the ledger had come.",
+    });
     Ok(Exit::Done)
 }
 

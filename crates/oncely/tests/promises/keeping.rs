@@ -36,6 +36,8 @@ fn a_ledger_is_backed_up_and_put_back_with_the_old_one_beside() {
     let said = project.session(&[
         &["ledger", "backup", "copy.db"],
         &["ledger", "restore", "copy.db"],
+        &["run"],
+        &["ledger", "repair", "--reason", "compared"],
         &["status"],
     ]);
     insta::assert_snapshot!(said, @r#"
@@ -45,7 +47,14 @@ fn a_ledger_is_backed_up_and_put_back_with_the_old_one_beside() {
     $ oncely ledger restore copy.db
     Restored 1 run from copy.db.
     The ledger that was there is kept in [dir]/.oncely/ledger.db-replaced-1.
-    It knows of nothing that happened after [time] UTC: what was done since would be done again. Before you start oncely, see docs/integrity.md.
+    It knows of nothing that happened after [time] UTC.
+    What was done since is not known. Nothing is run before `oncely ledger repair --reason "…"`, which says what may have been done: see docs/integrity.md.
+    $ oncely run
+    oncely: the ledger [dir]/.oncely/ledger.db was restored from [dir]/copy.db, and what was done since that was made is not known. Nothing was run, and nothing was changed. To go on with it: `oncely ledger repair --reason "…"`, which says what that means.
+    [exit 2]
+    $ oncely ledger repair --reason compared
+    The ledger is gone on with as it is, though it was restored from [dir]/copy.db, and what was done since that was made is not known.
+    What was admitted since is not known: it is done again when it arrives again. What people said since, such as answers and `cancel`, is gone. Which runs ended since is not known either.
     $ oncely status
     STATE    VERSION  TASK  LAST RUN (UTC)       TOOK
     done     1        a     [time]  [span]

@@ -219,7 +219,7 @@ impl Disk for Power {
         let stored = inner.files.entry(file.to_owned()).or_insert_with(new);
         match op {
             Op::Open if stored.deleted => *stored = Stored::at(file),
-            Op::Open | Op::Read => {}
+            Op::Open | Op::Read | Op::Name => {}
             Op::Write(..) | Op::Truncate(_) => stored.pending.extend(Change::of(op)),
             Op::Sync => {
                 for change in std::mem::take(&mut stored.pending) {
@@ -301,7 +301,7 @@ impl Disk for Refusing {
             Op::Write(..) => Kind::Write,
             Op::Truncate(_) => Kind::Truncate,
             Op::Sync => Kind::Sync,
-            Op::Delete(_) => Kind::Delete,
+            Op::Delete(_) | Op::Name => Kind::Delete,
         };
         if kind != self.kind {
             return None;
