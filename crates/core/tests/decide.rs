@@ -126,6 +126,20 @@ fn a_rule_that_repeats_is_bounded_and_waits() {
 }
 
 #[test]
+fn what_was_repeated_as_often_as_it_may_be_stays_in_doubt() {
+    let task = task(&[world::step(
+        "command = { args = [\"x\"], key_honoured = \"1h\" }\nretry = { attempts = 2, first = \"2s\" }",
+    )]);
+    let mut world = World::always_unknown(&task);
+    world.run_until_parked();
+    assert_eq!(world.acts, 2);
+    assert!(
+        world.state.ended.is_none(),
+        "a person says what became of it"
+    );
+}
+
+#[test]
 fn a_later_failure_does_not_clear_the_doubt_about_an_earlier_attempt() {
     let task = task(&[world::step(
         "command = { args = [\"x\"], key_honoured = \"1m\" }\nretry = { attempts = 9, first = \"50s\", max = \"50s\" }",

@@ -258,3 +258,37 @@ fn a_status_is_told_in_a_column() {
     assert_eq!(told(RunStatus::Done), "done     |");
     assert_eq!(told(RunStatus::Cancelled), "cancelled|");
 }
+
+#[test]
+fn what_stands_in_place_of_something_else_is_named() {
+    for (written, found) in [
+        ("3", "this is an integer"),
+        ("0.5", "this is a number"),
+        ("\"3\"", "this is a text"),
+        ("true", "this is true or false"),
+        ("2026-01-01", "this is a date or time"),
+        ("[]", "this is a list"),
+    ] {
+        let text = format!("on.call = {{}}\n[[step]]\ncommand = \"x\"\nretry = {written}\n");
+        let bundle = Bundle {
+            path: "tasks/t.toml".into(),
+            text: text.clone(),
+            executable: false,
+            files: Default::default(),
+        };
+        let told = load(&bundle).unwrap_err()[0].render(&text, false);
+        assert!(told.contains(found), "{told}");
+    }
+}
+
+#[test]
+fn values_are_as_deep_as_they_may_be() {
+    let nested = |depth: usize| {
+        let list = "[".repeat(depth) + "1" + &"]".repeat(depth);
+        step(&format!(
+            "http = {{ url = \"https://x.example/\", json = {list} }}"
+        ))
+    };
+    assert!(nested(limits::NODE_DEPTH - 2).is_ok());
+    assert!(nested(limits::NODE_DEPTH + 2).is_err());
+}

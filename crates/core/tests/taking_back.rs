@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use oncely_core::Value;
+use oncely_core::decide::{Next, Now, Subject, decide};
 use oncely_core::effect::EffectKey;
 use oncely_core::fact::{Fact, Outcome, Repeat, Undoing};
 use oncely_core::ids::{ContentHash, Fence, Generation, RunId, StepId};
+use oncely_core::people::NOBODY;
 use oncely_core::round::Round;
 use oncely_core::run::RunState;
 use oncely_core::task::{Bundle, Task, Work, can_be_looked_up, load};
@@ -161,6 +163,9 @@ fn rounds_are_taken_back_whole_once_one_of_them_was_done() {
     let second = [intent(&round(2), json!({})), unknown(&round(2))];
     let found = plan(&with_undo, &after(&[first, second].concat()));
     assert_eq!(found.in_doubt, Some(round(2).as_str().into()));
+    let alone = read("[[step]]\nid = \"a\"\ncommand = [\"x\"]\nevery = \"1d\"\ntimes = 3\n");
+    let found = plan(&alone, &after(&[intent(&round(1), json!({}))]));
+    assert_eq!(found.in_doubt, Some(round(1).as_str().into()), "its own");
     let look = Round::look(&step, 1, 1).id().to_string();
     let found = plan(&with_undo, &after(&[intent(&look, json!({}))]));
     assert_eq!(found.in_doubt, None, "a look does nothing");
@@ -207,4 +212,30 @@ fn the_task_of_an_undo_has_the_inverse_of_each_step_and_nothing_else_of_it() {
     }
     assert_eq!(undo.steps[0].policy.retry.attempts, 7);
     assert!(matches!(&undo.steps[1].work, Work::Action(spec) if spec.inverse));
+}
+
+#[test]
+fn a_step_that_is_not_wanted_is_passed_over_with_the_reason() {
+    let wanted = read("[[step]]\nid = \"a\"\ncommand = [\"x\"]\nwhen = \"event.a > 1\"\n");
+    let next = |a: i64| {
+        let (event, run) = (json!({ "a": a }), json!({}));
+        let subject = Subject {
+            event: &event,
+            run: &run,
+            people: &NOBODY,
+        };
+        let now = Now {
+            at: Timestamp(2_000),
+            fence: Fence(1),
+        };
+        decide(&wanted, subject, &after(&[]), now)
+    };
+    let step: StepId = "a".into();
+    let why = "when = \"event.a > 1\" does not hold".into();
+    let passed_over = Fact::Skipped {
+        step: step.clone(),
+        why,
+    };
+    assert_eq!(next(1), Next::Record(passed_over));
+    assert_eq!(next(2), Next::Start { step, attempt: 1 });
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 const GOOD: &[&str] = &[
     "on.schedule = { cron = \"0 9 * * MON-FRI\", timezone = \"Europe/Berlin\", missed = \"none\" }\n[[step]]\ncommand = \"x\"\n",
+    "tags = [\"nightly\"]\nenvironments = [\"production\"]\non.call = {}\n[[step]]\ncommand = \"x\"\n",
     "on.schedule = { every = \"15m\" }\n[[step]]\ncommand = \"x\"\n",
     "on.webhook = { path = \"/hooks/a/b\", verify = \"none\", key = \"event.body.id\", when = \"event.query.a\" }\n[[step]]\ncommand = \"x\"\n",
     "on.webhook = { path = \"/hooks/a\", verify = { style = \"slack\", secret = [\"{{ secret.A }}\", \"{{secret.B}}\"], tolerance = \"2m\" } }\n[[step]]\ncommand = \"x\"\n",
@@ -25,6 +26,7 @@ const GOOD: &[&str] = &[
 const BAD: &[&str] = &[
     "on.call = {}\n",
     "title = 3\non.call = {}\n[[step]]\ncommand = \"x\"\n",
+    "tags = \"x\"\non.call = {}\n[[step]]\ncommand = \"x\"\n",
     "titel = \"x\"\non.call = {}\n[[step]]\ncommand = \"x\"\n",
     "on.mail = {}\n[[step]]\ncommand = \"x\"\n",
     "on.call = {}\non.object = { source = \"folder:x\" }\n[[step]]\ncommand = \"x\"\n",
