@@ -172,8 +172,7 @@ impl Stands {
     /// Why it failed, or is in doubt.
     pub(crate) fn reason(&self) -> String {
         if self.broken {
-            let has_its_event = self.row.has_its_event();
-            return if has_its_event { BROKEN } else { NOT_ITS_EVENT }.to_owned();
+            return why_broken(&self.row).to_owned();
         }
         if let Some((_, reason)) = &self.state.ended {
             return reason.clone();
@@ -269,6 +268,14 @@ async fn is_early(house: &House, run: RunId) -> Result<bool, Failure> {
     let row = Ask(house.ledger()).run(run).await?;
     let now = house.clock.now();
     Ok(row.is_some_and(|row| row.holder.is_none() && row.due.is_some_and(|due| due > now)))
+}
+
+/// What is said of a run whose facts or whose event were changed or lost.
+pub(crate) fn why_broken(row: &RunRow) -> &'static str {
+    match row.has_its_event() {
+        true => BROKEN,
+        false => NOT_ITS_EVENT,
+    }
 }
 
 /// What may be done about a run whose facts are not those of its chain.

@@ -1,5 +1,6 @@
 //! `oncely settle RUN [STEP] done|not-done|probe`: what became of an attempt that nobody knows about.
 
+use super::drive;
 use super::people::{go_on, people, say_why, who};
 use crate::cli::Settle;
 use crate::config::Flags;
@@ -44,6 +45,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: Settle) -> Result<Exit, Fai
     let house = House::open(flags, "oncely settle", false)?;
     house.block_on(async {
         let run = RunId(args.run);
+        refuse_broken(&house, run).await?;
         let command = format!("settle {run} {}", typed(&args));
         say_why(&house, run, &args.reason, &command).await?;
         let (people, by) = (people(&house), who(args.by.clone()));
@@ -87,6 +89,20 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: Settle) -> Result<Exit, Fai
         voice.say(format!("Settled step {} of run {run}.", Named(&step)));
         go_on(voice, &house, run, args.detach).await
     })
+}
+
+/// Of a run whose facts or whose event were changed or lost, nobody knows what there is to settle.
+async fn refuse_broken(house: &House, run: RunId) -> Result<(), Failure> {
+    let ask = Ask(house.ledger());
+    if ask.broken(vec![run]).await?.is_empty() {
+        return Ok(());
+    }
+    let row = ask.known(run).await?;
+    Err(Failure::failed(format!(
+        "run {run} cannot be settled: {}, and nothing was changed.\n        {}",
+        drive::why_broken(&row),
+        drive::ways_on_broken(&row)
+    )))
 }
 
 /// The step that is named, and what became of it.

@@ -107,6 +107,36 @@ fn what_was_set_aside_is_done_once_more_only_by_a_person() {
 }
 
 #[test]
+fn what_was_set_aside_is_not_settled_and_it_says_why() {
+    let project = tampered();
+    project.run(&["approve", "1"]).says(4, &["oncely rerun 1"]);
+    let text = project.session(&[
+        &["settle", "1", "not-done", "--reason", "I looked"],
+        &["settle", "1", "act", "probe"],
+    ]);
+    insta::assert_snapshot!(text, @r#"
+    $ oncely settle 1 not-done --reason "I looked"
+    oncely: run 1 cannot be settled: its facts are not those that were recorded: some were changed or lost, so that nobody knows how far it came. Nothing more is done of it, and nothing was changed.
+            Look: oncely show 1; a backup may know more. Once more, from the start: oncely rerun 1 --reason "…"
+    [exit 1]
+    $ oncely settle 1 act probe
+    oncely: run 1 cannot be settled: its facts are not those that were recorded: some were changed or lost, so that nobody knows how far it came. Nothing more is done of it, and nothing was changed.
+            Look: oncely show 1; a backup may know more. Once more, from the start: oncely rerun 1 --reason "…"
+    [exit 1]
+    "#);
+    let event = tampered_with("update oncely_admissions set event = '{\"amount\":1000}'");
+    event
+        .run(&["settle", "1", "done", "--reason", "I looked"])
+        .says(
+            1,
+            &[
+                "run 1 cannot be settled: its event is not the one that was admitted",
+                "Look: oncely show 1",
+            ],
+        );
+}
+
+#[test]
 fn an_event_that_was_changed_is_not_worked_on_either() {
     let project = tampered_with("update oncely_admissions set event = '{\"amount\":1000}'");
     let found = "its event is not the one that was admitted: it was changed or lost. Nothing more is done \
