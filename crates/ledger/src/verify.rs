@@ -19,6 +19,8 @@ pub struct Verified {
     pub steps: u64,
     /// Whether the database itself was checked from end to end.
     pub database: bool,
+    /// Whether its pages have checksums, where it is a file.
+    pub checksums: Option<bool>,
     /// What is wrong, in words.
     pub findings: Vec<String>,
     /// How many things are wrong.

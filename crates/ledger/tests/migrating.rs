@@ -83,3 +83,81 @@ fn a_record_that_was_damaged_before_is_set_aside_and_the_others_go_on() {
     migrate(&path).unwrap();
     assert_eq!(looked_over(&path), (5, vec![RunId(3)]));
 }
+
+/// Makes the same ledger anew as a version made it that knew of no checksums.
+fn without_checksums(path: &Path) {
+    let plain = path.with_extension("plain");
+    let conn = rusqlite::Connection::open(&plain).unwrap();
+    conn.pragma_update(None, "foreign_keys", false).unwrap();
+    conn.execute("attach ?1 as old", [path.to_str().unwrap()])
+        .unwrap();
+    let listed = |kinds: &str| -> Vec<(String, String)> {
+        let text = format!(
+            "select name, sql from old.sqlite_schema where type in ({kinds}) and sql is not null
+             and name not like 'sqlite_%'"
+        );
+        let mut entries = conn.prepare(&text).unwrap();
+        let read = entries.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        read.unwrap().map(Result::unwrap).collect()
+    };
+    for (name, sql) in listed("'table'") {
+        conn.execute_batch(&sql).unwrap();
+        conn.execute_batch(&format!("insert into main.{name} select * from old.{name}"))
+            .unwrap();
+    }
+    for (_, sql) in listed("'index', 'trigger'") {
+        conn.execute_batch(&sql).unwrap();
+    }
+    conn.execute_batch("detach old").unwrap();
+    conn.pragma_update(None, "application_id", 0x6f6e_6365)
+        .unwrap();
+    conn.pragma_update(None, "user_version", 2000).unwrap();
+    conn.query_row("pragma journal_mode = wal", [], |_| Ok(()))
+        .unwrap();
+    conn.close().unwrap();
+    std::fs::rename(plain, path).unwrap();
+}
+
+fn has_checksums(path: &Path) -> bool {
+    open(path).verify().unwrap().checksums.unwrap()
+}
+
+/// Flips a bit in each page but the first, one after the other: how often that was noticed.
+fn noticed(path: &Path) -> (usize, usize) {
+    let whole = std::fs::read(path).unwrap();
+    let pages = whole.len() / 4096;
+    let mut noticed = 0;
+    for page in 1..pages {
+        let mut changed = whole.clone();
+        changed[page * 4096 + 2000] ^= 4;
+        std::fs::write(path, &changed).unwrap();
+        let looked = SqliteLedger::open(path, Options::new("test")).and_then(|it| it.verify());
+        noticed += usize::from(!looked.is_ok_and(|found| found.wrong == 0));
+    }
+    std::fs::write(path, whole).unwrap();
+    (noticed, pages - 1)
+}
+
+#[test]
+fn a_ledger_without_checksums_gets_them_with_a_migration_and_says_whether_it_has_them() {
+    let (_folder, path) = old();
+    let first = migrate(&path).unwrap();
+    assert!(first.sealed && has_checksums(&path));
+    without_checksums(&path);
+    assert_eq!(looked_over(&path), (5, vec![]));
+    assert!(!has_checksums(&path));
+    let (seen, pages) = noticed(&path);
+    assert!(seen < pages, "{seen} of {pages}");
+    let done = migrate(&path).unwrap();
+    assert_eq!((done.sealed, done.from, done.to), (true, 2000, 2000));
+    assert!(
+        !has_checksums(&done.copy.unwrap()),
+        "the copy is what it was"
+    );
+    assert!(has_checksums(&path));
+    assert_eq!(looked_over(&path), (5, vec![]));
+    let (seen, pages) = noticed(&path);
+    assert_eq!(seen, pages);
+    // There is nothing more to be done.
+    assert_eq!(migrate(&path).unwrap().copy, None);
+}

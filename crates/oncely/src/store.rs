@@ -209,8 +209,15 @@ pub(crate) fn migrate(config: &Config) -> Result<String, Failure> {
         Place::Postgres(url) => return migrate_database(config, url),
     };
     let done = oncely_ledger::migrate(path)?;
+    let checksums = match done.sealed {
+        true => " Its pages have checksums now.",
+        false => "",
+    };
     Ok(match done.copy {
-        Some(copy) => format!("Migrated. The ledger as it was is in {}.", copy.display()),
+        Some(copy) => format!(
+            "Migrated.{checksums} The ledger as it was is in {}.",
+            copy.display()
+        ),
         None => "The ledger is at this version already; nothing was changed.".into(),
     })
 }

@@ -1,4 +1,5 @@
-//! Brings an older ledger to the schema of this program, after a backup.
+//! Brings an older ledger to the schema of this program, and gives its pages checksums where it was made
+//! before there were any, after a backup.
 
 use super::place::{self, Found, with_ending};
 use super::schema::Step;
@@ -18,12 +19,15 @@ pub struct Backup {
     pub from: i32,
     /// The schema now.
     pub to: i32,
+    /// Its pages have got checksums.
+    pub sealed: bool,
 }
 
 /// Brings a ledger to the schema of this program. A copy of it is made first.
 ///
 /// Others wait meanwhile, so that the copy is what the ledger was, and of several that migrate one
-/// does it. All steps are one commit: who is killed has migrated or has not.
+/// does it. All steps are one commit: who is killed has migrated or has not. Checksums come with a second
+/// commit, which writes every page anew: who is killed before it migrates again.
 ///
 /// # Errors
 /// When the path holds no ledger, or one that is newer than this program, or the disk is full.
@@ -45,7 +49,7 @@ fn migrate_by(path: &Path, steps: &[(i32, Step)], to: i32) -> Result<Backup, Led
         let why = "it is a database of something else";
         return Err(words::not_a_ledger(path.display(), why));
     }
-    if from >= to {
+    if from >= to && oncely_vfs::is_reserved(&conn).map_err(known)? {
         return there_already(path, from);
     }
     let mut turn = Turn::open(path)?;
@@ -61,6 +65,7 @@ fn there_already(path: &Path, from: i32) -> Result<Backup, LedgerError> {
         copy: None,
         from,
         to: from,
+        sealed: false,
     })
 }
 
@@ -73,15 +78,34 @@ fn inside(
 ) -> Result<Backup, LedgerError> {
     let known = |error| words::database(path, &error);
     let (_, from) = schema::version(conn).map_err(known)?;
+    let is_sealed = oncely_vfs::is_reserved(conn).map_err(known)?;
     if from >= to {
-        return there_already(path, from);
+        let there = there_already(path, from)?;
+        if is_sealed {
+            return Ok(there);
+        }
     }
     let copy = free_name(path, from);
     backup::back_up_as_it_is(path, &copy)?;
-    take_steps(conn, steps, from, to).map_err(known)?;
+    if from < to {
+        take_steps(conn, steps, from, to).map_err(known)?;
+    }
+    if !is_sealed {
+        seal(conn).map_err(known)?;
+    }
     behind::begin(path, conn)?;
-    let copy = Some(copy);
-    Ok(Backup { copy, from, to })
+    Ok(Backup {
+        copy: Some(copy),
+        from,
+        to: from.max(to),
+        sealed: !is_sealed,
+    })
+}
+
+/// Writes every page anew, with room for its checksum, in one commit.
+fn seal(conn: &Connection) -> rusqlite::Result<()> {
+    oncely_vfs::reserve(conn)?;
+    conn.execute_batch("vacuum")
 }
 
 /// A name beside the ledger that no file has.

@@ -49,6 +49,7 @@ fn database(conn: &Connection, verified: &mut Verified) -> rusqlite::Result<()> 
         }
     }
     verified.database = true;
+    verified.checksums = Some(oncely_vfs::is_reserved(conn)?);
     Ok(())
 }
 

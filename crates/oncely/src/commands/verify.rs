@@ -16,7 +16,7 @@ pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
     };
     voice.record(&json!({
         "runs": found.runs, "facts": found.facts, "keys": found.keys, "steps": found.steps,
-        "database": found.database, "wrong": found.wrong, "findings": found.findings,
+        "database": found.database, "checksums": found.checksums, "wrong": found.wrong, "findings": found.findings,
     }));
     for finding in &found.findings {
         voice.say(finding);
@@ -35,6 +35,12 @@ pub(crate) fn run(voice: Voice, flags: &Flags) -> Result<Exit, Failure> {
         many(found.runs, "run"),
         many(found.facts, "fact")
     ));
+    if found.checksums == Some(false) {
+        voice.say(
+            "Its pages have no checksums, as it was made before there were any: what a disk changes in one \
+             may not be seen. `oncely ledger migrate` gives them, after a backup.",
+        );
+    }
     if found.wrong == 0 {
         voice.say("Nothing is wrong.");
         return Ok(Exit::Done);
