@@ -102,6 +102,7 @@ impl Filed {
         let options = Options {
             create: self.create,
             synced: self.synced,
+            check_facts: true,
             checkpoint: self.checkpoint,
             clock: self.clock.clone(),
             ..Options::new("trial")
