@@ -149,8 +149,8 @@ fn who_cannot_be_asked_is_said_and_who_could_be_meant() {
     assert_eq!(said("by = \"lead\", tell = \"email\"", &people), "");
     insta::assert_snapshot!(said("by = \"leed\"", &people), @"tasks/t.toml:4:32: `by` names nobody: there is no `leed` in [people] (did you mean `lead`?)");
     insta::assert_snapshot!(said("by = [\"lead\", \"eve\"], tell = [\"email\", \"slack\"]", &people), @r"
-tasks/t.toml:4:33: `tell` does not reach ann, who has no `slack` in [people] (give ann an `slack` in oncely.toml)
-tasks/t.toml:4:41: `tell` does not reach eve, who has no `email` in [people] (give eve an `email` in oncely.toml)
+tasks/t.toml:4:33: `tell` does not reach ann, who has no `slack` in [people] (say the `slack` of ann in oncely.toml)
+tasks/t.toml:4:41: `tell` does not reach eve, who has no `email` in [people] (say the `email` of eve in oncely.toml)
 ");
     let nobody = roster(&[]).unwrap();
     insta::assert_snapshot!(said("by = \"lead\"", &nobody), @r#"tasks/t.toml:4:32: `by` names nobody: there is no `lead` in [people] (say in oncely.toml who there is: [people] with anna = { roles = ["lead"] })"#);

@@ -51,7 +51,7 @@ impl Answerer {
                 "`tell` does not reach {who}, who has no `{way}` in [people]"
             ))
             .label(format!("{who} is meant here"))
-            .help(format!("give {who} an `{way}` in oncely.toml"))
+            .help(format!("say the `{way}` of {who} in oncely.toml"))
         };
         Some(Diagnostic::new(
             &self.path,

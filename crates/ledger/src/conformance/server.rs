@@ -124,6 +124,8 @@ impl Server {
         let mut command = as_user("postgres");
         command.arg("-D").arg(&self.data).current_dir("/");
         command.args(["-h", "127.0.0.1", "-k", "", "-p", &self.port.to_string()]);
+        // In its own folder, which goes with it also when it is killed.
+        command.args(["-c", "dynamic_shared_memory_type=mmap"]);
         for setting in &self.settings {
             command.args(["-c", setting]);
         }

@@ -210,4 +210,29 @@ mod tests {
         let copies = done.iter().filter(|backup| backup.copy.is_some()).count();
         assert_eq!(copies, 1, "{done:?}");
     }
+
+    #[test]
+    fn only_the_steps_after_the_version_that_is_there_are_taken() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.pragma_update(None, "user_version", 2).unwrap();
+        let steps: [(i32, Step); 5] = [
+            (1, |conn| conn.execute_batch("create table to_1 (a)")),
+            (2, |conn| conn.execute_batch("create table to_2 (a)")),
+            (3, |conn| conn.execute_batch("create table to_3 (a)")),
+            (4, |conn| conn.execute_batch("create table to_4 (a)")),
+            (5, |conn| conn.execute_batch("create table to_5 (a)")),
+        ];
+        take_steps(&conn, &steps, 2, 4).unwrap();
+        let made = || {
+            let text =
+                "select group_concat(name) from (select name from sqlite_schema order by name)";
+            conn.query_row(text, [], |row| row.get::<_, String>(0))
+                .unwrap()
+        };
+        assert_eq!(made(), "to_3,to_4");
+        assert_eq!(schema::version(&conn).unwrap().1, 4);
+        // Another process has done it meanwhile.
+        take_steps(&conn, &steps, 2, 5).unwrap();
+        assert_eq!(made(), "to_3,to_4");
+    }
 }

@@ -262,4 +262,14 @@ mod tests {
         assert!(!reserve.give(1));
         assert!(reserve.take() && !reserve.is_short());
     }
+
+    #[test]
+    fn who_has_no_reserve_neither_makes_one_nor_says_anything() {
+        let folder = tempfile::tempdir().unwrap();
+        let reserve = Reserve::none(&folder.path().join("ledger.db"));
+        reserve.make();
+        reserve.mark();
+        assert!(!reserve.path.exists());
+        assert!(!reserve.is_short() && !reserve.has_no_room() && !reserve.give_piece(0));
+    }
 }

@@ -379,7 +379,7 @@ fn check_says_whom_nobody_knows_and_nobody_reaches() {
     5 | approve = { text = "Send?", by = ["leed", "bob"], tell = "email" }
       |                                           ^^^^^ bob is meant here
       |
-      = help: give bob an `email` in oncely.toml
+      = help: say the `email` of bob in oncely.toml
 
     2 errors in 1 task file.
     [exit 2]
