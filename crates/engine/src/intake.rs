@@ -251,6 +251,11 @@ impl Intake {
                 if let Some(mut opened) = opened {
                     self.tasks.mark_stored(opened.task.text);
                     opened.job.admitted_as(run, applied.seq);
+                    // The intent of its first attempt is in the same commit.
+                    let (row, open) = (&opened.job.row, opened.job.state.open_step());
+                    if let Some(step) = open {
+                        points::pass_in(Point::IntentAfter, row.task.as_str(), step.as_str());
+                    }
                     held.push(opened);
                 }
                 Offered::Admitted(run)
