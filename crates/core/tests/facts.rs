@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use oncely_core::effect::EffectKey;
-use oncely_core::fact::{BY_OLDER_RELEASE, End, Fact, Outcome, Repeat, Request};
+use oncely_core::fact::{
+    BY_OLDER_RELEASE, BY_PROBE, BY_RULE, End, Fact, Outcome, Repeat, Request, Settlement,
+};
 use oncely_core::ids::{ContentHash, Fence, RunId};
 use oncely_core::question::Question;
 use oncely_core::round::Round;
@@ -296,4 +298,101 @@ fn a_step_between_two_rounds_stands_at_none_of_them() {
 
     let ended = with(&[ended(End::Failed)]);
     assert_eq!(ended.between_rounds(), None, "the run is over");
+}
+
+fn unknown(step: &str) -> Fact {
+    Fact::Outcome {
+        step: step.into(),
+        attempt: 1,
+        outcome: Outcome::Unknown {
+            error: "cut off".into(),
+        },
+    }
+}
+
+fn settled(attempt: u32, by: &str) -> Fact {
+    Fact::Settled {
+        step: "a".into(),
+        attempt,
+        settlement: Settlement::DidNotHappen,
+        by: by.into(),
+        reason: String::new(),
+    }
+}
+
+#[test]
+fn only_what_was_paused_or_has_failed_is_resumed() {
+    let resume = requested(Request::Resume);
+    assert!(refused(&[begun()], &resume).ends_with("the run is neither paused nor failed"));
+    let paused = after(&[begun(), requested(Request::Pause)]);
+    assert!(paused.paused);
+    let resumed = after(&[begun(), requested(Request::Pause), resume]);
+    assert!(!resumed.paused);
+}
+
+#[test]
+fn why_a_step_is_not_tried_again_is_said() {
+    let for_good = Fact::Outcome {
+        step: "a".into(),
+        attempt: 1,
+        outcome: Outcome::Failed {
+            error: "no".into(),
+            again: false,
+            after_ms: None,
+        },
+    };
+    let Fact::Intent {
+        step, fence, key, ..
+    } = intent("a", 1)
+    else {
+        panic!("an intent");
+    };
+    let asks = |attempt| Fact::Intent {
+        step: step.clone(),
+        attempt,
+        fence,
+        call: (attempt == 1).then(|| json!({})),
+        repeat: Repeat::AskFirst,
+        key: key.clone(),
+    };
+    assert!(refused(&[begun(), asks(1), for_good], &asks(2)).ends_with("step `a` failed for good"));
+    assert!(
+        refused(&[begun(), asks(1), unknown("a")], &asks(2)).ends_with(
+            "the last attempt of step `a` is unknown and repeating it is not declared safe"
+        )
+    );
+    after(&[begun(), intent("a", 1), unknown("a"), intent("a", 2)]);
+}
+
+#[test]
+fn only_the_attempt_that_nobody_knows_about_is_settled() {
+    let so_far = [begun(), intent("a", 1)];
+    assert!(
+        refused(&so_far, &settled(1, "ann")).ends_with("attempt 1 of step `a` is not unknown"),
+        "it is at work"
+    );
+    let so_far = [begun(), intent("a", 1), unknown("a")];
+    assert!(
+        refused(&so_far, &settled(2, "ann")).ends_with("attempt 2 of step `a` is not unknown"),
+        "there was none"
+    );
+}
+
+#[test]
+fn a_person_who_settles_gives_the_step_all_its_tries_again_and_a_rule_does_not() {
+    let tries = |by: &str| {
+        let state = after(&[begun(), intent("a", 1), unknown("a"), settled(1, by)]);
+        state.steps[&"a".into()].tries
+    };
+    assert_eq!(tries("ann"), 0);
+    assert_eq!(tries(BY_RULE), 1);
+    assert_eq!(tries(BY_PROBE), 1);
+}
+
+#[test]
+fn the_step_at_work_is_the_one_whose_attempt_has_no_outcome() {
+    let so_far = [begun(), intent("a", 1)];
+    assert_eq!(after(&so_far).open_step(), Some(&"a".into()));
+    let over = [begun(), intent("a", 1), done("a")];
+    assert_eq!(after(&over).open_step(), None);
 }

@@ -9,7 +9,9 @@ use oncely_core::pause::{Pause, name as pause_name};
 use oncely_core::question::Remind;
 use oncely_core::round::Round;
 use oncely_core::run::RunStatus;
-use oncely_core::task::{Bundle, Style, Task, Trigger, Work, load};
+use oncely_core::task::{
+    Bundle, Digest, Encoding, Format, Items, Pace, Rate, Style, Task, Trigger, Work, load,
+};
 use oncely_core::template::{Context, Scope};
 use oncely_core::time::Timestamp;
 use serde_json::{Value, json};
@@ -125,6 +127,75 @@ fn each_style_of_a_webhook_is_its_own() {
     assert_eq!(style("style = \"token\""), Style::Token { header });
     assert!(
         matches!(style("style = \"hmac\""), Style::Hmac(plain) if plain.header == "x-signature")
+    );
+    let plain = |more: &str| match style(&format!("style = \"hmac\", {more}")) {
+        Style::Hmac(plain) => (plain.digest, plain.encoding),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(plain("prefix = \"v1=\""), (Digest::Sha256, Encoding::Hex));
+    assert_eq!(
+        plain("digest = \"sha512\", encoding = \"base64\""),
+        (Digest::Sha512, Encoding::Base64)
+    );
+}
+
+#[test]
+fn a_file_is_read_as_it_is_said_to_be() {
+    let format = |word: &str| {
+        let text = format!(
+            "for_each = {{ read = \"in/x\", as = \"{word}\" }}\ndo = [{{ id = \"b\", command = \"x\" }}]"
+        );
+        match &step(&text).unwrap().steps[0].work {
+            Work::Each(each) => match &each.items {
+                Items::Read { format, .. } => *format,
+                _ => panic!("{word}"),
+            },
+            Work::Action(_) => panic!("{word}"),
+        }
+    };
+    assert_eq!(format("csv"), Format::Csv);
+    assert_eq!(format("jsonl"), Format::Jsonl);
+    assert_eq!(format("lines"), Format::Lines);
+}
+
+#[test]
+fn a_task_has_as_many_steps_as_there_may_be() {
+    let steps = |count: usize| {
+        let step = |n| format!("[[step]]\nid = \"s{n}\"\ncommand = \"x\"\n");
+        let steps: String = (0..count).map(step).collect();
+        read(&format!("on.call = {{}}\n{steps}"))
+    };
+    assert_eq!(steps(limits::STEPS).unwrap().steps.len(), limits::STEPS);
+    for more in 1..=2 {
+        let told = steps(limits::STEPS + more).unwrap_err();
+        assert!(told.contains("there are at most 100 steps"), "{told}");
+    }
+}
+
+#[test]
+fn what_is_said_of_how_fast_a_stream_goes_is_known() {
+    let none = Pace::default();
+    assert!(!none.is_given());
+    let (rate, batch) = (
+        Rate {
+            items: 1,
+            per_ms: 1,
+        },
+        7,
+    );
+    assert!(
+        Pace {
+            rate: Some(rate),
+            ..Pace::default()
+        }
+        .is_given()
+    );
+    assert!(
+        Pace {
+            batch: Some(batch),
+            ..Pace::default()
+        }
+        .is_given()
     );
 }
 
@@ -283,12 +354,20 @@ fn what_stands_in_place_of_something_else_is_named() {
 
 #[test]
 fn values_are_as_deep_as_they_may_be() {
-    let nested = |depth: usize| {
+    let nested: fn(usize) -> Result<Task, String> = |depth| {
         let list = "[".repeat(depth) + "1" + &"]".repeat(depth);
         step(&format!(
             "http = {{ url = \"https://x.example/\", json = {list} }}"
         ))
     };
-    assert!(nested(limits::NODE_DEPTH - 2).is_ok());
-    assert!(nested(limits::NODE_DEPTH + 2).is_err());
+    let table: fn(usize) -> Result<Task, String> = |depth| {
+        let table = "{ a = ".repeat(depth) + "1" + &" }".repeat(depth);
+        step(&format!(
+            "http = {{ url = \"https://x.example/\", json = {table} }}"
+        ))
+    };
+    for nested in [nested, table] {
+        assert!(nested(limits::NODE_DEPTH - 2).is_ok());
+        assert!(nested(limits::NODE_DEPTH + 2).is_err());
+    }
 }

@@ -3,13 +3,17 @@
 
 use oncely_core::Value;
 use oncely_core::action::Failure;
+use oncely_core::backoff::Retry;
 use oncely_core::ids::{ContentHash, RunId};
 use oncely_core::ledger::RunRow;
+use oncely_core::limits;
+use oncely_core::rows::cursor_name;
 use oncely_core::run::RunStatus;
 use oncely_core::template::{Context, Expr, Scope, Template};
 use oncely_core::time::Timestamp;
 use oncely_core::undo;
 use serde_json::json;
+use std::collections::BTreeSet;
 
 #[test]
 fn a_status_says_whether_anything_will_still_happen() {
@@ -84,6 +88,10 @@ fn what_is_not_there_is_named_as_it_was_written() {
     assert_eq!(error.source, "event.a.b");
     assert_eq!(error.message, "there is no `event.a.b` here");
     assert_eq!(
+        error.to_string(),
+        "cannot evaluate `event.a.b`: there is no `event.a.b` here"
+    );
+    assert_eq!(
         Template::parse("a {{ event.a }}").unwrap().source(),
         "a {{ event.a }}"
     );
@@ -146,4 +154,45 @@ fn the_bounds_are_what_they_were() {
     ] {
         assert_eq!(bound, was);
     }
+}
+
+#[test]
+fn a_wait_is_between_half_and_all_of_what_it_doubles_to() {
+    let retry = Retry {
+        attempts: 9,
+        first_ms: 2,
+        max_ms: 4,
+    };
+    let waits = |attempt| {
+        let seeds = (0..64).map(|seed: u32| retry.wait_ms(attempt, &seed.to_string(), None));
+        seeds
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(waits(1), [1, 2]);
+    assert_eq!(waits(2), [2, 3, 4]);
+    assert_eq!(waits(7), [2, 3, 4]);
+    assert_eq!(Retry::NEVER.wait_ms(1, "a", None), 0);
+}
+
+#[test]
+fn a_text_is_as_long_as_it_may_be() {
+    let (steps, template) = (Default::default(), Template::parse("{{ event }}").unwrap());
+    let long = |bytes: usize| {
+        let event = json!("x".repeat(bytes));
+        template
+            .text(&context(&event, &steps))
+            .map(|text| text.len())
+    };
+    assert_eq!(
+        long(limits::RENDERED_BYTES).unwrap(),
+        limits::RENDERED_BYTES
+    );
+    assert!(long(limits::RENDERED_BYTES + 1).is_err());
+}
+
+#[test]
+fn where_a_step_stands_in_its_rows_is_kept_under_the_name_that_it_always_had() {
+    assert_eq!(cursor_name(RunId(7), &"send".into()), "rows/7/send");
 }
