@@ -2,11 +2,16 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use insta::assert_snapshot;
+use oncely_core::fact::{End, Fact};
 use oncely_core::ids::RunId;
 use oncely_core::items::Progress;
 use oncely_core::ledger::{Ledger as _, LedgerError, Op, Unit};
+use oncely_core::run::RunStatus;
 use oncely_core::time::Timestamp;
-use oncely_ledger::conformance::stage::{admit, admitted, apply, began, facts, run, unit};
+use oncely_ledger::conformance::pruning::{part, whole};
+use oncely_ledger::conformance::stage::{
+    admit, admitted, apply, began, ended, facts, run, stand, unit,
+};
 use oncely_ledger::{Options, SqliteLedger, back_up, migrate, restore};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -272,6 +277,40 @@ fn what_the_head_has_not_seen_yet_is_seen_by_a_restore() {
             .unwrap()
             .behind
     );
+}
+
+#[test]
+fn what_is_pruned_since_the_backup_hides_nothing_that_was_done_since() {
+    for since in [false, true] {
+        let place = Place::new();
+        place.applied(vec![
+            admit("a"),
+            recorded(1, vec![began(), ended(End::Done)]),
+            unit(vec![], vec![stand(RunId(1), RunStatus::Done, None, false)]),
+            admit("b"),
+        ]);
+        let (backup, head) = (
+            place.file("backup.db"),
+            std::fs::read(place.head()).unwrap(),
+        );
+        back_up(&place.ledger, &backup, false).unwrap();
+        let ledger = place.open();
+        run(async { assert_eq!(whole(&ledger, part()).await.runs, 1) });
+        drop(ledger);
+        if since {
+            place.applied(vec![recorded(2, vec![began()])]);
+        }
+        // The process was killed within a second after it.
+        std::fs::write(place.head(), head).unwrap();
+        // Of a run that is only in the backup nothing is unknown: it had ended.
+        let restored = restore(&place.ledger, &backup, Timestamp(9)).unwrap();
+        assert_eq!(restored.behind, since);
+    }
+}
+
+/// Facts of a run.
+fn recorded(run: i64, of: Vec<Fact>) -> Unit {
+    unit(vec![], vec![facts(RunId(run), 5, of)])
 }
 
 #[test]

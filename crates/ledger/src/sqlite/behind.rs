@@ -184,8 +184,8 @@ pub(crate) fn is_as_far(ledger: &Path, copy: &Connection) -> rusqlite::Result<bo
         return Ok(false);
     }
     // The last second may not be in the head.
-    match as_it_lies(ledger).and_then(|conn| moves(&conn)) {
-        Ok(there) => Ok(moves(copy)? >= there),
+    match as_it_lies(ledger).and_then(|there| has_moved_since(&there, copy)) {
+        Ok(moved) => Ok(!moved),
         Err(_) => Ok(true),
     }
 }
@@ -197,10 +197,24 @@ fn as_it_lies(path: &Path) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-/// What was recorded of all runs, as a number.
-fn moves(conn: &Connection) -> rusqlite::Result<i64> {
-    let text = "select coalesce(sum(moves), 0) from oncely_runs";
-    conn.query_row(text, [], |row| row.get(0))
+/// Whether any run of a ledger has come further than a copy of it knows. Runs that were pruned since the
+/// copy was made are in the copy alone: those had ended.
+fn has_moved_since(ledger: &Connection, copy: &Connection) -> rusqlite::Result<bool> {
+    let mut runs = ledger.prepare("select id, moves from oncely_runs")?;
+    let mut runs = runs.query([])?;
+    while let Some(row) = runs.next()? {
+        let (run, now): (i64, i64) = (row.get(0)?, row.get(1)?);
+        if moves_of(copy, run)?.is_none_or(|known| known < now) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// How often a run has moved, if it is there.
+fn moves_of(conn: &Connection, run: i64) -> rusqlite::Result<Option<i64>> {
+    let mut found = conn.prepare_cached("select moves from oncely_runs where id = ?1")?;
+    found.query_row([run], |row| row.get(0)).optional()
 }
 
 /// Refuses to make a ledger where one was. `is_gone` is asked after the head was read: another process
@@ -268,13 +282,8 @@ fn behind(conn: &Connection, name: &str, head: &Head) -> rusqlite::Result<Option
         )));
     }
     for (run, moves) in &head.moved {
-        let text = "select moves from oncely_runs where id = ?1";
-        let found: Option<i64> = conn
-            .prepare_cached(text)?
-            .query_row([run], |row| row.get(0))
-            .optional()?;
         // One that is not there any more has been taken out: the number of runs is as high as it was.
-        if found.is_some_and(|found| found < *moves) {
+        if moves_of(conn, *run)?.is_some_and(|found| found < *moves) {
             return Ok(Some(format!("run {run} had come further than it knows of")));
         }
     }

@@ -35,15 +35,22 @@ pub(crate) fn run(voice: Voice, flags: &Flags, args: &New) -> Result<Exit, Failu
     let shown = format!("{}/{file}", config.tasks.value.display());
     voice.record(&serde_json::json!({ "made": shown }));
     voice.say(format!("Made {shown}."));
-    voice.say(match args.on {
-        On::Release => "Next: oncely plan",
-        On::Object | On::Schedule => "Next: oncely check, then oncely serve",
-        On::Webhook => {
-            "Next: oncely check, `[gateway] listen` in oncely.toml, the secret, then oncely serve"
-        }
-        On::Call => "Next: oncely check, then oncely call",
-    });
+    voice.say(format!("Next: {}", next(args.on, &name)));
     Ok(Exit::Done)
+}
+
+/// What to do with a task that was made.
+fn next(on: On, name: &str) -> String {
+    match on {
+        On::Release => "oncely plan".into(),
+        On::Object | On::Schedule => "oncely check, then oncely serve".into(),
+        On::Webhook => {
+            "oncely check, `[gateway] listen` in oncely.toml, the secret, then oncely serve".into()
+        }
+        On::Call => {
+            format!(r#"oncely check, then echo '{{"id": "1"}}' | oncely call {name} --event -"#)
+        }
+    }
 }
 
 fn checked(name: &str) -> Result<String, Failure> {

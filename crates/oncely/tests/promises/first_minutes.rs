@@ -66,9 +66,14 @@ fn every_new_file_works_as_it_is_and_two_in_one_second_have_two_versions() {
     project
         .run(&["new", "e", "--on", "object"])
         .says(0, &["Made tasks/e.toml"]);
+    let event = r#"{"id": "1"}"#;
+    let then = format!("then echo '{event}' | oncely call f --event -");
     project
         .run(&["new", "f", "--on", "call"])
-        .says(0, &["Made tasks/f.toml"]);
+        .says(0, &["Made tasks/f.toml", &then]);
+    project
+        .fed(&["call", "f", "--event", "-"], event.as_bytes())
+        .says(0, &["done"]);
     project.run(&["check"]).says(0, &["6 tasks, no errors."]);
     let ran = project.run(&["run"]);
     ran.says(0, &[]);
