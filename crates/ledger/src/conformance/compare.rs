@@ -5,12 +5,13 @@ use super::items::{aside, item_intent, item_outcome, items};
 use super::names::{Names, answer_by_name, leased_by_name, lines};
 use super::random::{Command, Doing, Guarding, Rough, Stating};
 use super::stage::{Stores, environment, sql, unit};
+use oncely_core::forget::Forget;
 use oncely_core::ids::{ContentHash, Environment, Fence, Generation, RunId};
 use oncely_core::ledger::{
     Admission, Answer, Claim, Filter, Guard, Ledger, Op, Query, RunRef, RunRow, Unit, UnitResult,
     What,
 };
-use oncely_core::prune::Prune;
+use oncely_core::prune::{Place, Prune};
 use oncely_core::run::{RunState, RunStatus};
 use oncely_core::source::Cursor;
 use oncely_core::time::{Clock, Timestamp};
@@ -151,6 +152,7 @@ impl<'s, A: Stores, B: Stores> Pair<'s, A, B> {
                 failed,
                 runs,
             } => self.prune(*handle, *age, *failed, *runs).await,
+            Command::Forget { handle, run, both } => self.forget(*handle, *run, *both).await,
             Command::Renew(handle) => self.renew(*handle).await,
             Command::Advance(millis) => {
                 self.a.clock().advance(*millis);
@@ -215,6 +217,32 @@ impl<'s, A: Stores, B: Stores> Pair<'s, A, B> {
             let theirs = super::pruning::each(b, part.clone()).await;
             same(&part, &ours, &theirs)?;
         }
+        Ok(())
+    }
+
+    async fn forget(&self, handle: usize, run: u64, both: bool) -> Check {
+        let mut runs = Vec::new();
+        for pick in [Some(run), both.then_some(run + 1)].into_iter().flatten() {
+            runs.extend(self.pick(pick).await.map(|row| row.id));
+        }
+        let wanted = Forget {
+            runs,
+            by: "bo".into(),
+            reason: "asked".into(),
+            at: Timestamp(self.now()),
+        };
+        let (a, b) = &self.handles[handle];
+        let (ours, theirs) = (
+            a.forget(wanted.clone()).await,
+            b.forget(wanted.clone()).await,
+        );
+        same(&wanted, &ours, &theirs)?;
+        // Items go after it, so many at a time.
+        let mut items = super::pruning::part();
+        items.old.environment = self.environment.clone();
+        (items.from, items.rows) = (Place::Items, 3);
+        super::pruning::whole(a, items.clone()).await;
+        super::pruning::whole(b, items).await;
         Ok(())
     }
 

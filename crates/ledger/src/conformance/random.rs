@@ -129,6 +129,12 @@ pub enum Command {
         failed: bool,
         runs: usize,
     },
+    /// Removes the data of this run, and of the one after it.
+    Forget {
+        handle: usize,
+        run: u64,
+        both: bool,
+    },
     Advance(i64),
     /// The process is killed, and another one starts.
     Kill(usize),
@@ -235,7 +241,12 @@ fn command(dice: &mut Dice) -> Command {
             failed: dice.percent(50),
             runs: usize::try_from(1 + dice.below(200)).unwrap(),
         },
-        91..=96 => Command::Advance(match dice.below(4) {
+        91 => Command::Forget {
+            handle,
+            run: dice.below(6),
+            both: dice.percent(30),
+        },
+        92..=96 => Command::Advance(match dice.below(4) {
             0 => 16_000,
             1 => 7_000,
             _ => dice.millis(),
