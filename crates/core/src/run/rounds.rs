@@ -51,9 +51,9 @@ impl RunState {
         self.rounds.iter().find(|(step, done)| {
             let nth = done.count + 1;
             let begun = |round: Round| self.steps.contains_key(&round.id());
-            let looks = done.looks > 0 && begun(Round::look(step, nth, done.looks));
-            let over = self.is_behind(step);
-            open && done.count > 0 && !over && !looks && !begun(Round::of(step, nth))
+            let under_way =
+                begun(Round::of(step, nth)) || begun(Round::look(step, nth, done.looks));
+            open && !under_way && !self.is_behind(step)
         })
     }
 
