@@ -6,6 +6,7 @@ use oncely_core::fact::{
     BY_OLDER_RELEASE, BY_PROBE, BY_RULE, End, Fact, Outcome, Repeat, Request, Settlement,
 };
 use oncely_core::ids::{ContentHash, Fence, RunId};
+use oncely_core::limits;
 use oncely_core::question::Question;
 use oncely_core::round::Round;
 use oncely_core::run::{RunState, Stage};
@@ -395,4 +396,17 @@ fn the_step_at_work_is_the_one_whose_attempt_has_no_outcome() {
     assert_eq!(after(&so_far).open_step(), Some(&"a".into()));
     let over = [begun(), intent("a", 1), done("a")];
     assert_eq!(after(&over).open_step(), None);
+}
+
+#[test]
+fn a_step_has_at_most_a_thousand_rounds() {
+    let step = "a".into();
+    let id = |nth| Round::of(&step, nth).id().to_string();
+    let rounds = (1..=limits::ROUNDS).flat_map(|nth| [intent(&id(nth), 1), done(&id(nth))]);
+    let all: Vec<_> = std::iter::once(begun()).chain(rounds).collect();
+    assert_eq!(after(&all).rounds[&step].count, 1_000);
+    assert!(
+        refused(&all, &intent(&id(1_001), 1))
+            .ends_with("round 1001 of step `a` follows round 1000")
+    );
 }

@@ -145,3 +145,48 @@ fn what_was_looked_at_is_good_for_five_minutes() {
     run().later(299_999).begins("a#1", 1, Repeat::AskFirst);
     run().later(300_000).begins("a#1.check2", 1, Repeat::Safe);
 }
+
+const LOOKS: &str = "command = [\"x\"]\nevery = \"1d\"\ntimes = 3\n\
+                     check = { command = { args = [\"look\"], safe = true } }";
+
+#[test]
+fn who_resumes_has_it_looked_at_anew() {
+    let looked = Run::of(&format!("{LOOKS}\nuntil = \"check.code == 1\""))
+        .begins("a#1.check1", 1, Repeat::Safe)
+        .ends("a#1.check1", 1, done());
+    let resumed = looked.asked(Request::Pause).asked(Request::Resume);
+    resumed.begins("a#1.check2", 1, Repeat::Safe);
+}
+
+#[test]
+fn after_a_look_the_condition_reads_which_round_would_come() {
+    let first = Run::of(&format!("{LOOKS}\nuntil = \"round == 2\""))
+        .begins("a#1.check1", 1, Repeat::Safe)
+        .ends("a#1.check1", 1, done())
+        .begins("a#1", 1, Repeat::AskFirst)
+        .ends("a#1", 1, done());
+    let looked = first
+        .later(24 * 3_600_000)
+        .begins("a#2.check1", 1, Repeat::Safe)
+        .ends("a#2.check1", 1, done());
+    let over = Fact::RoundsOver {
+        step: "a".into(),
+        rounds: 1,
+        held: true,
+    };
+    assert_eq!(looked.next(), Next::Record(over));
+}
+
+#[test]
+fn a_round_reads_what_was_looked_at_and_a_look_does_not() {
+    let run = Run::of(&format!("{LOOKS}\nuntil = \"check.code == 1\""))
+        .begins("a#1.check1", 1, Repeat::Safe)
+        .ends("a#1.check1", 1, done());
+    let read = |step: &str, name: &str| run.read(step, name);
+    assert_eq!(read("a#1", "check.code"), Some(json!(0)));
+    assert_eq!(read("a#1", "round"), Some(json!(1)));
+    assert_eq!(read("a#2.check1", "check.code"), None);
+    assert_eq!(read("a#2.check1", "round"), Some(json!(2)));
+    assert_eq!(read("a", "round"), None);
+    assert_eq!(read("a", "event.paid"), Some(json!(true)));
+}

@@ -2,10 +2,11 @@
 //! list does not have (which would not compile).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use oncely_core::points::Point;
+use oncely_core::points::{self, Point};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
 
 /// The text of every file below a folder of sources, without the list itself.
 fn sources(folder: &Path, text: &mut String) {
@@ -45,4 +46,23 @@ fn every_name_means_one_point() {
     for point in Point::ALL {
         assert_eq!(Point::named(point.name()), Some(*point));
     }
+}
+
+static PASSED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+#[test]
+fn who_looks_is_told_of_each_point_that_is_passed_and_of_which_step() {
+    points::pass(Point::HookTaken);
+    points::visit(|point, task, step| {
+        let passed = format!("{} {task}/{step}", point.name());
+        PASSED.lock().unwrap().push(passed);
+    });
+    points::pass(Point::ClaimAfter);
+    points::pass_in(Point::EffectBefore, "tell", "mail");
+    let passed = PASSED.lock().unwrap();
+    let told: &[&str] = match points::THERE {
+        true => &["claim.after /", "effect.before tell/mail"],
+        false => &[],
+    };
+    assert_eq!(*passed, told);
 }

@@ -160,7 +160,7 @@ fn a_run_that_is_being_taken_back_does_nothing_more() {
         "the run is being taken back, or was"
     );
     let undone = Fact::Undone { by: RunId(8) };
-    let twice = [&asked[..], &[undone.clone()]].concat();
+    let twice = [&asked[..], std::slice::from_ref(&undone)].concat();
     assert_eq!(
         refused(&twice, &undone),
         "nobody asked to have the run taken back"

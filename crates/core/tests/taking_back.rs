@@ -176,6 +176,69 @@ fn rounds_are_taken_back_whole_once_one_of_them_was_done() {
 }
 
 #[test]
+fn a_stream_is_taken_back_whole_once_it_was_begun_however_it_ended() {
+    let stream = |undo: &str| {
+        read(&format!(
+            "[[step]]\nid = \"a\"\nfor_each = \"[1]\"\n{undo}\n\
+             do = [{{ command = [\"x\"] }}, {{ sql = {{ text = \"select 1\" }} }}]\n"
+        ))
+    };
+    let failed = ends(
+        "a",
+        Outcome::Failed {
+            error: "no".into(),
+            again: false,
+            after_ms: None,
+        },
+    );
+    let begun = [intent("a", json!({})), failed];
+    let declared = stream("undo = { command = [\"y\"] }");
+    assert_eq!(steps(&plan(&declared, &after(&begun))), ["a"]);
+    let skipped = Fact::Skipped {
+        step: "a".into(),
+        why: String::new(),
+    };
+    assert!(plan(&declared, &after(&[skipped])).is_empty());
+    assert_eq!(
+        plan(&stream(""), &after(&begun)).missing[&"a".into()],
+        "it has no `undo`"
+    );
+    let never = read(
+        "[[step]]\nid = \"a\"\nfor_each = \"[1]\"\n\
+         do = [{ command = [\"x\"], undo = \"never\" }, { sql = { text = \"select 1\" } }]\n",
+    );
+    assert_eq!(
+        plan(&never, &after(&begun)).left[&"a".into()],
+        "undo = \"never\""
+    );
+}
+
+#[test]
+fn a_step_that_was_done_in_rounds_is_taken_back_at_once() {
+    let base = read(
+        "[[step]]\nid = \"a\"\ncommand = [\"x\"]\nevery = \"1d\"\ntimes = 3\n\
+         undo = { command = [\"y\"] }\n",
+    );
+    assert!(base.steps[0].policy.rounds.is_some());
+    let undo = task(&base, &undoing(&["a"]));
+    assert!(undo.steps[0].policy.rounds.is_none());
+}
+
+fn undoing(steps: &[&str]) -> Undoing {
+    Undoing {
+        run: RunId(1),
+        key: "k".into(),
+        generation: Generation(0),
+        steps: steps.iter().map(|step| (*step).into()).collect(),
+        outputs: Default::default(),
+        calls: Default::default(),
+        left: Default::default(),
+        by: "ann".into(),
+        reason: String::new(),
+    }
+}
+
+#[test]
 fn the_task_of_an_undo_has_the_inverse_of_each_step_and_nothing_else_of_it() {
     let base = read(
         "[limits]\none_at_a_time = \"event.a\"\n\
@@ -186,15 +249,8 @@ fn the_task_of_an_undo_has_the_inverse_of_each_step_and_nothing_else_of_it() {
     assert!(base.steps.iter().all(can_be_looked_up));
     let call = json!({ "to": "out/a", "text": "x" });
     let undoing = Undoing {
-        run: RunId(1),
-        key: "k".into(),
-        generation: Generation(0),
-        steps: vec!["b".into(), "a".into()],
-        outputs: Default::default(),
         calls: [("a".into(), call)].into(),
-        left: Default::default(),
-        by: "ann".into(),
-        reason: String::new(),
+        ..undoing(&["b", "a"])
     };
     let undo = task(&base, &undoing);
     let ids: Vec<_> = undo.steps.iter().map(|step| step.id.as_str()).collect();

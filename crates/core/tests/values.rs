@@ -5,6 +5,7 @@ use oncely_core::Value;
 use oncely_core::action::Failure;
 use oncely_core::backoff::Retry;
 use oncely_core::ids::{ContentHash, RunId};
+use oncely_core::items::{Cell, Rows};
 use oncely_core::ledger::RunRow;
 use oncely_core::limits;
 use oncely_core::rows::cursor_name;
@@ -195,4 +196,25 @@ fn a_text_is_as_long_as_it_may_be() {
 #[test]
 fn where_a_step_stands_in_its_rows_is_kept_under_the_name_that_it_always_had() {
     assert_eq!(cursor_name(RunId(7), &"send".into()), "rows/7/send");
+}
+
+#[test]
+fn a_row_of_three_cells_is_taken_out_and_the_others_stay_in_order() {
+    let rows = |taken: &[usize]| {
+        let mut rows = Rows::new(3);
+        for cell in 0..9 {
+            rows.push(Cell::Int(cell));
+        }
+        taken.iter().for_each(|row| rows.remove(*row));
+        let first = rows.iter().map(|mut row| match row.next() {
+            Some(Cell::Int(cell)) => cell,
+            other => panic!("{other:?}"),
+        });
+        first.collect::<Vec<_>>()
+    };
+    assert_eq!(rows(&[0]), [3, 6]);
+    assert_eq!(rows(&[1]), [0, 6]);
+    assert_eq!(rows(&[2]), [0, 3]);
+    assert!(rows(&[2, 1, 0]).is_empty());
+    assert_eq!(rows(&[3]), [0, 3, 6], "there is none");
 }

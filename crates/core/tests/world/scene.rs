@@ -1,13 +1,14 @@
 //! A run of a task with one step, as it goes on over time: each test says what happens in it.
 #![allow(dead_code)] // Each file of tests takes what it needs.
 
-use oncely_core::decide::{Next, Now, Subject, decide};
+use oncely_core::decide::{Next, Now, Subject, context_of, decide};
 use oncely_core::effect::EffectKey;
 use oncely_core::fact::{End, Fact, Outcome, Repeat, Request};
 use oncely_core::ids::{ContentHash, Fence};
 use oncely_core::people::NOBODY;
 use oncely_core::run::RunState;
 use oncely_core::task::{Bundle, Task, load};
+use oncely_core::template::Expr;
 use oncely_core::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -83,6 +84,19 @@ impl Run {
             fence: self.fence,
         };
         decide(&self.task, subject, &self.state, now)
+    }
+
+    /// What templates of this step read under a name.
+    pub(crate) fn read(&self, step: &str, name: &str) -> Option<Value> {
+        let run = json!({});
+        let subject = Subject {
+            event: &self.event,
+            run: &run,
+            people: &NOBODY,
+        };
+        let step = step.into();
+        let context = context_of(subject, &self.state, self.now, &step);
+        Expr::parse(name).unwrap().value(&context).ok()
     }
 
     /// Begins the attempt that is to be begun, which is declared so.
