@@ -83,14 +83,14 @@ impl Scope {
                     "`output` can be read in `until` and `happened` only",
                 )),
             },
-            "round" if self.round && path.is_empty() => Ok(()),
+            "round" if self.round => alone("round", &path),
             "check" => match self.check {
                 Some(check) => below("check", check, &path, "`check`"),
                 None => Err(Problem::new(
                     "`check` can be read in a step with `every` and `check` only",
                 )),
             },
-            "now" if path.is_empty() => Ok(()),
+            "now" => alone("now", &path),
             "secret" if secrets == Secrets::Allowed => Ok(()),
             "secret" => Err(secret_refused()),
             _ if BUILT_IN.contains(&root) => Ok(()),
@@ -103,9 +103,7 @@ impl Scope {
             "item" | "loop" => {
                 return Problem::new(format!("`{root}` can be read inside a `do` block only"));
             }
-            "round" if !self.round => {
-                return Problem::new("`round` can be read in a step with `every` only");
-            }
+            "round" => return Problem::new("`round` can be read in a step with `every` only"),
             "run" => return Problem::new("there is no run yet where this is evaluated"),
             _ => {}
         }
@@ -146,6 +144,19 @@ impl Scope {
     }
 }
 
+/// A root that is one value.
+fn alone(root: &str, path: &[&str]) -> Result<(), Problem> {
+    match path {
+        [] => Ok(()),
+        _ => Err(nothing_below(root, root)),
+    }
+}
+
+fn nothing_below(what: &str, name: &str) -> Problem {
+    Problem::new(format!("`{what}` has nothing below it"))
+        .label(format!("`{name}` is one plain value"))
+}
+
 fn below(root: &str, shape: Shape, path: &[&str], what: &str) -> Result<(), Problem> {
     let (Shape::Known(fields), Some((name, rest))) = (shape, path.split_first()) else {
         return Ok(());
@@ -156,10 +167,7 @@ fn below(root: &str, shape: Shape, path: &[&str], what: &str) -> Result<(), Prob
     if rest.is_empty() || field.open {
         return Ok(());
     }
-    Err(
-        Problem::new(format!("`{root}.{name}` has nothing below it"))
-            .label(format!("`{}` is one plain value", field.name)),
-    )
+    Err(nothing_below(&format!("{root}.{name}"), field.name))
 }
 
 fn unknown_field(root: &str, fields: &[Field], name: &str, what: &str) -> Problem {
@@ -180,4 +188,23 @@ fn secret_refused() -> Problem {
             "secrets stand in the `env` of a command, in the `headers` and `auth` of http, in the \
                `token` and `webhook` of slack, and in the `verify` of on.webhook",
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_one_value_says_that_there_is_nothing_below_it() {
+        let scope = Scope {
+            round: true,
+            ..Scope::event_only(Shape::Known(RUN), "call")
+        };
+        let told = |name: &str| scope.check(name, Secrets::Refused).map_err(|p| p.message);
+        let nothing = |name: &str| Err(format!("`{name}` has nothing below it"));
+        assert_eq!((told("now"), told("round")), (Ok(()), Ok(())));
+        assert_eq!(told("now.year"), nothing("now"));
+        assert_eq!(told("round.first"), nothing("round"));
+        assert_eq!(told("event.id.a"), nothing("event.id"));
+    }
 }
