@@ -73,9 +73,7 @@ impl Node {
     pub fn fixed_text(&self, key: &str) -> Option<&str> {
         match self.get(key)? {
             Self::Fixed(Value::String(text)) => Some(text),
-            Self::Text(template) | Self::Any(template) if template.is_plain() => {
-                Some(template.source())
-            }
+            Self::Text(template) | Self::Any(template) => template.plain(),
             _ => None,
         }
     }
@@ -85,9 +83,7 @@ impl Node {
     pub fn fixed(&self) -> Value {
         match self {
             Self::Fixed(value) => value.clone(),
-            Self::Text(template) | Self::Any(template) if template.is_plain() => {
-                Value::String(template.source().to_owned())
-            }
+            Self::Text(template) | Self::Any(template) => template.plain().into(),
             Self::Table(entries) => entries
                 .iter()
                 .map(|(key, node)| (key.clone(), node.fixed()))
@@ -106,10 +102,9 @@ impl Node {
     pub fn outline(&self) -> Value {
         match self {
             Self::Fixed(value) => value.clone(),
-            Self::Text(template) | Self::Any(template) if template.is_plain() => {
-                Value::String(template.source().to_owned())
+            Self::Text(template) | Self::Any(template) => {
+                template.plain().unwrap_or_default().into()
             }
-            Self::Text(_) | Self::Any(_) => Value::String(String::new()),
             Self::Bare(expr) => Value::String(expr.source().to_owned()),
             Self::List(nodes) => nodes.iter().map(Self::outline).collect(),
             Self::Table(entries) => entries
@@ -146,5 +141,30 @@ impl Node {
             Self::List(nodes) => nodes.iter().flat_map(Self::names).collect(),
             Self::Table(entries) => entries.iter().flat_map(|(_, node)| node.names()).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remark_is_no_part_of_a_fixed_text() {
+        let node = |source: &str| {
+            let text = Node::Text(Template::parse(source).unwrap());
+            Node::Table(vec![("message".into(), text)])
+        };
+        let remark = node("{# for whoever reads this #}nothing to pay");
+        assert_eq!(remark.fixed_text("message"), Some("nothing to pay"));
+        assert_eq!(
+            remark.fixed(),
+            serde_json::json!({ "message": "nothing to pay" })
+        );
+        assert_eq!(remark.outline(), remark.fixed());
+        let two = node("nothing{# or little #} to pay");
+        assert_eq!(
+            (two.fixed_text("message"), two.fixed()),
+            (None, serde_json::json!({}))
+        );
     }
 }

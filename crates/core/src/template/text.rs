@@ -82,10 +82,14 @@ impl Template {
         &self.inner.source
     }
 
-    /// Whether there is nothing to evaluate in it.
+    /// What it gives, where there is nothing to evaluate in it and it stands there in one piece.
     #[must_use]
-    pub fn is_plain(&self) -> bool {
-        matches!(&self.inner.body, Body::Parts(parts) if parts.iter().all(|p| matches!(p, Part::Text(_))))
+    pub fn plain(&self) -> Option<&str> {
+        match self.parts()? {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
     }
 
     /// Its pieces; none when it has `{% %}` blocks.
@@ -244,15 +248,8 @@ fn expression(source: &str, emit: &ast::Spanned<ast::EmitExpr<'_>>) -> Result<Pa
     // The place of the whole expression: that of `a.b.c` itself begins at its last dot.
     let span = emit.span();
     let range = span.start_offset as usize..span.end_offset as usize;
-    let text = source.get(range.clone()).unwrap_or_default();
-    Expr::parse(text)
-        .map(Part::Value)
-        .map_err(|error| SyntaxError {
-            range: error
-                .range
-                .map(|r| r.start + range.start..r.end + range.start),
-            ..error
-        })
+    // It was parsed with the text around it: what is wrong with it was told there, with its place.
+    Expr::parse(source.get(range).unwrap_or_default()).map(Part::Value)
 }
 
 #[cfg(test)]
