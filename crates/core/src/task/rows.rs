@@ -141,7 +141,7 @@ fn outer_words(text: &str) -> Result<Vec<String>, Problem> {
                 ));
             }
             ')' => depth -= 1,
-            ';' if depth == 0 => words.extend([";".to_owned(), String::new()]),
+            ';' => words.extend([";".to_owned(), String::new()]),
             _ => {}
         }
     }

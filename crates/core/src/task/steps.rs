@@ -58,12 +58,10 @@ impl Reader<'_> {
         outer: &Scope,
         block: Option<&str>,
     ) -> Vec<Step> {
-        if values.len() > limits::STEPS {
+        if let Some(value) = values.get(limits::STEPS) {
             let problem = Problem::new(format!("there are at most {} steps", limits::STEPS))
                 .help("put some of them into a task of their own and `call` it");
-            if let Some(value) = values.get(limits::STEPS) {
-                self.report(value.span(), problem);
-            }
+            self.report(value.span(), problem);
         }
         let heads: Vec<Head> = values.iter().map(head).collect();
         self.unique(&heads);
