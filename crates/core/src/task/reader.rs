@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
         let raw = self.source.get(span.clone()).unwrap_or_default();
         let text = value.get_ref().as_str().unwrap_or_default();
         match (raw.find(text), piece) {
-            (Some(at), Some(piece)) if piece.end > piece.start => {
+            (Some(at), Some(piece)) => {
                 let start = span.start + at;
                 start + piece.start..start + piece.end
             }
