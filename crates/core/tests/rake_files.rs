@@ -1,7 +1,7 @@
 //! Files of the gem after_party are read as the gem reads them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use oncely_core::task::{Bundle, Task, Trigger, Work, load, rake_name};
+use oncely_core::task::{Bundle, Task, Trigger, Work, load, load_all, rake_name};
 
 fn bundle(path: &str, text: &str) -> Bundle {
     Bundle {
@@ -79,4 +79,68 @@ fn a_header_in_comments_says_more_where_somebody_wants_that() {
     ));
     let words = format!("{:?}", wrong.unwrap_err());
     assert!(words.contains("steps"), "{words}");
+}
+
+#[test]
+fn the_first_description_is_the_title_unless_the_header_gives_one() {
+    for (text, title) in [
+        ("desc \"Fill\"\n", Some("Fill")),
+        ("  desc('Fill it')\n  desc 'again'\n", Some("Fill it")),
+        ("desc ''\ndesc 'Fill'\n", Some("Fill")),
+        ("desc name\n", None),
+        ("# desc 'Fill'\n", None),
+        (
+            "# /// oncely\n# title = \"Own\"\n# ///\ndesc 'Fill'\n",
+            Some("Own"),
+        ),
+    ] {
+        assert_eq!(task(text).title.as_deref(), title, "{text}");
+    }
+}
+
+#[test]
+fn neither_of_two_files_that_define_one_rake_task_is_taken() {
+    let loaded = load_all(&[
+        bundle("lib/20200101000000_fill.rake", "desc 'a'\n"),
+        bundle("lib/20200102000000_clean.rake", "desc 'b'\n"),
+        bundle("more/20200103000000_fill.rake", "desc 'c'\n"),
+    ]);
+    let tasks: Vec<_> = loaded.tasks.iter().map(|task| task.id.as_str()).collect();
+    assert_eq!(tasks, ["20200102000000"]);
+    let told: Vec<_> = loaded
+        .diagnostics
+        .iter()
+        .map(|told| (told.to_string(), told.label.clone()))
+        .collect();
+    let words = |path: &str, other: &str| {
+        let help = "Rake would run both of them each time: rename one, its file and its task";
+        (
+            format!("{path}:1:1: two rake files define after_party:fill ({help})"),
+            format!("the other is {other}"),
+        )
+    };
+    let (one, other) = (
+        "lib/20200101000000_fill.rake",
+        "more/20200103000000_fill.rake",
+    );
+    assert_eq!(told, [words(one, other), words(other, one)]);
+}
+
+#[test]
+fn a_name_that_the_gem_reads_otherwise_is_told() {
+    let told = |path: &str| {
+        let errors = load(&bundle(path, "desc 'a'\n")).unwrap_err();
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told("lib/a1b22_c.rake"),
+        [
+            "lib/a1b22_c.rake:1:1: after_party reads the version 22 from the middle of this name \
+             (name the file 22_c.rake)"
+        ]
+    );
+    assert_eq!(
+        told("lib/helpers.rake"),
+        ["lib/helpers.rake:1:1: the name of an after_party task is YYYYMMDDHHMMSS_name.rake"]
+    );
 }

@@ -63,6 +63,10 @@ fn header_error(bytes: &[u8]) -> String {
 fn quotes_line_breaks_and_endings_are_read_as_rfc_4180_says() {
     let text = "\u{feff} a , b\r\n1,\"x, \"\"y\"\"\r\nz\"\r\n\"\",\n\"é\",2";
     assert_eq!(told(&csv(text)), ["2: 1|x, \"y\"\r\nz", "4: |", "5: é|2"]);
+    for end in ["", "\r", "\n", "\r\n"] {
+        assert_eq!(told(&csv(&format!("a\nx{end}"))), ["2: x"], "{end:?}");
+        assert_eq!(told(&csv(&format!("a\n\"x\"{end}"))), ["2: x"], "{end:?}");
+    }
     let records = Records::new(text.as_bytes(), Format::Csv, None).unwrap();
     assert_eq!(records.columns(), ["a", "b"]);
 }
@@ -119,6 +123,20 @@ fn a_file_without_a_usable_header_is_refused_whole() {
         header_error(b"a,\"b\n1,2\n"),
         "the header cannot be read: a quote is opened and not closed"
     );
+}
+
+#[test]
+fn a_header_names_at_most_4096_columns() {
+    let header = |names: usize| columns(names).join(",");
+    assert!(Records::new(header(4096).as_bytes(), Format::Csv, None).is_ok());
+    for names in [4097, 4098] {
+        assert_eq!(
+            header_error(header(names).as_bytes()),
+            format!("the header names {names} columns; at most 4096 are allowed")
+        );
+        let given = Records::new(&b""[..], Format::Csv, Some(columns(names)));
+        assert!(given.is_err());
+    }
 }
 
 #[test]
@@ -231,6 +249,27 @@ fn a_reader_that_fails_is_told_with_the_place() {
         error.to_string(),
         "reading failed after byte 0: the disk is gone"
     );
+    let cause = std::error::Error::source(&error).unwrap();
+    assert_eq!(cause.to_string(), "the disk is gone");
+    let header = Records::new(&b""[..], Format::Csv, None).unwrap_err();
+    assert!(std::error::Error::source(&header).is_none());
+}
+
+#[test]
+fn the_first_record_is_placed_behind_the_header() {
+    for (text, offset) in [("a,b\n1,2\n", 4), ("\u{feff}\"a\n\",b\r\n1,2\r\n", 11)] {
+        let mut records = Records::new(text.as_bytes(), Format::Csv, None).unwrap();
+        let at = records.position();
+        assert_eq!((at.offset, at.index), (offset, 0));
+        let columns = records.columns().to_vec();
+        let whole = drain(&mut records);
+        assert_eq!((whole.len(), whole[0].at()), (1, at));
+        let rest = &text.as_bytes()[offset as usize..];
+        assert_eq!(
+            drain(&mut Records::resume(rest, Format::Csv, columns, at)),
+            whole
+        );
+    }
 }
 
 #[test]

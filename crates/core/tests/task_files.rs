@@ -284,6 +284,8 @@ undo = { email = { to = "a", subject = "x", template = "mails/undo.txt" } }
         .into_iter()
         .collect();
     assert_eq!(named, ["mails/s.txt"]);
+    let elsewhere = "on.call = {}\n[[note]]\nemail = { template = \"mails/a.txt\" }\n[step]\nother = { template = \"mails/b.txt\" }\n";
+    assert!(files_of("tasks/t.toml", elsewhere).is_empty());
 }
 
 #[test]

@@ -169,6 +169,14 @@ fn the_header_of_a_script_is_toml() {
 }
 
 #[test]
+fn a_script_has_one_header_and_what_looks_like_another_is_its_own() {
+    let text = "#!/bin/sh\n# /// oncely\n# title = \"One\"\n# ///\ncat <<'E'\n# /// oncely\n# timeout = \"5m\"\n# ///\nE\n";
+    let task = load(&bundle("tasks/20261122101500_fix.sh", text)).unwrap();
+    assert_eq!(task.title.as_deref(), Some("One"));
+    assert_eq!(task.steps[0].policy.timeout_ms, None);
+}
+
+#[test]
 fn faults_of_a_header_are_told_at_the_lines_of_the_script() {
     let text = "#!/bin/sh\necho é\n# /// oncely\n# tiemout = \"5m\"\n# [[step]]\n# ///\n";
     insta::assert_snapshot!(wrong(&bundle("tasks/20261122101500_fix.sh", text)), @r#"
@@ -229,6 +237,33 @@ fn the_undo_of_a_script_stands_beside_it() {
         (undo.kind, undo.options.fixed_text("text")),
         (ActionKind::Sql, Some("select 2"))
     );
+    let mut file = bundle(
+        "tasks/20261122101500_fix.sql",
+        "-- /// oncely\n-- db = \"app\"\n-- ///\nselect 1",
+    );
+    file.files.insert(
+        "tasks/20261122101500_fix.undo.sql".into(),
+        "select 2".into(),
+    );
+    let task = load(&file).unwrap();
+    let Some(Undo::Action(undo)) = &task.steps[0].policy.undo else {
+        panic!("no undo")
+    };
+    assert_eq!(
+        undo.options.fixed_text("db"),
+        Some("app"),
+        "where the task was"
+    );
+    for elsewhere in [
+        "tasks/20261122101500_other.undo.sql",
+        "more/20261122101500_fix.undo.sql",
+        "tasks/20261122101500_fix.sql",
+    ] {
+        let mut file = bundle("tasks/20261122101500_fix.sh", "#!/bin/sh\n");
+        file.files.insert(elsewhere.into(), "select 2".into());
+        let task = load(&file).unwrap();
+        assert!(task.steps[0].policy.undo.is_none(), "{elsewhere}");
+    }
 }
 
 #[test]

@@ -45,6 +45,21 @@ const BAD: &[&str] = &[
     "on.webhook = { path = \"/hooks/a\", key = \"1\", verify = { style = \"hmac\", secret = \"{{ secret.A }}\", encoding = \"utf8\" } }\n[[step]]\ncommand = \"x\"\n",
     "on.object = {}\n[[step]]\ncommand = \"x\"\n",
     "on.object = { source = \"s3://x\" }\n[[step]]\ncommand = \"x\"\n",
+    "on.object = { source = \"folder:x\", existing = \"runn\" }\n[[step]]\ncommand = \"x\"\n",
+    "on.schedule = { every = \"15 minutes\" }\n[[step]]\ncommand = \"x\"\n",
+    "on.webhook = { path = \"/hooks/a\", verify = { style = \"slack\", secret = \"{{ secret.A }}\", tolerance = \"2 minutes\" } }\n[[step]]\ncommand = \"x\"\n",
+    "on.call = {}\nlimits = { running = 0 }\n[[step]]\ncommand = \"x\"\n",
+    "on.call = {}\nid = \"a b\"\n[[step]]\ncommand = \"x\"\n",
+    "on.call = {}\nenvironments = []\n[[step]]\ncommand = \"x\"\n",
+    "on.call = {}\n[[step]]\ncommand = \"x\"\non_unknown = \"retry\"\n",
+    "on.call = {}\n[[step]]\ncommand = \"x\"\nprobe = { command = { args = [\"y\"], safe = true } }\n",
+    "on.call = {}\n[[step]]\ncommand = \"x\"\nretry = { attempts = 0 }\n",
+    "on.call = {}\n[[step]]\ncommand = \"x\"\nretry = { first = \"soon\" }\n",
+    "on.call = {}\n[[step]]\napprove = { text = \"x\", by = \"a\", tell = \"sms\" }\n",
+    "on.call = {}\n[[step]]\napprove = { text = \"x\", by = [\"a\", \"a\"] }\n",
+    "on.call = {}\n[[step]]\nfor_each = \"event.a\"\nbatch = 0\ndo = [{ command = \"x\" }]\n",
+    "on.call = {}\n[[step]]\nfor_each = \"event.a\"\nwhile = { command = \"x\" }\ndo = [{ command = \"x\" }]\n",
+    "on.call = {}\n[[step]]\nfor_each = { read = \"in/x\", as = \"csv\", columns = [\"a\", \"a\"] }\ndo = [{ command = \"x\" }]\n",
     "on.call = {}\n[[step]]\ncommand = \"x\"\nretry = 3\n",
     "on.call = {}\n[[step]]\ncommand = \"x\"\nrate = \"5/s\"\n",
     "on.call = {}\n[[step]]\nfor_each = \"event.a\"\nrate = \"5/d\"\ndo = [{ command = \"x\" }]\n",
@@ -81,13 +96,31 @@ const BAD: &[&str] = &[
     "on.call = {}\n[[step]]\nfor_each = { read = \"in/x\", as = \"xml\" }\ndo = [{ command = \"x\" }]\n",
 ];
 
+/// The headers of release tasks that are read, and some with one fault that a schema can see.
+const RELEASES: &[(&str, bool)] = &[
+    ("", true),
+    ("on.release = {}\n", true),
+    (
+        "on.release = { phase = \"before\", every = true, independent = true }\n",
+        true,
+    ),
+    ("on.release = { phase = \"befor\" }\n", false),
+    ("on.release = { every = \"1d\" }\n", false),
+    ("on.release = { independent = \"yes\" }\n", false),
+    ("on.release = { path = \"/hooks/a\" }\n", false),
+];
+
 fn json(text: &str) -> Value {
     serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap()
 }
 
 fn loads(text: &str) -> Result<(), String> {
+    loads_at("tasks/t.toml", text)
+}
+
+fn loads_at(path: &str, text: &str) -> Result<(), String> {
     let bundle = Bundle {
-        path: "tasks/t.toml".into(),
+        path: path.into(),
         text: text.into(),
         executable: false,
         files: Default::default(),
@@ -122,6 +155,17 @@ fn what_the_schema_refuses_the_reader_refuses() {
     for text in BAD {
         assert!(loads(text).is_err(), "the reader takes:\n{text}");
         assert!(!schema.is_valid(&json(text)), "the schema takes:\n{text}");
+    }
+}
+
+#[test]
+fn what_a_release_task_may_say_is_the_same_to_both() {
+    let schema = jsonschema::validator_for(&json_schema()).unwrap();
+    for (head, good) in RELEASES {
+        let text = format!("{head}[[step]]\ncommand = \"x\"\n");
+        let read = loads_at("tasks/20261122101500_x.toml", &text);
+        assert_eq!(read.is_ok(), *good, "the reader: {read:?}\n{text}");
+        assert_eq!(schema.is_valid(&json(&text)), *good, "the schema:\n{text}");
     }
 }
 
