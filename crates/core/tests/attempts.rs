@@ -1,99 +1,19 @@
 //! Which attempts may follow which, and what is known of a step after each.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+#[path = "world/step.rs"]
+mod step;
+
 use oncely_core::effect::EffectKey;
-use oncely_core::fact::{Fact, ItemsBecame, Outcome, Repeat, Request, Settlement};
-use oncely_core::ids::{ContentHash, Fence};
+use oncely_core::fact::{Fact, Repeat, Request};
+use oncely_core::ids::Fence;
 use oncely_core::question::{Notice, Question, Told, Via};
-use oncely_core::run::{RunState, Stage, StepState};
+use oncely_core::run::Stage;
 use oncely_core::time::Timestamp;
-use serde_json::{Value, json};
-
-const NOW: Timestamp = Timestamp(1_000);
-
-fn intends(step: &str, attempt: u32, call: Option<Value>, repeat: Repeat) -> Fact {
-    Fact::Intent {
-        step: step.into(),
-        attempt,
-        fence: Fence(i64::from(attempt)),
-        call,
-        repeat,
-        key: EffectKey("key".into()),
-    }
-}
-
-fn intent(attempt: u32, repeat: Repeat) -> Fact {
-    intends("a", attempt, (attempt == 1).then(|| json!({})), repeat)
-}
-
-fn ends(attempt: u32, outcome: Outcome) -> Fact {
-    Fact::Outcome {
-        step: "a".into(),
-        attempt,
-        outcome,
-    }
-}
-
-fn done(attempt: u32) -> Fact {
-    ends(attempt, Outcome::Done { output: json!(1) })
-}
-
-fn failed(attempt: u32) -> Fact {
-    let outcome = Outcome::Failed {
-        error: "no".into(),
-        again: true,
-        after_ms: None,
-    };
-    ends(attempt, outcome)
-}
-
-fn unknown(attempt: u32) -> Fact {
-    let error = "cut off".into();
-    ends(attempt, Outcome::Unknown { error })
-}
-
-fn interrupted(attempt: u32) -> Fact {
-    let step = "a".into();
-    Fact::Interrupted { step, attempt }
-}
-
-fn not_done(attempt: u32) -> Fact {
-    Fact::Settled {
-        step: "a".into(),
-        attempt,
-        settlement: Settlement::DidNotHappen,
-        by: "ann".into(),
-        reason: "I looked".into(),
-    }
-}
-
-fn after(facts: &[Fact]) -> RunState {
-    let began = Fact::Began {
-        text: ContentHash::of(b"text"),
-        models: Default::default(),
-    };
-    let mut state = RunState::default();
-    for fact in std::iter::once(&began).chain(facts) {
-        state.apply(NOW, fact).unwrap();
-    }
-    state
-}
-
-/// The step after these facts.
-fn known(facts: &[Fact]) -> StepState {
-    after(facts).steps[&"a".into()].clone()
-}
-
-/// Whether this fact can follow those at that time; else why not.
-fn follows(facts: &[Fact], at: Timestamp, fact: &Fact) -> Result<(), String> {
-    after(facts).apply(at, fact).map_err(|illegal| illegal.why)
-}
-
-fn refused(facts: &[Fact], fact: &Fact) -> String {
-    follows(facts, NOW, fact).unwrap_err()
-}
-
-const ASK: Repeat = Repeat::AskFirst;
+use serde_json::json;
+use step::{
+    ASK, NOW, done, failed, follows, intends, intent, interrupted, known, refused, unknown,
+};
 
 #[test]
 fn an_attempt_ends_once_and_only_the_one_that_is_at_work() {
@@ -223,90 +143,6 @@ fn a_crash_is_not_a_try() {
     assert!(crashed.in_doubt);
     let unknown = known(&[intent(1, Repeat::Safe), unknown(1)]);
     assert_eq!((unknown.attempts, unknown.tries), (1, 1));
-}
-
-#[test]
-fn what_was_settled_as_not_done_is_done_again_until_an_attempt_has_ended() {
-    let settled = [intent(1, ASK), unknown(1), not_done(1)];
-    let step = known(&settled);
-    assert!(step.redo && step.redo_from.is_none() && !step.in_doubt);
-    match &step.stage {
-        Stage::Failed { error, again, .. } => {
-            assert!(again);
-            assert_eq!(error, "settled as not done: I looked");
-        }
-        other => panic!("{other:?}"),
-    }
-    let and = |more: &[Fact]| known(&[&settled[..], more].concat());
-    let begun = and(&[intent(2, ASK)]);
-    assert_eq!((begun.redo, begun.redo_from), (true, Some(Fence(2))));
-    let crashed = and(&[intent(2, ASK), interrupted(2)]);
-    assert_eq!((crashed.redo, crashed.redo_from), (true, Some(Fence(2))));
-    let ended = and(&[intent(2, ASK), failed(2)]);
-    assert!(!ended.redo, "it has ended");
-    let never = known(&[intent(1, Repeat::Safe), interrupted(1)]);
-    assert!(!never.redo, "nobody said so");
-    let plain = known(&[intent(1, ASK), failed(1), intent(2, ASK)]);
-    assert_eq!(plain.redo_from, None);
-}
-
-#[test]
-fn what_was_said_of_items_holds_until_an_attempt_has_ended() {
-    let said = Fact::ItemsSettled {
-        step: "a".into(),
-        attempt: 1,
-        items: vec![3, 5],
-        became: ItemsBecame::DidNotHappen,
-        by: "ann".into(),
-        reason: "I looked".into(),
-    };
-    let settled = [intent(1, Repeat::Safe), unknown(1), said.clone()];
-    let step = known(&settled);
-    let items = step.items.unwrap();
-    assert_eq!(items.became, ItemsBecame::DidNotHappen);
-    assert!(items.items.iter().eq(&[3, 5]));
-    assert_eq!((step.tries, step.in_doubt), (0, false));
-    let and = |more: &[Fact]| known(&[&settled[..], more].concat());
-    let safe = |attempt| intent(attempt, Repeat::Safe);
-    let begun = and(&[safe(2)]);
-    assert!(begun.items.is_some());
-    assert_eq!(begun.redo_from, Some(Fence(2)));
-    assert!(and(&[safe(2), interrupted(2)]).items.is_some());
-    assert!(and(&[safe(2), failed(2)]).items.is_none());
-    assert_eq!(
-        refused(&[intent(1, ASK), failed(1)], &said),
-        "attempt 1 of step `a` is not unknown"
-    );
-}
-
-#[test]
-fn what_is_in_doubt_is_looked_up_once_unless_a_person_has_it_looked_up_again() {
-    let probed = |attempt| Fact::Probed {
-        step: "a".into(),
-        attempt,
-        answer: "it cannot tell".into(),
-    };
-    let again = Fact::ProbeAsked {
-        step: "a".into(),
-        attempt: 1,
-        by: "ann".into(),
-        reason: String::new(),
-    };
-    let doubt = [intent(1, Repeat::Safe), unknown(1)];
-    assert!(!known(&doubt).probed);
-    let [a, b] = doubt.clone();
-    let looked = [a, b, probed(1)];
-    assert!(known(&looked).probed);
-    let [a, b, c] = looked.clone();
-    let anew = known(&[a, b, c, again]);
-    assert_eq!((anew.probed, anew.tries), (false, 0));
-    let [a, b, c] = looked;
-    let next = known(&[a, b, c, intent(2, Repeat::Safe)]);
-    assert!(!next.probed, "another attempt is looked up for itself");
-    assert_eq!(
-        refused(&doubt, &probed(2)),
-        "attempt 2 of step `a` is not unknown"
-    );
 }
 
 #[test]

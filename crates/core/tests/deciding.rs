@@ -5,7 +5,8 @@
 mod scene;
 
 use oncely_core::decide::Next;
-use oncely_core::fact::{End, Fact, Repeat, Request};
+use oncely_core::fact::{BY_RULE, End, Fact, Repeat, Request, Settlement};
+use oncely_core::time::Timestamp;
 use scene::{Run, failed};
 
 const COMMAND: &str = "command = [\"x\"]\nretry = { attempts = 3, first = \"10s\" }";
@@ -155,4 +156,32 @@ fn what_was_seen_to_go_wrong_is_tried_again_like_a_failure() {
         for_good.is_looked_up(),
         "nobody knows about the first attempt"
     );
+}
+
+#[test]
+fn what_may_never_have_been_begun_is_not_passed_over_by_a_rule() {
+    let lost = Fact::EndLost {
+        since: Timestamp(500),
+        hold: String::new(),
+        by: "ann".into(),
+        reason: String::new(),
+    };
+    let probed = Fact::Probed {
+        step: "a".into(),
+        attempt: 1,
+        answer: "it cannot tell".into(),
+    };
+    let run = || Run::of("command = [\"x\"]\non_unknown = \"skip\"");
+    let known = run().crashed(1, Repeat::AskFirst).and(probed.clone());
+    let Next::Record(Fact::Settled { settlement, by, .. }) = known.next() else {
+        panic!("{:?}", known.next());
+    };
+    assert!(matches!(settlement, Settlement::Happened { .. }));
+    assert_eq!(by, BY_RULE);
+    let unrecorded = run().and(lost).crashed(1, Repeat::AskFirst).and(probed);
+    let parked = Next::Park {
+        step: "a".into(),
+        error: "the end of the ledger was lost: it may have been done, or not been begun".into(),
+    };
+    assert_eq!(unrecorded.next(), parked);
 }

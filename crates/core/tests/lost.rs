@@ -1,12 +1,10 @@
 //! What goes on by itself after the end of the ledger was lost, and what is held for a person.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use oncely_core::decide::{Next, Now, Subject, decide};
 use oncely_core::effect::EffectKey;
-use oncely_core::fact::{Fact, Outcome, Repeat, Request, Settlement, Undoing};
+use oncely_core::fact::{Fact, Outcome, Repeat, Request, Undoing};
 use oncely_core::ids::{ContentHash, Fence, Generation, RunId};
 use oncely_core::lost::{Span, Unrecorded, unrecorded, why_hold};
-use oncely_core::people::NOBODY;
 use oncely_core::round::Round;
 use oncely_core::run::RunState;
 use oncely_core::task::{Bundle, Task, Work, load};
@@ -278,54 +276,4 @@ fn a_run_that_takes_another_one_back_is_held() {
     let task = one("sql = { text = \"delete from t\" }");
     let why = why_hold(&task, &state, span(5), &|_, _| Repeat::Safe);
     assert_eq!(why.unwrap(), "it takes run 7 back");
-}
-
-#[test]
-fn what_may_never_have_been_begun_is_not_passed_over_by_a_rule() {
-    let task = one("command = [\"x\"]\non_unknown = \"skip\"");
-    let lost = Fact::EndLost {
-        since: Timestamp(500),
-        hold: String::new(),
-        by: "ann".into(),
-        reason: String::new(),
-    };
-    let in_doubt = [
-        intent("a", Repeat::AskFirst),
-        Fact::Interrupted {
-            step: "a".into(),
-            attempt: 1,
-        },
-        Fact::Probed {
-            step: "a".into(),
-            attempt: 1,
-            answer: "it cannot tell".into(),
-        },
-    ];
-    let next = |facts: &[Fact]| {
-        let (event, run) = (json!({}), json!({}));
-        let subject = Subject {
-            event: &event,
-            run: &run,
-            people: &NOBODY,
-        };
-        let now = Now {
-            at: Timestamp(2_000),
-            fence: Fence(1),
-        };
-        decide(&task, subject, &after(facts), now)
-    };
-    assert!(matches!(
-        next(&in_doubt),
-        Next::Record(Fact::Settled {
-            settlement: Settlement::Happened { .. },
-            ..
-        })
-    ));
-    match next(&[&[lost][..], &in_doubt].concat()) {
-        Next::Park { error, .. } => assert_eq!(
-            error,
-            "the end of the ledger was lost: it may have been done, or not been begun"
-        ),
-        other => panic!("{other:?}"),
-    }
 }
