@@ -19,6 +19,8 @@ pub(crate) struct Left {
     pub(crate) key: EventKey,
     /// Every fact, the last one new.
     pub(crate) facts: Vec<Recorded>,
+    /// What they amount to.
+    pub(crate) state: RunState,
     pub(crate) chain: Chain,
 }
 
@@ -54,13 +56,14 @@ pub(crate) fn forget(row: &RunRow, reading: Reading, wanted: &Forget) -> Result<
         forgotten: None,
         fact,
     });
-    RunState::fold(&facts)
+    let state = RunState::fold(&facts)
         .map_err(|why| LedgerError::Invalid(format!("run {run} cannot be forgotten: {why}.")))?;
     let hash = key_hash(&row.environment, &row.task, &row.key, Some(row.generation));
     Ok(Left {
         run,
         key: without_key(hash),
         facts,
+        state,
         chain,
     })
 }

@@ -34,6 +34,16 @@ fn five_thousand_others_agree_too() {
     }
 }
 
+/// Seeds that have shown a difference between the store and the model.
+const SHOWN: &[u64] = &[128_093];
+
+#[test]
+fn seeds_that_have_shown_a_difference_show_none_any_more() {
+    for seed in SHOWN {
+        unsynced(*seed..*seed + 1);
+    }
+}
+
 #[test]
 fn a_hundred_sequences_agree_with_full_sync() {
     run(sequences(

@@ -19,6 +19,7 @@ pub(crate) fn forget(state: &mut State, wanted: &Forget) -> Result<(), LedgerErr
             run.row.seq = left.facts.len() as u64;
             run.row.changed = wanted.at;
             run.row.chain = left.chain;
+            run.state = left.state;
             run.facts = left.facts;
         }
         state.set_aside.retain(|(run, _, _), _| *run != left.run);
