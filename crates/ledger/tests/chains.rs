@@ -115,3 +115,20 @@ fn a_look_at_the_whole_ledger_finds_what_no_claim_would() {
         ");
     });
 }
+
+#[test]
+fn how_a_run_began_is_not_guessed_where_its_record_cannot_be_read() {
+    let stores = Sqlite::new(false);
+    run(async {
+        let a = stores.open();
+        let id = admitted(&a, admit("a")).await;
+        apply(&a, unit(vec![], vec![facts(id, 1, vec![began()])])).await;
+        let conn = stores::tampering(&stores.path());
+        let half = "update oncely_facts set body = '[{\"fact\":\"began\",'";
+        conn.execute_batch(&format!("{FREE}{half}")).unwrap();
+        let said = a.read(Query::Began(vec![id])).await.unwrap_err();
+        let said = said.to_string();
+        let place = stores.path().display().to_string();
+        insta::assert_snapshot!(said.replace(&place, "LEDGER"), @"the ledger LEDGER cannot be used: Conversion error from type Text at index: 1, EOF while parsing a value at line 1 column 17. What was recorded before is kept.");
+    });
+}

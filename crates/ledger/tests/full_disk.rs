@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Tells a test where its disk is.
 const PLACE: &str = "ONCELY_TEST_DISK";
@@ -325,5 +325,25 @@ fn a_disk_that_is_too_full_for_a_reserve_is_worked_on_without_one() {
         apply(&ledger, ended(&held[0], 10)).await;
         ledger.renew().await.unwrap();
         assert_eq!((ledger.is_full(), disk.reserve()), (Some(false), RESERVE));
+    });
+}
+
+#[test]
+fn who_ends_on_a_full_disk_gives_back_what_it_holds() {
+    let name = "who_ends_on_a_full_disk_gives_back_what_it_holds";
+    on_small_disk(name, async |disk| {
+        let (one, two) = (disk.open(true), disk.open(false));
+        acting(&one, 3).await;
+        full(&disk, &one).await;
+        drop(one);
+        let since = Instant::now();
+        while let Some(row) = all(&two, Filter::default())
+            .await
+            .iter()
+            .find(|row| row.holder.is_some())
+        {
+            assert!(since.elapsed() < Duration::from_secs(60), "{row:?}");
+        }
+        assert_eq!(two.renew().await, Ok(0), "nobody has to see to it");
     });
 }

@@ -57,7 +57,7 @@ promises! {
         a_resumed_run_of_a_lane_does_not_block_it_for_ever a_suspect_is_claimed_alone
         an_intent_is_no_progress a_clean_release_is_not_counted a_late_holder_is_refused
         a_run_is_claimed_by_number_whatever_its_due waking_makes_due_unless_held
-        a_name_has_one_holder_at_a_time;
+        a_run_asked_for_by_number_takes_its_turn_in_its_lane a_name_has_one_holder_at_a_time;
     chains: a_chain_moves_with_each_fact
         a_run_that_lost_a_fact_is_set_aside_and_its_neighbours_go_on
         what_is_added_to_a_broken_run_does_not_mend_it;
@@ -75,6 +75,9 @@ promises! {
         a_forgotten_run_is_pruned_like_another children_are_found;
     items: progress_of_items_is_kept an_item_is_set_aside_once facts_of_items_are_found_by_range
         files_are_remembered the_newest_run_of_each_task_is_known runs_are_filtered;
+    rows: a_row_is_what_was_admitted a_row_keeps_what_a_unit_does_not_change
+        what_a_step_has_come_to_is_its_own who_holds_is_told_whole
+        what_is_asked_of_one_environment_is_of_no_other;
 }
 
 #[test]

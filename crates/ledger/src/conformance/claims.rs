@@ -327,6 +327,45 @@ pub async fn a_run_is_claimed_by_number_whatever_its_due(stores: &impl Stores) {
     assert!(runs(a.lease(What::Run(RunId(99)), claim(5)).await.unwrap()).is_empty());
 }
 
+pub async fn a_run_asked_for_by_number_takes_its_turn_in_its_lane(stores: &impl Stores) {
+    let (a, b) = (stores.open(), stores.open());
+    for key in ["a", "b", "c"] {
+        admitted(&a, in_lane(key, "lane")).await;
+    }
+    admitted(&a, in_lane("d", "elsewhere")).await;
+    let a = &a;
+    let ask = |run| async move {
+        let leased = a.lease(What::Run(RunId(run)), claim(9)).await;
+        ids(&runs(leased.unwrap()))
+    };
+    let waits = |run, fence| {
+        let ops = vec![
+            facts(run, 9, vec![began()]),
+            stand(run, RunStatus::Waiting, None, false),
+        ];
+        unit(vec![Guard::Fence(run, Fence(fence))], ops)
+    };
+    // None has begun: whichever is asked for.
+    assert_eq!(ask(2).await, [2]);
+    // Somebody holds one: no other.
+    assert!(runs(b.lease(What::Run(RunId(1)), claim(9)).await.unwrap()).is_empty());
+    apply(a, waits(RunId(2), 1)).await;
+    // One has begun: none that has not, whether it stands before or behind it.
+    assert_eq!(ask(1).await, [0; 0]);
+    assert_eq!(ask(3).await, [0; 0]);
+    assert_eq!(ask(4).await, [4], "another lane");
+    let begins = |run| unit(vec![], vec![facts(RunId(run), 9, vec![began()])]);
+    apply(a, begins(1)).await;
+    apply(a, begins(3)).await;
+    // All have begun: the first goes first, and the others wait for its end.
+    assert_eq!(ask(2).await, [0; 0]);
+    assert_eq!(ask(3).await, [0; 0]);
+    assert_eq!(ask(1).await, [1]);
+    apply(a, fail(RunId(1), Fence(1))).await;
+    assert_eq!(ask(3).await, [0; 0]);
+    assert_eq!(ask(2).await, [2]);
+}
+
 pub async fn waking_makes_due_unless_held(stores: &impl Stores) {
     let a = stores.open();
     let run = admitted(&a, admit("k")).await;

@@ -24,6 +24,7 @@ mod names;
 mod pooler;
 pub mod pruning;
 pub mod random;
+pub mod rows;
 mod server;
 pub mod stage;
 pub mod statements;
@@ -73,6 +74,7 @@ macro_rules! conformance {
             a_clean_release_is_not_counted,
             a_late_holder_is_refused,
             a_run_is_claimed_by_number_whatever_its_due,
+            a_run_asked_for_by_number_takes_its_turn_in_its_lane,
             waking_makes_due_unless_held,
             a_name_has_one_holder_at_a_time,
         );
@@ -97,6 +99,13 @@ macro_rules! conformance {
             files_are_remembered,
             the_newest_run_of_each_task_is_known,
             runs_are_filtered,
+        );
+        $crate::conformance!(@of rows $make;
+            a_row_is_what_was_admitted,
+            a_row_keeps_what_a_unit_does_not_change,
+            what_a_step_has_come_to_is_its_own,
+            who_holds_is_told_whole,
+            what_is_asked_of_one_environment_is_of_no_other,
         );
         $crate::conformance!(@of pruning $make;
             a_pruned_run_leaves_its_key_and_who_removed_it,

@@ -110,3 +110,48 @@ pub(crate) fn needs_lease(unit: &Unit) -> bool {
     let fenced = |guard: &Guard| matches!(guard, Guard::Fence(..) | Guard::Named(..));
     claims(unit) || unit.guards.iter().any(fenced)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::stage;
+    use oncely_core::ids::{Fence, RunId};
+
+    fn needs(unit: &Unit) -> [bool; 2] {
+        let part = Part {
+            unit,
+            job: 0,
+            claims: claims(unit),
+        };
+        let parts = [part];
+        [Work::Units(&parts), Work::Alone(&part)].map(Work::needs_lease)
+    }
+
+    #[test]
+    fn only_what_speaks_for_a_holder_is_lost_with_its_lease() {
+        let run = RunId(1);
+        let mut claimed = stage::admission("k");
+        claimed.claimed = true;
+        for holders in [
+            stage::unit(vec![Guard::Fence(run, Fence(1))], vec![]),
+            stage::unit(vec![Guard::Named("name".into(), Fence(1))], vec![]),
+            stage::unit(
+                vec![Guard::RunSeq(run, 0), Guard::Fence(run, Fence(1))],
+                vec![],
+            ),
+            stage::unit(vec![], vec![Op::Admit(claimed)]),
+        ] {
+            assert_eq!(needs(&holders), [true, true], "{holders:?}");
+        }
+        for nobodys in [
+            stage::admit("k"),
+            stage::unit(vec![Guard::RunSeq(run, 0)], vec![]),
+            stage::unit(vec![], vec![stage::sql("select 1", &[])]),
+        ] {
+            assert_eq!(needs(&nobodys), [false, false], "{nobodys:?}");
+        }
+        let claim = stage::claim(9);
+        assert!(Work::Lease(&What::Runs, &claim).needs_lease() && Work::Renew.needs_lease());
+        assert!(!Work::Units(&[]).needs_lease());
+    }
+}

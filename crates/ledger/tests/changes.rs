@@ -1,0 +1,89 @@
+//! Who watches a ledger is told of whatever others change in it, not only of units.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod stores;
+
+use oncely_core::forget::Forget;
+use oncely_core::ids::RunId;
+use oncely_core::ledger::{Change, Ledger};
+use oncely_core::run::RunStatus;
+use oncely_core::time::Timestamp;
+use oncely_ledger::conformance::stage::{
+    admit, admitted, apply, began, ended, facts, lease_one, run, stand, unit,
+};
+use oncely_ledger::conformance::{Server, Stores, pruning};
+use std::time::{Duration, Instant};
+use stores::{Memory, Postgres, Sqlite};
+
+/// The number of changes, once it has come to rest.
+async fn settled<L: Ledger>(ledger: &L) -> Change {
+    let mut seen = Change(0);
+    loop {
+        match ledger.watch(seen).await {
+            next if next == seen => return seen,
+            next => seen = next,
+        }
+    }
+}
+
+/// Waits until the watch ends because something has changed.
+async fn told<L: Ledger>(ledger: &L, seen: Change, what: &str) {
+    let since = Instant::now();
+    while ledger.watch(seen).await == seen {
+        assert!(since.elapsed() < Duration::from_secs(30), "{what}");
+    }
+}
+
+/// Ends a run at once.
+async fn over<L: Ledger>(ledger: &L, key: &str) -> RunId {
+    let id = admitted(ledger, admit(key)).await;
+    let ops = vec![
+        facts(id, 1, vec![began(), ended(oncely_core::fact::End::Done)]),
+        stand(id, RunStatus::Done, None, false),
+    ];
+    apply(ledger, unit(vec![], ops)).await;
+    id
+}
+
+async fn whatever_others_do(stores: &impl Stores) {
+    let (a, b, dead) = (stores.open(), stores.open(), stores.open());
+    let first = over(&b, "a").await;
+    over(&b, "b").await;
+    admitted(&b, admit("c")).await;
+    lease_one(&dead, 9).await;
+    stores.kill(dead);
+
+    let seen = settled(&a).await;
+    let forgotten = Forget {
+        runs: vec![first],
+        by: "bo".into(),
+        reason: "asked".into(),
+        at: Timestamp(9),
+    };
+    b.forget(forgotten).await.unwrap();
+    told(&a, seen, "a run was forgotten").await;
+
+    let seen = settled(&a).await;
+    assert_eq!(pruning::whole(&b, pruning::part()).await.runs, 2);
+    told(&a, seen, "runs were pruned").await;
+
+    let seen = settled(&a).await;
+    assert_eq!(b.renew().await, Ok(1));
+    told(&a, seen, "what the dead held is free").await;
+}
+
+#[test]
+fn of_a_ledger_in_memory() {
+    run(whatever_others_do(&Memory::new()));
+}
+
+#[test]
+fn of_a_ledger_in_a_file() {
+    run(whatever_others_do(&Sqlite::new(false)));
+}
+
+#[test]
+fn of_a_ledger_in_postgresql() {
+    let server = Server::start(&[]);
+    run(whatever_others_do(&Postgres::new(server.database())));
+}

@@ -1,0 +1,49 @@
+//! Processes come and go for years: nothing is left of one beside the ledger when it is gone.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod stores;
+
+use oncely_core::ledger::{Ledger, LedgerError};
+use oncely_ledger::conformance::Stores;
+use oncely_ledger::conformance::stage::{admit, admitted, claim, lease, run};
+use std::path::Path;
+use stores::Sqlite;
+
+/// The files that say which processes live.
+fn living(ledger: &Path) -> usize {
+    let folder = ledger.with_file_name("ledger.db-holders");
+    std::fs::read_dir(folder).map_or(0, Iterator::count)
+}
+
+#[test]
+fn the_file_of_a_process_goes_when_it_ends_or_when_others_see_that_it_has_died() {
+    let stores = Sqlite::new(false);
+    run(async {
+        let (a, b, c) = (stores.open(), stores.open(), stores.open());
+        for key in ["k", "l", "m"] {
+            admitted(&a, admit(key)).await;
+        }
+        let one = || {
+            let mut one = claim(9);
+            one.limit = 1;
+            one
+        };
+        assert_eq!(living(&stores.path()), 0, "nobody holds anything");
+        for ledger in [&a, &b, &c] {
+            assert_eq!(lease(ledger, one()).await.len(), 1);
+        }
+        assert_eq!(living(&stores.path()), 3);
+        drop(c);
+        assert_eq!(living(&stores.path()), 2, "a clean end");
+        stores.kill(b);
+        assert_eq!(living(&stores.path()), 2, "nobody has looked yet");
+        assert_eq!(a.renew().await, Ok(1));
+        assert_eq!(living(&stores.path()), 1);
+        // It was stopped for too long, and begins anew.
+        let d = stores.open();
+        stores.clock().advance(60_000);
+        assert_eq!(d.renew().await, Ok(1));
+        assert_eq!(a.renew().await, Err(LedgerError::LeaseLost));
+        assert_eq!(living(&stores.path()), 0);
+    });
+}
