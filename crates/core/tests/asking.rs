@@ -1,30 +1,24 @@
 //! When people are told of a question, how often, and what of it goes wrong.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+#[path = "world/facts.rs"]
+mod facts;
+#[path = "world/texts.rs"]
+mod texts;
+
 use oncely_core::decide::{Next, Now, Subject, decide};
-use oncely_core::effect::EffectKey;
-use oncely_core::fact::{BY_RULE, End, Fact, Outcome, Repeat, Request, Settlement};
-use oncely_core::ids::{ContentHash, Fence, StepId};
+use oncely_core::fact::{BY_RULE, End, Fact, Outcome, Request, Settlement};
+use oncely_core::ids::{Fence, StepId};
 use oncely_core::limits;
 use oncely_core::people::{Person, Roster};
 use oncely_core::question::{Notice, Question, Told, Via};
 use oncely_core::run::RunState;
-use oncely_core::task::{Bundle, Task, load};
+use oncely_core::task::Task;
 use oncely_core::time::Timestamp;
 use serde_json::{Value, json};
 
 const ASKED: Timestamp = Timestamp(1_000);
 const MINUTE: i64 = 60_000;
-
-fn read(approve: &str) -> Task {
-    let bundle = Bundle {
-        path: "tasks/t.toml".into(),
-        text: format!("on.call = {{}}\n[[step]]\nid = \"a\"\napprove = {{ {approve} }}\n"),
-        executable: false,
-        files: Default::default(),
-    };
-    load(&bundle).unwrap_or_else(|errors| panic!("{}: {approve}", errors[0]))
-}
 
 fn people(number: usize) -> Roster {
     let person = |n| {
@@ -54,16 +48,13 @@ impl Asking {
 
     fn with(approve: &str, event: Value, people: Roster) -> Self {
         let mut asking = Self {
-            task: read(approve),
+            task: texts::one(&format!("approve = {{ {approve} }}")),
             event,
             people,
             state: RunState::default(),
             now: ASKED,
         };
-        asking.record(&Fact::Began {
-            text: ContentHash::of(b"text"),
-            models: Default::default(),
-        });
+        asking.record(&facts::begun());
         asking
     }
 
@@ -104,24 +95,13 @@ impl Asking {
         let Next::Start { step, attempt } = self.next() else {
             panic!("{:?}", self.next());
         };
-        self.record(&Fact::Intent {
-            step: step.clone(),
-            attempt,
-            fence: Fence(1),
-            call: (attempt == 1).then(|| json!({})),
-            repeat: Repeat::AskFirst,
-            key: EffectKey(format!("key of {step}")),
-        });
+        self.record(&facts::intent(step.as_str(), attempt, facts::ASK));
         Notice::parse(&step).unwrap().nth
     }
 
     fn ends(&mut self, nth: u32, attempt: u32, outcome: Outcome) {
         let step = message(nth);
-        self.record(&Fact::Outcome {
-            step,
-            attempt,
-            outcome,
-        });
+        self.record(&facts::ends(step.as_str(), attempt, outcome));
     }
 
     fn waits(&self) -> Option<i64> {
@@ -155,15 +135,11 @@ fn message(nth: u32) -> StepId {
 }
 
 fn sent() -> Outcome {
-    Outcome::Done { output: json!({}) }
+    facts::gave(json!({}))
 }
 
 fn failed(again: bool) -> Outcome {
-    Outcome::Failed {
-        error: "no connection".into(),
-        again,
-        after_ms: None,
-    }
+    facts::failure(again, None)
 }
 
 const TOLD: &str = "text = \"ok?\", by = \"lead\", tell = \"email\"";
@@ -234,11 +210,7 @@ fn a_message_that_was_not_sent_does_not_wait_for_longer_than_until_the_next_one(
 fn nobody_is_told_while_the_run_is_paused_and_the_question_still_expires() {
     let mut asking = Asking::of(&format!("{TOLD}, expires = \"1h\""));
     asking.ask();
-    asking.record(&Fact::Requested {
-        what: Request::Pause,
-        by: "ann".into(),
-        reason: String::new(),
-    });
+    asking.record(&facts::requested(Request::Pause));
     assert_eq!(asking.waits(), Some(60 * MINUTE));
     asking.passes(60 * MINUTE);
     match asking.next() {
@@ -271,8 +243,7 @@ fn a_message_that_may_have_been_sent_is_not_sent_again() {
     let mut asking = Asking::of(TOLD);
     asking.ask();
     asking.sends();
-    let error = "cut off".into();
-    asking.ends(0, 1, Outcome::Unknown { error });
+    asking.ends(0, 1, facts::cut_off());
     let Next::Record(fact) = asking.next() else {
         panic!("{:?}", asking.next());
     };

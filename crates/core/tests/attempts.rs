@@ -7,13 +7,12 @@ mod step;
 use oncely_core::effect::EffectKey;
 use oncely_core::fact::{Fact, Repeat, Request};
 use oncely_core::ids::Fence;
-use oncely_core::question::{Notice, Question, Told, Via};
+use oncely_core::question::{Notice, Told, Via};
 use oncely_core::run::Stage;
 use oncely_core::time::Timestamp;
 use serde_json::json;
-use step::{
-    ASK, NOW, done, failed, follows, intends, intent, interrupted, known, refused, unknown,
-};
+use step::facts::{self, ASK, NOW, intends, requested};
+use step::{done, failed, follows, intent, interrupted, known, refused, unknown};
 
 #[test]
 fn an_attempt_ends_once_and_only_the_one_that_is_at_work() {
@@ -42,7 +41,7 @@ fn attempts_are_numbered_without_a_gap_and_the_first_has_the_call() {
         "attempt 3 of step `a` follows attempt 1"
     );
     assert_eq!(
-        refused(&[], &intends("a", 1, None, ASK)),
+        refused(&[], &intends("a", 1, Fence(1), None, ASK)),
         "the first attempt of step `a` has no call"
     );
     let again = [intent(1, ASK), failed(1), intent(2, ASK)];
@@ -53,12 +52,9 @@ fn attempts_are_numbered_without_a_gap_and_the_first_has_the_call() {
 
 #[test]
 fn nothing_is_begun_beside_another_step_under_another_key_or_on_the_way_to_the_end() {
-    let other = intends("b", 1, Some(json!({})), ASK);
+    let other = facts::intent("b", 1, ASK);
     assert_eq!(refused(&[intent(1, ASK)], &other), "step `a` is still open");
-    let held = Fact::Held {
-        step: "b".into(),
-        until: NOW,
-    };
+    let held = facts::held("b", NOW);
     assert_eq!(refused(&[intent(1, ASK)], &held), "step `a` is still open");
     let Fact::Intent { step, call, .. } = intent(1, ASK) else {
         panic!("an intent");
@@ -75,13 +71,8 @@ fn nothing_is_begun_beside_another_step_under_another_key_or_on_the_way_to_the_e
         refused(&[intent(1, ASK), failed(1)], &another),
         "step `a` would be repeated under another key"
     );
-    let cancelled = Fact::Requested {
-        what: Request::Cancel,
-        by: "ann".into(),
-        reason: String::new(),
-    };
     assert_eq!(
-        refused(&[cancelled], &intent(1, ASK)),
+        refused(&[requested(Request::Cancel)], &intent(1, ASK)),
         "the run is being cancelled"
     );
     assert_eq!(
@@ -92,10 +83,7 @@ fn nothing_is_begun_beside_another_step_under_another_key_or_on_the_way_to_the_e
 
 #[test]
 fn a_step_is_begun_when_it_is_held_no_more() {
-    let held = Fact::Held {
-        step: "a".into(),
-        until: Timestamp(2_000),
-    };
+    let held = facts::held("a", Timestamp(2_000));
     let begins = |at| follows(std::slice::from_ref(&held), Timestamp(at), &intent(1, ASK));
     assert_eq!(begins(1_999), Err("step `a` is held".into()));
     assert_eq!(begins(2_000), Ok(()));
@@ -147,19 +135,7 @@ fn a_crash_is_not_a_try() {
 
 #[test]
 fn a_message_is_sent_of_the_question_that_waits_and_of_no_other() {
-    let asked = Fact::Asked {
-        step: "a".into(),
-        question: Question {
-            text: "ok?".into(),
-            tick: Vec::new(),
-            hash: Question::hash_of("ok?", &[]),
-            expires: None,
-            by: Vec::new(),
-            not_by: None,
-            tell: Vec::new(),
-            remind: None,
-        },
-    };
+    let asked = facts::asked("a", facts::question());
     let message = |question| {
         let notice = Notice {
             step: "a".into(),
@@ -172,7 +148,7 @@ fn a_message_is_sent_of_the_question_that_waits_and_of_no_other() {
         };
         notice.id()
     };
-    let tells = |question| intends(message(question).as_str(), 1, Some(json!({})), ASK);
+    let tells = |question| facts::intent(message(question).as_str(), 1, ASK);
     assert_eq!(
         follows(std::slice::from_ref(&asked), NOW, &tells(1)),
         Ok(())

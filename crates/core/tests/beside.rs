@@ -1,22 +1,17 @@
 //! What stands beside a step, and what an attempt of it, a round of it or a look keeps of that.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+#[path = "world/texts.rs"]
+mod texts;
+
 use oncely_core::fact::OnUnknown;
 use oncely_core::round::Round;
 use oncely_core::task::fields::outputs_of;
-use oncely_core::task::{ActionKind, Bundle, Pace, Rate, Step, Work, can_be_looked_up, load};
+use oncely_core::task::{ActionKind, Pace, Rate, Step, Work, can_be_looked_up};
 
 fn step(step: &str) -> Step {
-    let bundle = Bundle {
-        path: "tasks/t.toml".into(),
-        text: format!("on.call = {{}}\n[[step]]\n{step}\n"),
-        executable: false,
-        files: Default::default(),
-    };
-    load(&bundle)
-        .unwrap_or_else(|errors| panic!("{errors:?}"))
-        .steps
-        .remove(0)
+    let task = texts::task(&format!("[[step]]\n{step}\n"));
+    task.steps.into_iter().next().unwrap()
 }
 
 fn kind(step: &Step) -> ActionKind {

@@ -1,23 +1,20 @@
 //! What a task file may say about what cancels its runs.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use oncely_core::task::{Bundle, load_all};
+#[path = "world/texts.rs"]
+mod texts;
+
+use oncely_core::task::load_all;
+use texts::{bundle, words};
 
 const STEP: &str = "[[step]]\ncommand = \"x\"\n";
 
 fn told(top: &str) -> String {
-    let bundle = |path: &str, text: String| Bundle {
-        path: path.into(),
-        text,
-        executable: false,
-        files: Default::default(),
-    };
     let loaded = load_all(&[
-        bundle("tasks/a.toml", format!("{top}\n{STEP}")),
-        bundle("tasks/paid.toml", format!("on.call = {{}}\n{STEP}")),
+        bundle("tasks/a.toml", &format!("{top}\n{STEP}")),
+        bundle("tasks/paid.toml", &format!("on.call = {{}}\n{STEP}")),
     ]);
-    let lines: Vec<_> = loaded.diagnostics.iter().map(ToString::to_string).collect();
-    lines.join("\n")
+    words(&loaded.diagnostics)
 }
 
 #[test]

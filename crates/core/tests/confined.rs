@@ -2,20 +2,15 @@
 //! be filled in.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use oncely_core::task::{Bundle, load};
+#[path = "world/texts.rs"]
+mod texts;
+
+use oncely_core::task::load;
+use texts::task_file as bundle;
 
 /// What is wrong with a step; nothing where it is read.
 fn told(step: &str) -> String {
     told_of("on.call = {}", step)
-}
-
-fn bundle(text: &str) -> Bundle {
-    Bundle {
-        path: "tasks/t.toml".into(),
-        text: text.into(),
-        executable: false,
-        files: Default::default(),
-    }
 }
 
 fn told_of(on: &str, step: &str) -> String {

@@ -9,7 +9,7 @@ use oncely_core::ids::Fence;
 use oncely_core::run::RunState;
 use oncely_core::time::Timestamp;
 use proptest::prelude::*;
-use world::{World, steps, task};
+use world::{World, facts, steps, task};
 
 fn choices() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..80)
@@ -221,14 +221,7 @@ fn a_later_declaration_does_not_make_an_earlier_attempt_harmless() {
     let task = task(&[world::step("command = [\"x\"]")]);
     let mut world = World::always_unknown(&task);
     world.run_until_parked();
-    let intent = |repeat| Fact::Intent {
-        step: task.steps[0].id.clone(),
-        attempt: 2,
-        fence: world.fence,
-        call: None,
-        repeat,
-        key: oncely_core::effect::EffectKey("key of s0".into()),
-    };
+    let intent = |repeat| facts::begins("s0", 2, world.fence, repeat);
     for repeat in [
         Repeat::Safe,
         Repeat::WithKey {
@@ -319,14 +312,7 @@ fn a_round_is_begun_after_the_one_before_it_and_once() {
     while !matches!(world.decide(), Next::Wait { .. }) {
         world.turn();
     }
-    let intent = |step: &str| Fact::Intent {
-        step: step.into(),
-        attempt: 1,
-        fence: world.fence,
-        call: Some(serde_json::json!({})),
-        repeat: Repeat::AskFirst,
-        key: oncely_core::effect::EffectKey(format!("key of {step}")),
-    };
+    let intent = |step: &str| facts::begins(step, 1, world.fence, facts::ASK);
     let legal = |fact: &Fact| world.state.clone().apply(world.now, fact).is_ok();
     assert!(legal(&intent("s0#2")) && legal(&intent("s0#2.check1")));
     for step in ["s0#1", "s0#3", "s0#1.check1", "s0#2.check2"] {

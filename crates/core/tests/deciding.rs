@@ -7,6 +7,7 @@ mod scene;
 use oncely_core::decide::Next;
 use oncely_core::fact::{BY_RULE, End, Fact, Repeat, Request, Settlement};
 use oncely_core::time::Timestamp;
+use scene::facts::{ended, lost, probed};
 use scene::{Run, failed};
 
 const COMMAND: &str = "command = [\"x\"]\nretry = { attempts = 3, first = \"10s\" }";
@@ -45,10 +46,7 @@ fn who_answers_asks_for_a_wait_or_says_that_trying_again_does_not_help() {
 
 #[test]
 fn a_step_that_was_told_to_go_on_starts_at_once() {
-    let over = Run::of(COMMAND).failed(1).and(Fact::Ended {
-        end: End::Failed,
-        reason: String::new(),
-    });
+    let over = Run::of(COMMAND).failed(1).and(ended(End::Failed));
     assert_eq!(over.next(), Next::Over);
     over.asked(Request::Resume).begins("a", 2, Repeat::AskFirst);
     let paused = Run::of(COMMAND).failed(1).asked(Request::Pause);
@@ -160,25 +158,15 @@ fn what_was_seen_to_go_wrong_is_tried_again_like_a_failure() {
 
 #[test]
 fn what_may_never_have_been_begun_is_not_passed_over_by_a_rule() {
-    let lost = Fact::EndLost {
-        since: Timestamp(500),
-        hold: String::new(),
-        by: "ann".into(),
-        reason: String::new(),
-    };
-    let probed = Fact::Probed {
-        step: "a".into(),
-        attempt: 1,
-        answer: "it cannot tell".into(),
-    };
+    let lost = lost("", Timestamp(500));
     let run = || Run::of("command = [\"x\"]\non_unknown = \"skip\"");
-    let known = run().crashed(1, Repeat::AskFirst).and(probed.clone());
+    let known = run().crashed(1, Repeat::AskFirst).and(probed(1));
     let Next::Record(Fact::Settled { settlement, by, .. }) = known.next() else {
         panic!("{:?}", known.next());
     };
     assert!(matches!(settlement, Settlement::Happened { .. }));
     assert_eq!(by, BY_RULE);
-    let unrecorded = run().and(lost).crashed(1, Repeat::AskFirst).and(probed);
+    let unrecorded = run().and(lost).crashed(1, Repeat::AskFirst).and(probed(1));
     let parked = Next::Park {
         step: "a".into(),
         error: "the end of the ledger was lost: it may have been done, or not been begun".into(),

@@ -1,86 +1,37 @@
 //! Which facts may follow which, fact by fact, and the words in which a run says what it was told.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use oncely_core::effect::EffectKey;
-use oncely_core::fact::{
-    BY_OLDER_RELEASE, BY_PROBE, BY_RULE, End, Fact, Outcome, Repeat, Request, Settlement,
+#[path = "world/facts.rs"]
+mod facts;
+
+use facts::{
+    ASK, NOW, after, asked, begun, done, ended, ends, failed, failure, requested, requests,
+    rounds_over, skip, unknown,
 };
-use oncely_core::ids::{ContentHash, Fence, RunId};
+use oncely_core::fact::{
+    BY_OLDER_RELEASE, BY_PROBE, BY_RULE, End, Fact, Repeat, Request, Settlement,
+};
+use oncely_core::ids::{Fence, RunId};
 use oncely_core::limits;
-use oncely_core::question::Question;
 use oncely_core::round::Round;
 use oncely_core::run::{RunState, Stage};
 use oncely_core::time::Timestamp;
-use serde_json::json;
 
-const NOW: Timestamp = Timestamp(1_000);
-
-fn begun() -> Fact {
-    Fact::Began {
-        text: ContentHash::of(b"text"),
-        models: Default::default(),
-    }
-}
-
-fn requested(what: Request) -> Fact {
-    Fact::Requested {
-        what,
-        by: "ann".into(),
-        reason: String::new(),
-    }
-}
-
+/// An attempt that may be made again at any time.
 fn intent(step: &str, attempt: u32) -> Fact {
-    Fact::Intent {
-        step: step.into(),
-        attempt,
-        fence: Fence(1),
-        call: (attempt == 1).then(|| json!({})),
-        repeat: Repeat::Safe,
-        key: EffectKey(format!("key of {step}")),
-    }
-}
-
-fn done(step: &str) -> Fact {
-    Fact::Outcome {
-        step: step.into(),
-        attempt: 1,
-        outcome: Outcome::Done { output: json!({}) },
-    }
-}
-
-fn failed(step: &str) -> Fact {
-    Fact::Outcome {
-        step: step.into(),
-        attempt: 1,
-        outcome: Outcome::Failed {
-            error: "no".into(),
-            again: true,
-            after_ms: None,
-        },
-    }
+    facts::intent(step, attempt, Repeat::Safe)
 }
 
 fn skipped(step: &str) -> Fact {
-    Fact::Skipped {
-        step: step.into(),
-        why: "why".into(),
-    }
+    facts::skipped(step, "why")
 }
 
-fn ended(end: End) -> Fact {
-    Fact::Ended {
-        end,
-        reason: String::new(),
-    }
+fn question() -> Fact {
+    asked("a", facts::question())
 }
 
-fn after(facts: &[Fact]) -> RunState {
-    let mut state = RunState::default();
-    for fact in facts {
-        state.apply(NOW, fact).unwrap();
-    }
-    state
+fn settled(attempt: u32, by: &str) -> Fact {
+    facts::settled(attempt, Settlement::DidNotHappen, by, "")
 }
 
 /// Why this fact cannot follow those.
@@ -115,11 +66,7 @@ fn what_something_has_happened_to_is_passed_over_only_where_a_person_said_so() {
     assert!(
         refused(&so_far, &skipped("a")).ends_with("something has happened to step `a` already")
     );
-    let said = Fact::SkipAsked {
-        step: "a".into(),
-        by: "ann".into(),
-        reason: "not needed".into(),
-    };
+    let said = skip("not needed");
     let [a, b, c] = so_far;
     let state = after(&[a, b, c, said.clone(), skipped("a")]);
     assert_eq!(state.steps[&"a".into()].stage, Stage::Skipped);
@@ -154,30 +101,9 @@ fn a_run_is_taken_back_once_and_only_when_somebody_asked() {
     assert!(refused(&[begun()], &undone).ends_with("the run has not ended"));
 }
 
-fn question() -> Fact {
-    let question = Question {
-        text: "ok?".into(),
-        tick: Vec::new(),
-        hash: Question::hash_of("ok?", &[]),
-        expires: None,
-        by: Vec::new(),
-        not_by: None,
-        tell: Vec::new(),
-        remind: None,
-    };
-    Fact::Asked {
-        step: "a".into(),
-        question,
-    }
-}
-
 #[test]
 fn a_question_is_answered_and_not_passed_over() {
-    let said = Fact::SkipAsked {
-        step: "a".into(),
-        by: "ann".into(),
-        reason: String::new(),
-    };
+    let said = skip("");
     let so_far = [begun(), question()];
     assert!(refused(&so_far, &said).ends_with("step `a` asks a person"));
     let state = after(&[begun(), said]);
@@ -206,15 +132,7 @@ fn a_link_is_to_the_question_that_is_asked_now() {
 
 #[test]
 fn a_step_that_failed_for_good_has_all_its_tries_again_when_the_run_is_resumed() {
-    let for_good = Fact::Outcome {
-        step: "a".into(),
-        attempt: 1,
-        outcome: Outcome::Failed {
-            error: "no".into(),
-            again: false,
-            after_ms: Some(60_000),
-        },
-    };
+    let for_good = ends("a", 1, failure(false, Some(60_000)));
     let over = [begun(), intent("a", 1), for_good, ended(End::Failed)];
     let resumed = after(&[&over[..], &[requested(Request::Resume)]].concat());
     let known = &resumed.steps[&"a".into()];
@@ -241,12 +159,7 @@ fn a_step_that_failed_for_good_has_all_its_tries_again_when_the_run_is_resumed()
 #[test]
 fn who_ended_a_run_and_why_is_said() {
     let why = |by: &str, reason: &str| {
-        let fact = Fact::Requested {
-            what: Request::Cancel,
-            by: by.into(),
-            reason: reason.into(),
-        };
-        after(&[begun(), fact]).why_cancelled()
+        after(&[begun(), requests(Request::Cancel, by, reason)]).why_cancelled()
     };
     assert_eq!(why("ann", "too late"), "ann cancelled it: too late");
     assert_eq!(why("ann", ""), "ann cancelled it");
@@ -282,11 +195,7 @@ fn a_step_between_two_rounds_stands_at_none_of_them() {
     assert_eq!(second.between_rounds(), None, "the second is under way");
     assert_eq!(second.standing(&step).cloned(), open);
 
-    let no_further = Fact::RoundsOver {
-        step: step.clone(),
-        rounds: 1,
-        held: true,
-    };
+    let no_further = rounds_over(1, true);
     let again = [intent(&round(2), 1), failed(&round(2))];
     assert!(
         refused(&[&one[..], &again].concat(), &no_further)
@@ -301,26 +210,6 @@ fn a_step_between_two_rounds_stands_at_none_of_them() {
     assert_eq!(ended.between_rounds(), None, "the run is over");
 }
 
-fn unknown(step: &str) -> Fact {
-    Fact::Outcome {
-        step: step.into(),
-        attempt: 1,
-        outcome: Outcome::Unknown {
-            error: "cut off".into(),
-        },
-    }
-}
-
-fn settled(attempt: u32, by: &str) -> Fact {
-    Fact::Settled {
-        step: "a".into(),
-        attempt,
-        settlement: Settlement::DidNotHappen,
-        by: by.into(),
-        reason: String::new(),
-    }
-}
-
 #[test]
 fn only_what_was_paused_or_has_failed_is_resumed() {
     let resume = requested(Request::Resume);
@@ -333,29 +222,8 @@ fn only_what_was_paused_or_has_failed_is_resumed() {
 
 #[test]
 fn why_a_step_is_not_tried_again_is_said() {
-    let for_good = Fact::Outcome {
-        step: "a".into(),
-        attempt: 1,
-        outcome: Outcome::Failed {
-            error: "no".into(),
-            again: false,
-            after_ms: None,
-        },
-    };
-    let Fact::Intent {
-        step, fence, key, ..
-    } = intent("a", 1)
-    else {
-        panic!("an intent");
-    };
-    let asks = |attempt| Fact::Intent {
-        step: step.clone(),
-        attempt,
-        fence,
-        call: (attempt == 1).then(|| json!({})),
-        repeat: Repeat::AskFirst,
-        key: key.clone(),
-    };
+    let for_good = ends("a", 1, failure(false, None));
+    let asks = |attempt| facts::intent("a", attempt, ASK);
     assert!(refused(&[begun(), asks(1), for_good], &asks(2)).ends_with("step `a` failed for good"));
     assert!(
         refused(&[begun(), asks(1), unknown("a")], &asks(2)).ends_with(

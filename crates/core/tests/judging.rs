@@ -6,6 +6,7 @@ mod scene;
 
 use oncely_core::decide::Next;
 use oncely_core::fact::{End, Fact, Outcome, Repeat, Request};
+use scene::facts::{gave, rounds_over};
 use scene::{Run, START};
 use serde_json::json;
 
@@ -78,9 +79,7 @@ fn a_condition_is_judged_again_in_its_time_up_to_its_bound() {
 }
 
 fn done() -> Outcome {
-    Outcome::Done {
-        output: json!({ "code": 0 }),
-    }
+    gave(json!({ "code": 0 }))
 }
 
 #[test]
@@ -89,11 +88,7 @@ fn a_round_is_done_before_its_condition_is_judged() {
     let run = run
         .begins("a#1", 1, Repeat::AskFirst)
         .ends("a#1", 1, done());
-    let over = Fact::RoundsOver {
-        step: "a".into(),
-        rounds: 1,
-        held: true,
-    };
+    let over = rounds_over(1, true);
     assert_eq!(run.next(), Next::Record(over));
 }
 
@@ -111,11 +106,7 @@ fn rounds_go_on_as_long_as_they_may_and_not_longer() {
         one(bound).later(day).begins("a#2", 1, Repeat::AskFirst);
     }
     for bound in ["for = \"23h\"", "times = 1"] {
-        let over = Fact::RoundsOver {
-            step: "a".into(),
-            rounds: 1,
-            held: false,
-        };
+        let over = rounds_over(1, false);
         assert_eq!(one(bound).next(), Next::Record(over), "{bound}");
     }
 }
@@ -169,11 +160,7 @@ fn after_a_look_the_condition_reads_which_round_would_come() {
         .later(24 * 3_600_000)
         .begins("a#2.check1", 1, Repeat::Safe)
         .ends("a#2.check1", 1, done());
-    let over = Fact::RoundsOver {
-        step: "a".into(),
-        rounds: 1,
-        held: true,
-    };
+    let over = rounds_over(1, true);
     assert_eq!(looked.next(), Next::Record(over));
 }
 

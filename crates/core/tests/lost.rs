@@ -1,63 +1,25 @@
 //! What goes on by itself after the end of the ledger was lost, and what is held for a person.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use oncely_core::effect::EffectKey;
-use oncely_core::fact::{Fact, Outcome, Repeat, Request, Undoing};
-use oncely_core::ids::{ContentHash, Fence, Generation, RunId};
+#[path = "world/facts.rs"]
+mod facts;
+#[path = "world/texts.rs"]
+mod texts;
+
+use facts::{ASK, NOW, begun_and as after, intent, requested, skipped, undoing};
+use oncely_core::fact::{Fact, Repeat, Request};
 use oncely_core::lost::{Span, Unrecorded, unrecorded, why_hold};
 use oncely_core::round::Round;
-use oncely_core::run::RunState;
-use oncely_core::task::{Bundle, Task, Work, load};
+use oncely_core::task::{Task, Work};
 use oncely_core::time::Timestamp;
-use serde_json::json;
+use texts::{one, task};
 
-const SINCE: Timestamp = Timestamp(1_000);
+const SINCE: Timestamp = NOW;
 const URL: &str = "url = \"https://x.example/\"";
 
-fn read(steps: &str) -> Task {
-    let bundle = Bundle {
-        path: "tasks/t.toml".into(),
-        text: format!("on.call = {{}}\n{steps}"),
-        executable: false,
-        files: Default::default(),
-    };
-    load(&bundle).unwrap_or_else(|errors| panic!("{}: {steps}", errors[0]))
-}
-
-fn one(step: &str) -> Task {
-    read(&format!("[[step]]\nid = \"a\"\n{step}\n"))
-}
-
-fn after(facts: &[Fact]) -> RunState {
-    let began = Fact::Began {
-        text: ContentHash::of(b"text"),
-        models: Default::default(),
-    };
-    let mut state = RunState::default();
-    for fact in std::iter::once(&began).chain(facts) {
-        state.apply(SINCE, fact).unwrap();
-    }
-    state
-}
-
-fn intent(step: &str, repeat: Repeat) -> Fact {
-    Fact::Intent {
-        step: step.into(),
-        attempt: 1,
-        fence: Fence(1),
-        call: Some(json!({})),
-        repeat,
-        key: EffectKey(format!("key of {step}")),
-    }
-}
-
+/// All that is recorded of a step that was done.
 fn done(step: &str) -> [Fact; 2] {
-    let outcome = Fact::Outcome {
-        step: step.into(),
-        attempt: 1,
-        outcome: Outcome::Done { output: json!({}) },
-    };
-    [intent(step, Repeat::AskFirst), outcome]
+    [intent(step, 1, ASK), facts::done(step)]
 }
 
 /// So long after it may have been done.
@@ -204,7 +166,7 @@ fn a_key_helps_as_long_as_it_is_recognised() {
 fn a_branch_that_may_have_been_another_is_for_a_person() {
     let state = after(&done("first"));
     let becomes = |when: &str| {
-        let task = read(&format!(
+        let task = task(&format!(
             "[[step]]\nid = \"first\"\ncommand = [\"x\"]\n\
              [[step]]\nid = \"second\"\ncommand = [\"x\"]\n\
              [[step]]\nid = \"a\"\nwhen = \"{when}\"\nsql = {{ text = \"delete from t\" }}\n"
@@ -233,14 +195,11 @@ fn a_branch_that_may_have_been_another_is_for_a_person() {
 
 #[test]
 fn a_run_is_held_for_the_first_step_that_is_left_of_it_and_for_none_that_is_behind_it() {
-    let task = read(
+    let task = task(
         "[[step]]\nid = \"a\"\ncommand = [\"x\"]\n[[step]]\nid = \"b\"\ncommand = [\"x\"]\n\
          [[step]]\nid = \"c\"\nsql = { text = \"delete from t\" }\n",
     );
-    let skipped = Fact::Skipped {
-        step: "b".into(),
-        why: String::new(),
-    };
+    let skipped = skipped("b", "");
     let why = |facts: &[Fact]| why_hold(&task, &after(facts), span(5), &|_, _| Repeat::AskFirst);
     let nobody = |step| {
         Some(format!(
@@ -250,29 +209,13 @@ fn a_run_is_held_for_the_first_step_that_is_left_of_it_and_for_none_that_is_behi
     assert_eq!(why(&[]), nobody("a"));
     assert_eq!(why(&done("a")), nobody("b"));
     assert_eq!(why(&[&done("a")[..], &[skipped]].concat()), None);
-    let cancelled = Fact::Requested {
-        what: Request::Cancel,
-        by: "ann".into(),
-        reason: String::new(),
-    };
+    let cancelled = requested(Request::Cancel);
     assert_eq!(why(&[cancelled]), None, "it only ends");
 }
 
 #[test]
 fn a_run_that_takes_another_one_back_is_held() {
-    let undoes = Fact::Undoes(Undoing {
-        run: RunId(7),
-        key: "k".into(),
-        generation: Generation::FIRST,
-        steps: vec!["a".into()],
-        outputs: Default::default(),
-        calls: Default::default(),
-        left: Default::default(),
-        by: "ann".into(),
-        reason: String::new(),
-    });
-    let mut state = RunState::default();
-    state.apply(SINCE, &undoes).unwrap();
+    let state = facts::after(&[Fact::Undoes(undoing(&["a"]))]);
     let task = one("sql = { text = \"delete from t\" }");
     let why = why_hold(&task, &state, span(5), &|_, _| Repeat::Safe);
     assert_eq!(why.unwrap(), "it takes run 7 back");

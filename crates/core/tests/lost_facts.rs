@@ -1,9 +1,12 @@
 //! What a run knows of itself once the end of its ledger was lost, and until when that is in doubt.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use oncely_core::effect::EffectKey;
-use oncely_core::fact::{BY_PROBE, BY_RULE, Fact, Outcome, Repeat, Request, Settlement};
-use oncely_core::ids::{ContentHash, Fence, StepId};
+#[path = "world/facts.rs"]
+mod facts;
+
+use facts::{asked, begun, done, failed, lost, question, requested, skipped, unknown};
+use oncely_core::fact::{BY_PROBE, BY_RULE, Fact, Repeat, Request, Settlement};
+use oncely_core::ids::StepId;
 use oncely_core::question::{Notice, Question, Remind, Told, Via};
 use oncely_core::run::{RunState, Stage};
 use oncely_core::time::Timestamp;
@@ -20,11 +23,7 @@ struct Run(RunState);
 
 impl Run {
     fn begun() -> Self {
-        let began = Fact::Began {
-            text: ContentHash::of(b"text"),
-            models: Default::default(),
-        };
-        Self(RunState::default()).and(SINCE, &began)
+        Self(RunState::default()).and(SINCE, &begun())
     }
 
     fn and(mut self, at: Timestamp, fact: &Fact) -> Self {
@@ -46,69 +45,17 @@ impl Run {
     }
 }
 
-fn lost(hold: &str, since: Timestamp) -> Fact {
-    Fact::EndLost {
-        since,
-        hold: hold.into(),
-        by: "ann".into(),
-        reason: String::new(),
-    }
-}
-
+/// An attempt that may be made again at any time.
 fn intent(step: &str, attempt: u32) -> Fact {
-    Fact::Intent {
-        step: step.into(),
-        attempt,
-        fence: Fence(1),
-        call: (attempt == 1).then(|| json!({})),
-        repeat: Repeat::Safe,
-        key: EffectKey(format!("key of {step}")),
-    }
-}
-
-fn ends(step: &str, outcome: Outcome) -> Fact {
-    Fact::Outcome {
-        step: step.into(),
-        attempt: 1,
-        outcome,
-    }
-}
-
-fn done(step: &str) -> Fact {
-    ends(step, Outcome::Done { output: json!({}) })
-}
-
-fn failed(step: &str) -> Fact {
-    ends(
-        step,
-        Outcome::Failed {
-            error: "no".into(),
-            again: true,
-            after_ms: None,
-        },
-    )
-}
-
-fn unknown(step: &str) -> Fact {
-    let error = "cut off".into();
-    ends(step, Outcome::Unknown { error })
+    facts::intent(step, attempt, Repeat::Safe)
 }
 
 fn interrupted(step: &str) -> Fact {
-    Fact::Interrupted {
-        step: step.into(),
-        attempt: 1,
-    }
+    facts::interrupted(step, 1)
 }
 
 fn settled(by: &str, settlement: Settlement) -> Fact {
-    Fact::Settled {
-        step: "a".into(),
-        attempt: 1,
-        settlement,
-        by: by.into(),
-        reason: String::new(),
-    }
+    facts::settled(1, settlement, by, "")
 }
 
 #[test]
@@ -137,10 +84,7 @@ fn the_first_attempt_after_the_loss_may_not_be_the_first_and_its_key_counts_from
 fn what_is_in_doubt_already_is_so_for_its_own_reason() {
     let run = Run::begun().now(&intent("a", 1)).now(&unknown("a")).lost();
     assert!(!run.may_have_begun("a"));
-    let run = run.now(&intent("a", 2)).now(&Fact::Interrupted {
-        step: "a".into(),
-        attempt: 2,
-    });
+    let run = run.now(&intent("a", 2)).now(&facts::interrupted("a", 2));
     let error = |run: &Run| match &run.0.steps[&"a".into()].stage {
         Stage::Unknown { error, .. } => error.clone(),
         other => panic!("{other:?}"),
@@ -156,11 +100,7 @@ fn what_is_in_doubt_already_is_so_for_its_own_reason() {
 #[test]
 fn what_was_not_due_when_it_was_found_cannot_have_been_done() {
     let held = |until| {
-        let held = Fact::Held {
-            step: "a".into(),
-            until,
-        };
-        let run = Run::begun().and(SINCE, &held).lost();
+        let run = Run::begun().and(SINCE, &facts::held("a", until)).lost();
         run.may_have_begun("a")
     };
     assert!(held(Timestamp(90_000)));
@@ -174,19 +114,13 @@ fn asks() -> Fact {
         every_ms: 60_000,
         times: 5,
     };
-    Fact::Asked {
-        step: "a".into(),
-        question: Question {
-            text: "ok?".into(),
-            tick: Vec::new(),
-            hash: Question::hash_of("ok?", &[]),
-            expires: None,
-            by: vec!["ann".into()],
-            not_by: None,
-            tell: vec![told()],
-            remind: Some(remind),
-        },
-    }
+    let question = Question {
+        by: vec!["ann".into()],
+        tell: vec![told()],
+        remind: Some(remind),
+        ..question()
+    };
+    asked("a", question)
 }
 
 fn told() -> Told {
@@ -225,14 +159,10 @@ fn a_message_that_was_due_may_have_been_sent_and_its_reminders_come() {
 
 #[test]
 fn what_a_step_gave_counts_as_recorded_if_it_was_before_the_loss() {
-    let skipped = Fact::Skipped {
-        step: "b".into(),
-        why: String::new(),
-    };
     let run = Run::begun().now(&intent("a", 1));
     let recorded = |run: &Run, step: &str| run.0.is_recorded(&step.into());
     assert!(!recorded(&run, "a"), "it is at work");
-    let run = run.now(&done("a")).now(&skipped);
+    let run = run.now(&done("a")).now(&skipped("b", ""));
     assert!(recorded(&run, "a") && recorded(&run, "b") && !recorded(&run, "c"));
     let run = run.lost();
     assert!(recorded(&run, "a") && recorded(&run, "b") && !recorded(&run, "c"));
@@ -249,11 +179,7 @@ fn a_run_that_is_held_for_a_person_goes_on_when_they_say_so() {
     assert!(!by_itself.0.paused && !by_itself.0.lost.as_ref().unwrap().held);
     let held = Run::begun().now(&lost("nobody can tell", SINCE));
     assert!(held.0.paused && held.0.lost.as_ref().unwrap().held);
-    let resumed = held.now(&Fact::Requested {
-        what: Request::Resume,
-        by: "ann".into(),
-        reason: String::new(),
-    });
+    let resumed = held.now(&requested(Request::Resume));
     assert!(!resumed.0.paused);
     assert!(!resumed.may_have_begun("a"), "they have looked");
 }

@@ -1,6 +1,9 @@
 //! What is read out of a task file, and what is still read at the bounds.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+#[path = "world/texts.rs"]
+mod texts;
+
 use oncely_core::event::{EventError, checked_json};
 use oncely_core::fact::OnUnknown;
 use oncely_core::ids::{EventKey, RunId};
@@ -10,23 +13,15 @@ use oncely_core::question::Remind;
 use oncely_core::round::Round;
 use oncely_core::run::RunStatus;
 use oncely_core::task::{
-    Bundle, Digest, Encoding, Format, Items, Pace, Rate, Style, Task, Trigger, Work, load,
+    Digest, Encoding, Format, Items, Pace, Rate, Style, Task, Trigger, Work, load,
 };
 use oncely_core::template::{Context, Scope};
 use oncely_core::time::Timestamp;
 use serde_json::{Value, json};
+use texts::task_file;
 
 fn read(text: &str) -> Result<Task, String> {
-    let bundle = Bundle {
-        path: "tasks/t.toml".into(),
-        text: text.into(),
-        executable: false,
-        files: Default::default(),
-    };
-    load(&bundle).map_err(|errors| {
-        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        lines.join("\n")
-    })
+    texts::read(&task_file(text))
 }
 
 fn step(step: &str) -> Result<Task, String> {
@@ -267,13 +262,7 @@ fn what_a_stream_waits_for_is_kept_as_a_text_and_read_again() {
 #[test]
 fn a_fault_inside_a_template_is_underlined_as_far_as_it_goes() {
     let text = "on.call = {}\n[[step]]\ncommand = [\"x\", \"a {{ evnt.key }} b\"]\n";
-    let bundle = Bundle {
-        path: "tasks/t.toml".into(),
-        text: text.into(),
-        executable: false,
-        files: Default::default(),
-    };
-    let errors = load(&bundle).unwrap_err();
+    let errors = load(&task_file(text)).unwrap_err();
     insta::assert_snapshot!(errors[0].render(text, false), @r#"
 error: there is no `evnt` to read here
  --> tasks/t.toml:3:23
@@ -341,13 +330,7 @@ fn what_stands_in_place_of_something_else_is_named() {
         ("[]", "this is a list"),
     ] {
         let text = format!("on.call = {{}}\n[[step]]\ncommand = \"x\"\nretry = {written}\n");
-        let bundle = Bundle {
-            path: "tasks/t.toml".into(),
-            text: text.clone(),
-            executable: false,
-            files: Default::default(),
-        };
-        let told = load(&bundle).unwrap_err()[0].render(&text, false);
+        let told = load(&task_file(&text)).unwrap_err()[0].render(&text, false);
         assert!(told.contains(found), "{told}");
     }
 }

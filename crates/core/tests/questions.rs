@@ -1,25 +1,23 @@
 //! What a task file may say about asking people, and the words for what it may not.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+#[path = "world/texts.rs"]
+mod texts;
+
 use oncely_core::people::{Person, Roster};
 use oncely_core::question::Via;
 use oncely_core::task::{Answerer, Bundle, Work, load, load_all};
 use serde_json::{Value, json};
 
 fn bundle(options: &str) -> Bundle {
-    Bundle {
-        path: "tasks/t.toml".into(),
-        text: format!("on.call = {{}}\n[[step]]\n[step.approve]\ntext = \"Send it?\"\n{options}\n"),
-        executable: false,
-        files: Default::default(),
-    }
+    texts::called(&format!(
+        "[[step]]\n[step.approve]\ntext = \"Send it?\"\n{options}\n"
+    ))
 }
 
 /// What is wrong with these options of a question; nothing where they are read.
 fn told(options: &str) -> String {
-    let errors = load(&bundle(options)).err().unwrap_or_default();
-    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-    lines.join("\n")
+    texts::words(&load(&bundle(options)).err().unwrap_or_default())
 }
 
 /// The options of a question, as it is asked.

@@ -1,16 +1,11 @@
 //! Files of the gem after_party are read as the gem reads them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use oncely_core::task::{Bundle, Task, Trigger, Work, load, load_all, rake_name};
+#[path = "world/texts.rs"]
+mod texts;
 
-fn bundle(path: &str, text: &str) -> Bundle {
-    Bundle {
-        path: path.into(),
-        text: text.into(),
-        executable: false,
-        files: std::collections::BTreeMap::new(),
-    }
-}
+use oncely_core::task::{Task, Trigger, Work, load, load_all, rake_name};
+use texts::bundle;
 
 fn task(text: &str) -> Task {
     load(&bundle(

@@ -1,18 +1,20 @@
 //! Whom a question reaches, and what is said where it reaches nobody.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+#[path = "world/facts.rs"]
+mod facts;
+#[path = "world/texts.rs"]
+mod texts;
+
+use facts::{NOW, after, begun, requests};
 use oncely_core::decide::{Next, Now, Subject, decide};
 use oncely_core::fact::{Fact, Request};
 use oncely_core::ids::{ContentHash, Fence};
 use oncely_core::limits;
 use oncely_core::people::{Person, Roster};
 use oncely_core::question::Question;
-use oncely_core::run::RunState;
 use oncely_core::task::{Bundle, load_all};
-use oncely_core::time::Timestamp;
 use serde_json::json;
-
-const NOW: Timestamp = Timestamp(1_000);
 
 fn person(email: Option<&str>, slack: Option<&str>, roles: &[&str]) -> Person {
     Person {
@@ -41,32 +43,16 @@ fn people() -> Roster {
 }
 
 fn bundle(approve: &str) -> Bundle {
-    Bundle {
-        path: "tasks/t.toml".into(),
-        text: format!(
-            "on.call = {{}}\n[[step]]\nid = \"a\"\napprove = {{ text = \"ok?\", {approve} }}\n"
-        ),
-        executable: false,
-        files: Default::default(),
-    }
+    texts::called(&format!(
+        "[[step]]\nid = \"a\"\napprove = {{ text = \"ok?\", {approve} }}\n"
+    ))
 }
 
 /// What is asked first, in a run that this person started.
 fn asked(approve: &str, starter: &str) -> Question {
     let loaded = load_all(&[bundle(approve)]);
-    let mut state = RunState::default();
-    let started = Fact::Requested {
-        what: Request::Start,
-        by: starter.into(),
-        reason: String::new(),
-    };
-    let began = Fact::Began {
-        text: ContentHash::of(b"text"),
-        models: Default::default(),
-    };
-    for fact in [started, began] {
-        state.apply(NOW, &fact).unwrap();
-    }
+    let started = requests(Request::Start, starter, "");
+    let state = after(&[started, begun()]);
     let (event, run, people) = (json!({}), json!({}), people());
     let subject = Subject {
         event: &event,

@@ -1,20 +1,14 @@
 //! What a task file may say is bounded: a bound itself is still read, and one more is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "world/texts.rs"]
+mod texts;
+
 use oncely_core::limits;
-use oncely_core::task::{Bundle, Task, Work, load, read_text};
+use oncely_core::task::{Task, Work, read_text};
 
 fn read(path: &str, text: String) -> Result<Task, String> {
-    let bundle = Bundle {
-        path: path.into(),
-        text,
-        executable: true,
-        files: Default::default(),
-    };
-    load(&bundle).map_err(|errors| {
-        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        lines.join("\n")
-    })
+    texts::read(&texts::script(path, &text))
 }
 
 /// A called task with these lines before its step.

@@ -2,18 +2,19 @@
 //! underlined.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+#[path = "world/texts.rs"]
+mod texts;
+
 use oncely_core::task::{Bundle, Diagnostic, Problem, READ, load};
 
 fn errors(path: &str, text: &str) -> Vec<Diagnostic> {
     let bundle = Bundle {
-        path: path.into(),
-        text: text.into(),
-        executable: true,
         files: [(
             "mails/a.txt".to_owned(),
             "Hello {{ event.nmae }}.\n".to_owned(),
         )]
         .into(),
+        ..texts::script(path, text)
     };
     load(&bundle).err().unwrap_or_default()
 }

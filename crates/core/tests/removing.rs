@@ -1,6 +1,9 @@
 //! Which runs a prune takes, and what is left of a run whose data was forgotten.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+#[path = "world/facts.rs"]
+mod facts;
+
 use oncely_core::Value;
 use oncely_core::chain::{Beginning, key_hash};
 use oncely_core::fact::{Fact, Outcome, Request, Settlement, Undoing};
@@ -221,11 +224,7 @@ fn of_a_forgotten_run_it_is_left_what_was_done_and_nothing_of_whom() {
         text: secret(),
         tick: vec![secret()],
         hash: ContentHash::of(b"hash"),
-        expires: None,
-        by: Vec::new(),
-        not_by: None,
-        tell: Vec::new(),
-        remind: None,
+        ..facts::question()
     };
     let answer = Answer {
         approved: true,
@@ -239,52 +238,28 @@ fn of_a_forgotten_run_it_is_left_what_was_done_and_nothing_of_whom() {
     let Value::Object(outputs) = json!({ "a": data() }) else {
         panic!("a table");
     };
-    let ended = |outcome| Fact::Outcome {
-        step: step(),
-        attempt: 1,
-        outcome,
-    };
-    let facts = [
-        ended(Outcome::Done { output: data() }),
-        ended(Outcome::Unknown { error: secret() }),
-        ended(Outcome::Failed {
-            error: secret(),
-            again: true,
-            after_ms: None,
-        }),
-        Fact::Asked {
-            step: step(),
-            question,
-        },
+    let told = [
+        facts::ends("a", 1, facts::gave(data())),
+        facts::ends("a", 1, Outcome::Unknown { error: secret() }),
+        facts::ends("a", 1, facts::failure_of("ana", true, None)),
+        facts::asked("a", question),
         Fact::Answered {
             step: step(),
             answer,
         },
-        Fact::Settled {
-            step: step(),
-            attempt: 1,
-            settlement: Settlement::Happened { output: data() },
-            by: "bob".into(),
-            reason: secret(),
-        },
-        Fact::Requested {
-            what: Request::Cancel,
-            by: "bob".into(),
-            reason: secret(),
-        },
+        facts::settled(1, Settlement::Happened { output: data() }, "bob", "ana"),
+        facts::requests(Request::Cancel, "bob", "ana"),
         Fact::Undoes(Undoing {
-            run: RunId(1),
             key: EventKey::from("ana"),
-            generation: Generation::FIRST,
-            steps: vec![step()],
             outputs,
             calls: [(step(), data())].into(),
             left: [(step(), secret())].into(),
             by: "bob".into(),
             reason: secret(),
+            ..facts::undoing(&["a"])
         }),
     ];
-    for fact in &facts {
+    for fact in &told {
         let (before, after) = texts(fact);
         assert!(before.contains("ana"), "{before}");
         assert!(!after.to_string().contains("ana"), "{after}");

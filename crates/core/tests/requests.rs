@@ -1,94 +1,38 @@
 //! What people may ask of a run, when, and what it is told.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use oncely_core::effect::EffectKey;
-use oncely_core::fact::{End, Fact, Outcome, Repeat, Request, Undoing};
-use oncely_core::ids::{ContentHash, Fence, Generation, RunId};
-use oncely_core::question::{Answer, Identity, Question};
-use oncely_core::run::{Advice, RunState, Stage};
-use oncely_core::time::Timestamp;
+#[path = "world/facts.rs"]
+mod facts;
+
+use facts::{
+    ASK, NOW, after, asked, begun, done, ended, ends, failure, question, requested, undoing,
+    unknown,
+};
+use oncely_core::fact::{End, Fact, Request, Undoing};
+use oncely_core::ids::{ContentHash, RunId};
+use oncely_core::question::{Answer, Identity};
+use oncely_core::run::{Advice, Stage};
 use serde_json::json;
 
-const NOW: Timestamp = Timestamp(1_000);
-
-fn begun() -> Fact {
-    Fact::Began {
-        text: ContentHash::of(b"text"),
-        models: Default::default(),
-    }
-}
-
-fn requested(what: Request) -> Fact {
-    Fact::Requested {
-        what,
-        by: "ann".into(),
-        reason: String::new(),
-    }
-}
-
-fn ended(end: End) -> Fact {
-    Fact::Ended {
-        end,
-        reason: String::new(),
-    }
-}
-
 fn skip() -> Fact {
-    Fact::SkipAsked {
-        step: "a".into(),
-        by: "ann".into(),
-        reason: String::new(),
-    }
+    facts::skip("")
 }
 
+/// The run takes another one back, whose step `a` gave something.
 fn undoes() -> Fact {
     let outputs = json!({ "a": { "code": 0 } });
     Fact::Undoes(Undoing {
-        run: RunId(7),
-        key: "k".into(),
-        generation: Generation::FIRST,
-        steps: vec!["a".into()],
         outputs: outputs.as_object().unwrap().clone(),
-        calls: Default::default(),
-        left: Default::default(),
-        by: "ann".into(),
-        reason: String::new(),
+        ..undoing(&["a"])
     })
 }
 
 fn intent(step: &str) -> Fact {
-    Fact::Intent {
-        step: step.into(),
-        attempt: 1,
-        fence: Fence(1),
-        call: Some(json!({})),
-        repeat: Repeat::AskFirst,
-        key: EffectKey(format!("key of {step}")),
-    }
+    facts::intent(step, 1, ASK)
 }
 
-fn ends(step: &str, outcome: Outcome) -> Fact {
-    Fact::Outcome {
-        step: step.into(),
-        attempt: 1,
-        outcome,
-    }
-}
-
-fn failed(again: bool) -> Outcome {
-    Outcome::Failed {
-        error: "no".into(),
-        again,
-        after_ms: Some(5),
-    }
-}
-
-fn after(facts: &[Fact]) -> RunState {
-    let mut state = RunState::default();
-    for fact in facts {
-        state.apply(NOW, fact).unwrap();
-    }
-    state
+fn failed(again: bool) -> Fact {
+    ends("a", 1, failure(again, Some(5)))
 }
 
 /// Why this fact cannot follow those.
@@ -207,34 +151,12 @@ fn nothing_ends_while_a_step_is_at_work() {
         refused(&[begun(), intent("a")], &ended(End::Failed)),
         "step `a` is still open"
     );
-    let over = after(&[
-        begun(),
-        intent("a"),
-        ends("a", failed(false)),
-        ended(End::Failed),
-    ]);
+    let over = after(&[begun(), intent("a"), failed(false), ended(End::Failed)]);
     assert_eq!(over.ended, Some((End::Failed, String::new())));
-}
-
-fn question() -> Question {
-    Question {
-        text: "ok?".into(),
-        tick: Vec::new(),
-        hash: Question::hash_of("ok?", &[]),
-        expires: None,
-        by: Vec::new(),
-        not_by: None,
-        tell: Vec::new(),
-        remind: None,
-    }
 }
 
 #[test]
 fn what_a_resumed_run_asked_or_judged_is_asked_and_judged_anew() {
-    let asked = Fact::Asked {
-        step: "q".into(),
-        question: question(),
-    };
     let no = Fact::Answered {
         step: "r".into(),
         answer: Answer {
@@ -247,25 +169,20 @@ fn what_a_resumed_run_asked_or_judged_is_asked_and_judged_anew() {
             identity: Identity::Claimed,
         },
     };
-    let to_be_refused = Fact::Asked {
-        step: "r".into(),
-        question: question(),
-    };
     let judged = Fact::Judged {
         step: "j".into(),
         held: false,
         message: String::new(),
         again_at: Some(NOW),
     };
-    let done = Outcome::Done { output: json!({}) };
     let facts = [
         begun(),
         intent("a"),
-        ends("a", done),
+        done("a"),
         judged,
-        to_be_refused,
+        asked("r", question()),
         no,
-        asked,
+        asked("q", question()),
         ended(End::Failed),
     ];
     let before = after(&facts);
@@ -277,11 +194,10 @@ fn what_a_resumed_run_asked_or_judged_is_asked_and_judged_anew() {
 
 #[test]
 fn what_was_given_up_in_doubt_has_all_its_tries_again_and_stays_in_doubt() {
-    let error = "cut off".into();
     let facts = [
         begun(),
         intent("a"),
-        ends("a", Outcome::Unknown { error }),
+        unknown("a"),
         ended(End::Failed),
         requested(Request::Resume),
     ];
@@ -302,7 +218,7 @@ fn who_resumes_a_paused_run_gives_what_failed_all_its_tries_again() {
         let facts = [
             begun(),
             intent("a"),
-            ends("a", failed(again)),
+            failed(again),
             requested(Request::Pause),
             requested(Request::Resume),
         ];

@@ -1,19 +1,13 @@
 //! What a task file may say about rounds, and the words for what it may not.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use oncely_core::task::{Bundle, Task, load};
+#[path = "world/texts.rs"]
+mod texts;
+
+use oncely_core::task::Task;
 
 fn read(path: &str, text: &str) -> Result<Task, String> {
-    let bundle = Bundle {
-        path: path.into(),
-        text: text.into(),
-        executable: true,
-        files: Default::default(),
-    };
-    load(&bundle).map_err(|errors| {
-        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        lines.join("\n")
-    })
+    texts::read(&texts::script(path, text))
 }
 
 fn wrong(step: &str) -> String {

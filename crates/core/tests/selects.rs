@@ -2,18 +2,16 @@
 //! that only look like it.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use oncely_core::task::{Bundle, load};
+#[path = "world/texts.rs"]
+mod texts;
+
+use oncely_core::task::load;
 
 /// What is wrong with a select; nothing where it is taken.
 fn told(select: &str, key: &str) -> String {
-    let bundle = Bundle {
-        path: "tasks/t.toml".into(),
-        text: format!(
-            "on.call = {{}}\n[[step]]\ndo = [{{ command = \"x\" }}]\n[step.for_each]\nrows = '''{select}'''\nkey = \"{key}\"\n"
-        ),
-        executable: false,
-        files: Default::default(),
-    };
+    let bundle = texts::called(&format!(
+        "[[step]]\ndo = [{{ command = \"x\" }}]\n[step.for_each]\nrows = '''{select}'''\nkey = \"{key}\"\n"
+    ));
     let errors = load(&bundle).err().unwrap_or_default();
     let lines: Vec<_> = errors.iter().map(|error| error.message.clone()).collect();
     lines.join("\n")

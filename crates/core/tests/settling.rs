@@ -4,11 +4,12 @@
 #[path = "world/step.rs"]
 mod step;
 
-use oncely_core::fact::{BY_PROBE, BY_RULE, Fact, ItemsBecame, Outcome, Repeat, Settlement};
+use oncely_core::fact::{BY_PROBE, BY_RULE, Fact, ItemsBecame, Repeat, Settlement};
 use oncely_core::ids::Fence;
 use oncely_core::run::Stage;
 use serde_json::json;
-use step::{ASK, after, failed, intent, interrupted, known, not_done, refused, unknown};
+use step::facts::{ASK, NOW, begun_and, done, held, probed, settled};
+use step::{failed, intent, interrupted, known, not_done, refused, unknown};
 
 #[test]
 fn what_was_settled_as_not_done_is_done_again_until_an_attempt_has_ended() {
@@ -66,11 +67,6 @@ fn what_was_said_of_items_holds_until_an_attempt_has_ended() {
 
 #[test]
 fn what_is_in_doubt_is_looked_up_once_unless_a_person_has_it_looked_up_again() {
-    let probed = |attempt| Fact::Probed {
-        step: "a".into(),
-        attempt,
-        answer: "it cannot tell".into(),
-    };
     let again = Fact::ProbeAsked {
         step: "a".into(),
         attempt: 1,
@@ -97,19 +93,14 @@ fn what_is_in_doubt_is_looked_up_once_unless_a_person_has_it_looked_up_again() {
 #[test]
 fn what_was_settled_as_done_gives_what_was_said_of_it() {
     for by in ["ann", BY_PROBE, BY_RULE] {
-        let settled = Fact::Settled {
-            step: "a".into(),
-            attempt: 1,
-            settlement: Settlement::Happened {
-                output: json!({ "code": 0 }),
-            },
-            by: by.into(),
-            reason: String::new(),
+        let happened = Settlement::Happened {
+            output: json!({ "code": 0 }),
         };
+        let settled = settled(1, happened, by, "");
         let facts = [intent(1, ASK), unknown(1), settled.clone()];
         assert_eq!(known(&facts).stage, Stage::Done);
         assert!(!known(&facts).in_doubt);
-        assert_eq!(after(&facts).outputs["a"]["code"], 0, "{by}");
+        assert_eq!(begun_and(&facts).outputs["a"]["code"], 0, "{by}");
         assert_eq!(
             refused(&facts, &settled),
             "attempt 1 of step `a` is not unknown"
@@ -119,12 +110,11 @@ fn what_was_settled_as_done_gives_what_was_said_of_it() {
 
 #[test]
 fn what_is_said_of_a_question_or_of_a_wait_settles_nothing() {
-    let held = Fact::Held {
-        step: "a".into(),
-        until: step::NOW,
-    };
-    let over = step::ends(1, Outcome::Done { output: json!({}) });
-    for facts in [Vec::new(), vec![held], vec![intent(1, ASK), over]] {
+    for facts in [
+        Vec::new(),
+        vec![held("a", NOW)],
+        vec![intent(1, ASK), done("a")],
+    ] {
         assert_eq!(
             refused(&facts, &not_done(1)),
             "attempt 1 of step `a` is not unknown"

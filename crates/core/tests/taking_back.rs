@@ -1,73 +1,34 @@
 //! What of a run is taken back, what is left, and what nobody said anything about.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+#[path = "world/facts.rs"]
+mod facts;
+#[path = "world/texts.rs"]
+mod texts;
+
+use facts::{ASK, begun_and as after, ends, failure, gave, intends, skipped, undoing, unknown};
 use oncely_core::Value;
 use oncely_core::decide::{Next, Now, Subject, decide};
-use oncely_core::effect::EffectKey;
-use oncely_core::fact::{Fact, Outcome, Repeat, Undoing};
-use oncely_core::ids::{ContentHash, Fence, Generation, RunId, StepId};
+use oncely_core::fact::{Fact, Undoing};
+use oncely_core::ids::{Fence, StepId};
 use oncely_core::people::NOBODY;
 use oncely_core::round::Round;
-use oncely_core::run::RunState;
-use oncely_core::task::{Bundle, Task, Work, can_be_looked_up, load};
+use oncely_core::task::{Task, Work, can_be_looked_up};
 use oncely_core::time::Timestamp;
 use oncely_core::undo::{UndoPlan, plan, task};
 use serde_json::json;
-
-fn read(steps: &str) -> Task {
-    let bundle = Bundle {
-        path: "tasks/t.toml".into(),
-        text: format!("on.call = {{}}\n{steps}"),
-        executable: false,
-        files: Default::default(),
-    };
-    load(&bundle).unwrap()
-}
+use texts::task as read;
 
 fn put(more: &str) -> Task {
-    read(&format!(
-        "[[step]]\nid = \"a\"\nput = {{ to = \"out/a\", text = \"x\"{more} }}\n"
-    ))
+    texts::one(&format!("put = {{ to = \"out/a\", text = \"x\"{more} }}"))
 }
 
 fn intent(step: &str, call: Value) -> Fact {
-    Fact::Intent {
-        step: step.into(),
-        attempt: 1,
-        fence: Fence(1),
-        call: Some(call),
-        repeat: Repeat::AskFirst,
-        key: EffectKey(format!("key of {step}")),
-    }
-}
-
-fn ends(step: &str, outcome: Outcome) -> Fact {
-    Fact::Outcome {
-        step: step.into(),
-        attempt: 1,
-        outcome,
-    }
+    intends(step, 1, Fence(1), Some(call), ASK)
 }
 
 fn done(step: &str, output: Value) -> Fact {
-    ends(step, Outcome::Done { output })
-}
-
-fn unknown(step: &str) -> Fact {
-    let error = "cut off".into();
-    ends(step, Outcome::Unknown { error })
-}
-
-fn after(facts: &[Fact]) -> RunState {
-    let began = Fact::Began {
-        text: ContentHash::of(b"text"),
-        models: Default::default(),
-    };
-    let mut state = RunState::default();
-    for fact in std::iter::once(&began).chain(facts) {
-        state.apply(Timestamp(1_000), fact).unwrap();
-    }
-    state
+    ends(step, 1, gave(output))
 }
 
 fn steps(plan: &UndoPlan) -> Vec<&str> {
@@ -183,22 +144,11 @@ fn a_stream_is_taken_back_whole_once_it_was_begun_however_it_ended() {
              do = [{{ command = [\"x\"] }}, {{ sql = {{ text = \"select 1\" }} }}]\n"
         ))
     };
-    let failed = ends(
-        "a",
-        Outcome::Failed {
-            error: "no".into(),
-            again: false,
-            after_ms: None,
-        },
-    );
+    let failed = ends("a", 1, failure(false, None));
     let begun = [intent("a", json!({})), failed];
     let declared = stream("undo = { command = [\"y\"] }");
     assert_eq!(steps(&plan(&declared, &after(&begun))), ["a"]);
-    let skipped = Fact::Skipped {
-        step: "a".into(),
-        why: String::new(),
-    };
-    assert!(plan(&declared, &after(&[skipped])).is_empty());
+    assert!(plan(&declared, &after(&[skipped("a", "")])).is_empty());
     assert_eq!(
         plan(&stream(""), &after(&begun)).missing[&"a".into()],
         "it has no `undo`"
@@ -222,20 +172,6 @@ fn a_step_that_was_done_in_rounds_is_taken_back_at_once() {
     assert!(base.steps[0].policy.rounds.is_some());
     let undo = task(&base, &undoing(&["a"]));
     assert!(undo.steps[0].policy.rounds.is_none());
-}
-
-fn undoing(steps: &[&str]) -> Undoing {
-    Undoing {
-        run: RunId(1),
-        key: "k".into(),
-        generation: Generation(0),
-        steps: steps.iter().map(|step| (*step).into()).collect(),
-        outputs: Default::default(),
-        calls: Default::default(),
-        left: Default::default(),
-        by: "ann".into(),
-        reason: String::new(),
-    }
 }
 
 #[test]
@@ -287,11 +223,7 @@ fn a_step_that_is_not_wanted_is_passed_over_with_the_reason() {
         decide(&wanted, subject, &after(&[]), now)
     };
     let step: StepId = "a".into();
-    let why = "when = \"event.a > 1\" does not hold".into();
-    let passed_over = Fact::Skipped {
-        step: step.clone(),
-        why,
-    };
+    let passed_over = skipped("a", "when = \"event.a > 1\" does not hold");
     assert_eq!(next(1), Next::Record(passed_over));
     assert_eq!(next(2), Next::Start { step, attempt: 1 });
 }

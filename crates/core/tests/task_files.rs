@@ -1,28 +1,18 @@
 //! Task files: what is read, what is refused, and in which words.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "world/texts.rs"]
+mod texts;
+
 use oncely_core::task::{
-    ActionKind, Bundle, Diagnostic, Existing, Format, Items, Phase, Step, Task, Trigger, Undo,
-    Work, files_of, load,
+    ActionKind, Bundle, Existing, Format, Items, Phase, Step, Task, Trigger, Undo, Work, files_of,
+    load,
 };
 use oncely_core::template::Node;
-
-fn bundle(path: &str, text: &str) -> Bundle {
-    Bundle {
-        path: path.into(),
-        text: text.into(),
-        executable: false,
-        files: Default::default(),
-    }
-}
+use texts::{bundle, words};
 
 fn good(path: &str, text: &str) -> Task {
-    load(&bundle(path, text)).unwrap_or_else(|errors| panic!("{}", words(&errors)))
-}
-
-fn words(errors: &[Diagnostic]) -> String {
-    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-    lines.join("\n")
+    texts::read(&bundle(path, text)).unwrap_or_else(|told| panic!("{told}"))
 }
 
 /// The errors of a call task, one a line.

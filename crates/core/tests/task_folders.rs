@@ -1,18 +1,13 @@
 //! Folders of task files, and files that are tasks by themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "world/texts.rs"]
+mod texts;
+
 use oncely_core::task::{
     ActionKind, Bundle, Loaded, Task, Trigger, Undo, Work, is_task_file, load, load_all, read_text,
 };
-
-fn bundle(path: &str, text: &str) -> Bundle {
-    Bundle {
-        path: path.into(),
-        text: text.into(),
-        executable: true,
-        files: Default::default(),
-    }
-}
+use texts::{script as bundle, words};
 
 fn called(path: &str, step: &str) -> Bundle {
     bundle(path, &format!("on.call = {{}}\n[[step]]\n{step}\n"))
@@ -27,8 +22,7 @@ fn told(loaded: &Loaded) -> String {
 
 fn wrong(bundle: &Bundle) -> String {
     let errors = load(bundle).expect_err("the file is read without a fault");
-    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-    lines.join("\n")
+    words(&errors)
 }
 
 fn options(task: &Task) -> (ActionKind, serde_json::Value) {
@@ -224,31 +218,25 @@ fn an_sql_file_is_one_statement_step() {
 
 #[test]
 fn the_undo_of_a_script_stands_beside_it() {
-    let mut file = bundle("tasks/20261122101500_fix.sh", "#!/bin/sh\n");
-    file.files.insert(
-        "tasks/20261122101500_fix.undo.sql".into(),
-        "select 2".into(),
-    );
-    let task = load(&file).unwrap();
-    let Some(Undo::Action(undo)) = &task.steps[0].policy.undo else {
-        panic!("no undo")
+    let undo_of = |mut file: Bundle| {
+        file.files.insert(
+            "tasks/20261122101500_fix.undo.sql".into(),
+            "select 2".into(),
+        );
+        match load(&file).unwrap().steps.remove(0).policy.undo {
+            Some(Undo::Action(undo)) => undo,
+            _ => panic!("no undo"),
+        }
     };
+    let undo = undo_of(bundle("tasks/20261122101500_fix.sh", "#!/bin/sh\n"));
     assert_eq!(
         (undo.kind, undo.options.fixed_text("text")),
         (ActionKind::Sql, Some("select 2"))
     );
-    let mut file = bundle(
+    let undo = undo_of(bundle(
         "tasks/20261122101500_fix.sql",
         "-- /// oncely\n-- db = \"app\"\n-- ///\nselect 1",
-    );
-    file.files.insert(
-        "tasks/20261122101500_fix.undo.sql".into(),
-        "select 2".into(),
-    );
-    let task = load(&file).unwrap();
-    let Some(Undo::Action(undo)) = &task.steps[0].policy.undo else {
-        panic!("no undo")
-    };
+    ));
     assert_eq!(
         undo.options.fixed_text("db"),
         Some("app"),

@@ -1,7 +1,10 @@
 //! The JSON Schema of task files agrees with the reader.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use oncely_core::task::{Bundle, json_schema, load};
+#[path = "world/texts.rs"]
+mod texts;
+
+use oncely_core::task::{json_schema, load};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::Value;
@@ -119,16 +122,7 @@ fn loads(text: &str) -> Result<(), String> {
 }
 
 fn loads_at(path: &str, text: &str) -> Result<(), String> {
-    let bundle = Bundle {
-        path: path.into(),
-        text: text.into(),
-        executable: false,
-        files: Default::default(),
-    };
-    load(&bundle).map(drop).map_err(|errors| {
-        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        lines.join("\n")
-    })
+    texts::read(&texts::bundle(path, text)).map(drop)
 }
 
 #[test]
@@ -202,12 +196,8 @@ proptest! {
         if script {
             text = format!("#!/bin/sh\n# /// oncely\n# {}\n# ///\n", text.replace('\n', "\n# "));
         }
-        let bundle = Bundle {
-            path: if script { "tasks/t.sh" } else { "tasks/t.toml" }.into(),
-            text,
-            executable: true,
-            files: Default::default(),
-        };
+        let path = if script { "tasks/t.sh" } else { "tasks/t.toml" };
+        let bundle = texts::script(path, &text);
         for error in load(&bundle).err().unwrap_or_default() {
             prop_assert!(!error.render(&bundle.text, false).is_empty());
             prop_assert!(bundle.text.get(error.span.clone()).is_some());

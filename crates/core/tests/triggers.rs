@@ -1,23 +1,18 @@
 //! What a task file says of its trigger is what the task has, and what it does not say is as usual.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+#[path = "world/texts.rs"]
+mod texts;
+
 use oncely_core::task::{
-    Bundle, Digest, Encoding, Existing, Missed, Phase, Plain, ReleaseTrigger, Style, Trigger,
-    Verify, WebhookTrigger, load,
+    Digest, Encoding, Existing, Missed, Phase, Plain, ReleaseTrigger, Style, Trigger, Verify,
+    WebhookTrigger,
 };
 use oncely_core::time::Timestamp;
 
 fn read(path: &str, on: &str) -> Result<Trigger, String> {
-    let bundle = Bundle {
-        path: path.into(),
-        text: format!("{on}\n[[step]]\ncommand = \"x\"\n"),
-        executable: false,
-        files: Default::default(),
-    };
-    load(&bundle).map(|task| task.on).map_err(|errors| {
-        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        lines.join("\n")
-    })
+    let text = format!("{on}\n[[step]]\ncommand = \"x\"\n");
+    texts::read(&texts::bundle(path, &text)).map(|task| task.on)
 }
 
 fn on(on: &str) -> Trigger {

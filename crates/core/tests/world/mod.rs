@@ -1,17 +1,19 @@
 //! A world in which a run lives: it answers acts, probes and questions as a list of choices says,
 //! and fairly once the choices are used up. It asserts at each turn what must always hold.
 
+pub(crate) mod facts;
+mod texts;
+
 use oncely_core::Value;
 use oncely_core::decide::{Next, Now, Subject, context, decide, judge_until};
-use oncely_core::effect::EffectKey;
 use oncely_core::fact::{End, Fact, OnUnknown, Outcome, Recorded, Repeat, Request, Settlement};
-use oncely_core::ids::{ContentHash, Fence, StepId};
+use oncely_core::ids::{Fence, StepId};
 use oncely_core::limits;
 use oncely_core::people::{Person, Roster};
 use oncely_core::question::{Answer, NotBy, Notice, Question};
 use oncely_core::round::Round;
 use oncely_core::run::{RunState, Stage};
-use oncely_core::task::{ActionKind, Bundle, Step, Task, Work, load};
+use oncely_core::task::{ActionKind, Step, Task, Work};
 use oncely_core::time::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;
@@ -27,13 +29,7 @@ pub(crate) fn task(steps: &[String]) -> Task {
         .iter()
         .enumerate()
         .map(|(n, step)| format!("[[step]]\nid = \"s{n}\"\n{step}\n"));
-    let bundle = Bundle {
-        path: "tasks/t.toml".into(),
-        text: format!("on.call = {{}}\n{}", blocks.collect::<String>()),
-        executable: false,
-        files: Default::default(),
-    };
-    load(&bundle).unwrap_or_else(|errors| panic!("{}: {}", errors[0], bundle.text))
+    texts::task(&blocks.collect::<String>())
 }
 
 pub(crate) fn steps() -> impl Strategy<Value = Vec<String>> {
@@ -244,10 +240,7 @@ impl<'t> World<'t> {
     pub(crate) fn turn(&mut self) -> bool {
         self.meddle();
         match self.decide() {
-            Next::Begin => self.record(Fact::Began {
-                text: ContentHash::of(b"text"),
-                models: BTreeMap::new(),
-            }),
+            Next::Begin => self.record(facts::begun()),
             Next::Record(fact) => self.record(fact),
             Next::Start { step, attempt } => self.start(&step, attempt),
             Next::Act { step, attempt } => self.act(&step, attempt),
@@ -286,11 +279,7 @@ impl<'t> World<'t> {
     }
 
     pub(crate) fn request(&mut self, what: Request) {
-        self.try_record(Fact::Requested {
-            what,
-            by: "ann".into(),
-            reason: "because".into(),
-        });
+        self.try_record(facts::requests(what, "ann", "because"));
     }
 
     pub(crate) fn resume(&mut self) {
@@ -331,14 +320,7 @@ impl<'t> World<'t> {
             };
             assert!(harmless, "{step} is repeated in doubt: {:#?}", self.facts);
         }
-        self.record(Fact::Intent {
-            step: step.clone(),
-            attempt,
-            fence: self.fence,
-            call: (attempt == 1).then(|| json!({})),
-            repeat,
-            key: EffectKey(format!("key of {step}")),
-        });
+        self.record(facts::begins(step.as_str(), attempt, self.fence, repeat));
     }
 
     /// A held step is not begun before its time, and nobody is told of a question that is answered.
@@ -521,12 +503,8 @@ impl<'t> World<'t> {
             self.happens(id, act == Act::NotYet);
         }
         self.now = self.now.plus_millis(10);
-        let error = || "it did not work".to_owned();
-        let failed = |again| Outcome::Failed {
-            error: error(),
-            again,
-            after_ms: None,
-        };
+        let error = "it did not work";
+        let failed = |again| facts::failure_of(error, again, None);
         let outcome = match act {
             Act::CrashBefore | Act::CrashAfter => {
                 self.fence.0 += 1;
@@ -540,7 +518,9 @@ impl<'t> World<'t> {
             },
             Act::Failed => failed(true),
             Act::Permanent => failed(false),
-            Act::UnknownDone | Act::UnknownNot => Outcome::Unknown { error: error() },
+            Act::UnknownDone | Act::UnknownNot => Outcome::Unknown {
+                error: error.into(),
+            },
         };
         match &outcome {
             Outcome::Unknown { .. } => drop(self.doubts.insert(id.clone(), ())),
@@ -553,11 +533,7 @@ impl<'t> World<'t> {
             let context = context(self.subject(), &self.state, self.now);
             judge_until(&self.step(id), &context, outcome).unwrap()
         };
-        self.record(Fact::Outcome {
-            step: id.clone(),
-            attempt,
-            outcome,
-        });
+        self.record(facts::ends(id.as_str(), attempt, outcome));
     }
 
     /// The other side does it, unless it still knows the key. A step with `until` only looks.

@@ -1,18 +1,20 @@
 //! A run of a task with one step, as it goes on over time: each test says what happens in it.
 #![allow(dead_code)] // Each file of tests takes what it needs.
 
+pub(crate) mod facts;
+mod texts;
+
 use oncely_core::decide::{Next, Now, Subject, context_of, decide};
-use oncely_core::effect::EffectKey;
 use oncely_core::fact::{End, Fact, Outcome, Repeat, Request};
-use oncely_core::ids::{ContentHash, Fence};
+use oncely_core::ids::Fence;
 use oncely_core::people::NOBODY;
 use oncely_core::run::RunState;
-use oncely_core::task::{Bundle, Task, load};
+use oncely_core::task::Task;
 use oncely_core::template::Expr;
 use oncely_core::time::Timestamp;
 use serde_json::{Value, json};
 
-pub(crate) const START: Timestamp = Timestamp(1_000);
+pub(crate) const START: Timestamp = facts::NOW;
 
 /// A run of a task with one step, as it goes on over time.
 pub(crate) struct Run {
@@ -25,24 +27,14 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn of(step: &str) -> Self {
-        let bundle = Bundle {
-            path: "tasks/t.toml".into(),
-            text: format!("on.call = {{}}\n[[step]]\nid = \"a\"\n{step}\n"),
-            executable: false,
-            files: Default::default(),
-        };
-        let task = load(&bundle).unwrap_or_else(|errors| panic!("{}: {step}", errors[0]));
         let run = Self {
-            task,
+            task: texts::one(step),
             event: json!({ "flag": false, "paid": true }),
             state: RunState::default(),
             now: START,
             fence: Fence(1),
         };
-        run.and(Fact::Began {
-            text: ContentHash::of(b"text"),
-            models: Default::default(),
-        })
+        run.and(facts::begun())
     }
 
     pub(crate) fn and(mut self, fact: Fact) -> Self {
@@ -51,20 +43,12 @@ impl Run {
     }
 
     pub(crate) fn asked(self, what: Request) -> Self {
-        self.and(Fact::Requested {
-            what,
-            by: "ann".into(),
-            reason: "because".into(),
-        })
+        self.and(facts::requests(what, "ann", "because"))
     }
 
     /// A person says that the step shall not be done.
     pub(crate) fn skip(self) -> Self {
-        self.and(Fact::SkipAsked {
-            step: "a".into(),
-            by: "ann".into(),
-            reason: "not needed".into(),
-        })
+        self.and(facts::skip("not needed"))
     }
 
     pub(crate) fn later(mut self, millis: i64) -> Self {
@@ -107,22 +91,11 @@ impl Run {
         };
         assert_eq!(self.next(), expected);
         let fence = self.fence;
-        self.and(Fact::Intent {
-            step: step.into(),
-            attempt,
-            fence,
-            call: (attempt == 1).then(|| json!({})),
-            repeat,
-            key: EffectKey(format!("key of {step}")),
-        })
+        self.and(facts::begins(step, attempt, fence, repeat))
     }
 
     pub(crate) fn ends(self, step: &str, attempt: u32, outcome: Outcome) -> Self {
-        self.and(Fact::Outcome {
-            step: step.into(),
-            attempt,
-            outcome,
-        })
+        self.and(facts::ends(step, attempt, outcome))
     }
 
     /// The only step, tried and failed.
@@ -133,19 +106,15 @@ impl Run {
     }
 
     pub(crate) fn unknown(self, attempt: u32, repeat: Repeat) -> Self {
-        let error = "cut off".into();
         self.begins("a", attempt, repeat)
-            .ends("a", attempt, Outcome::Unknown { error })
+            .ends("a", attempt, facts::cut_off())
     }
 
     /// The process that was to make the attempt goes away, and another one claims the run.
     pub(crate) fn crashed(mut self, attempt: u32, repeat: Repeat) -> Self {
         self = self.begins("a", attempt, repeat);
         self.fence.0 += 1;
-        let interrupted = Fact::Interrupted {
-            step: "a".into(),
-            attempt,
-        };
+        let interrupted = facts::interrupted("a", attempt);
         assert_eq!(self.next(), Next::Record(interrupted.clone()));
         self.and(interrupted)
     }
@@ -174,18 +143,11 @@ impl Run {
     }
 
     pub(crate) fn is_skipped(&self) -> bool {
-        let skipped = Fact::Skipped {
-            step: "a".into(),
-            why: "ann said so: not needed".into(),
-        };
+        let skipped = facts::skipped("a", "ann said so: not needed");
         self.next() == Next::Record(skipped)
     }
 }
 
 pub(crate) fn failed(again: bool, after_ms: Option<i64>) -> Outcome {
-    Outcome::Failed {
-        error: "no connection".into(),
-        again,
-        after_ms,
-    }
+    facts::failure_of("no connection", again, after_ms)
 }
