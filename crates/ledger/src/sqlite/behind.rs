@@ -9,7 +9,6 @@ use super::{open, reader, verify, words};
 use oncely_core::ledger::LedgerError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension};
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -58,7 +57,7 @@ pub(crate) fn check(
 /// Refuses a ledger whose write-ahead log has lost what was on the disk, before SQLite looks at it: when
 /// it is closed nothing of the log is left. With `may_be_short` only when what there is is not whole.
 pub(crate) fn check_log(path: &Path, may_be_short: bool) -> Result<(), LedgerError> {
-    let Some(short) = short(path).map_err(|error| words::file(path, &error))? else {
+    let Some(short) = short(path)? else {
         return Ok(());
     };
     let found = match may_be_short {
@@ -83,14 +82,15 @@ pub(crate) fn check_log(path: &Path, may_be_short: bool) -> Result<(), LedgerErr
 }
 
 /// How the write-ahead log is shorter than it was known to be on the disk, in words, if it is.
-fn short(path: &Path) -> io::Result<Option<String>> {
-    let Beside::Head(head) = head::read(path)? else {
+fn short(path: &Path) -> Result<Option<String>, LedgerError> {
+    let found = head::read(path).map_err(|error| words::file(&head::path(path), &error))?;
+    let Beside::Head(head) = found else {
         return Ok(None);
     };
     let Some(mark) = head.log else {
         return Ok(None);
     };
-    let left = oncely_vfs::shorter_log(path, mark)?;
+    let left = oncely_vfs::shorter_log(path, mark).map_err(|error| words::file(path, &error))?;
     Ok(left.map(|left| {
         format!(
             "of {} pages in its log {} that were safe on the disk, {left} can be read",
