@@ -58,6 +58,8 @@ promises! {
     rows: a_row_is_what_was_admitted a_row_keeps_what_a_unit_does_not_change
         what_a_step_has_come_to_is_its_own who_holds_is_told_whole
         what_is_asked_of_one_environment_is_of_no_other;
+    speaking: who_does_not_show_the_fence_speaks_for_nobody what_leads_nowhere_is_no_progress
+        a_unit_admits_before_it_speaks_of_what_it_admits;
 }
 
 #[test]

@@ -222,3 +222,30 @@ fn a_damaged_backup_is_refused_and_a_damaged_ledger_is_replaced() {
     let kept = std::fs::read_to_string(restored.kept.unwrap()).unwrap();
     assert!(kept.starts_with("this was a ledger once"));
 }
+
+#[test]
+fn who_is_about_to_close_the_ledger_is_waited_for_by_a_restore() {
+    let (folder, path) = made(&["a"]);
+    let copy = folder.path().join("copy.db");
+    back_up(&path, &copy, false).unwrap();
+    let restored = || {
+        let ledger = open(&path);
+        std::thread::scope(|scope| {
+            let restoring = scope.spawn(|| restore(&path, &copy, NOW));
+            // It has said that it is about to replace the ledger, and waits for those who have it open.
+            let marked = || {
+                let conn = rusqlite::Connection::open(&path).unwrap();
+                let version = conn.pragma_query_value(None, "user_version", |row| row.get(0));
+                version.is_ok_and(|version: i32| version > 1_000_000)
+            };
+            while !restoring.is_finished() && !marked() {
+                std::thread::yield_now();
+            }
+            drop(ledger);
+            restoring.join().unwrap()
+        })
+    };
+    // On a machine that is very busy it may have given up before this one closed.
+    let mut tries = std::iter::repeat_with(restored).take(20);
+    assert!(tries.any(|done| done.is_ok()));
+}

@@ -5,7 +5,7 @@ mod stores;
 
 use oncely_core::ledger::{Ledger, LedgerError};
 use oncely_ledger::conformance::Stores;
-use oncely_ledger::conformance::stage::{admit, admitted, claim, lease, run};
+use oncely_ledger::conformance::stage::{admit, admitted, apply, claim, lease, run, sql, unit};
 use std::path::Path;
 use stores::Sqlite;
 
@@ -45,5 +45,32 @@ fn the_file_of_a_process_goes_when_it_ends_or_when_others_see_that_it_has_died()
         assert_eq!(d.renew().await, Ok(1));
         assert_eq!(a.renew().await, Err(LedgerError::LeaseLost));
         assert_eq!(living(&stores.path()), 0);
+    });
+}
+
+#[test]
+fn what_was_overwritten_is_taken_out_of_the_files_when_that_is_asked_for() {
+    let stores = Sqlite::new(false);
+    let file = |ending: &str| {
+        let path = stores.path().with_file_name(format!("ledger.db{ending}"));
+        std::fs::read(path).unwrap_or_default()
+    };
+    let has = |bytes: &[u8]| bytes.windows(6).any(|found| found == b"secret");
+    run(async {
+        let a = stores.open();
+        let table = "create table t (a text); insert into t values (:a)";
+        let long = "secret ".repeat(2_000);
+        let given = [("a", serde_json::json!(long))];
+        apply(&a, unit(vec![], vec![sql(table, &given)])).await;
+        assert!(has(&file("-wal")));
+        assert_eq!(a.wipe(false), Ok(true), "nobody was in the way");
+        assert_eq!(file("-wal").len(), 0);
+        assert!(has(&file("")));
+        let gone = unit(vec![], vec![sql("delete from t", &[])]);
+        apply(&a, gone).await;
+        assert_eq!(a.wipe(true), Ok(true));
+        assert!(!has(&file("")) && !has(&file("-wal")));
+        // The ledger goes on as it was.
+        admitted(&a, admit("k")).await;
     });
 }

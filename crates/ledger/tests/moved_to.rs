@@ -49,3 +49,50 @@ fn one_run_or_one_cursor_is_enough_to_be_in_use() {
         }
     });
 }
+
+#[test]
+fn a_move_that_fails_on_its_way_leaves_the_database_as_it_was() {
+    let server = Server::start(&[]);
+    let folder = fast_folder();
+    let path = folder.path().join("ledger.db");
+    let url = server.database();
+    run(async {
+        let options = Options {
+            create: true,
+            ..Options::new("test")
+        };
+        let old = SqliteLedger::open(&path, options).unwrap();
+        apply(&old, admit("a")).await;
+        apply(&old, cursor()).await;
+        drop(old);
+        let options = PostgresOptions {
+            create: true,
+            ..PostgresOptions::new("test")
+        };
+        let empty = PostgresLedger::open(&url, options).unwrap();
+        let name = empty.name();
+        drop(empty);
+        let (client, carrier) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(carrier);
+        // Cursors are written after the runs.
+        let refuses = "alter table oncely_cursors add constraint none check (cursor = '')";
+        client.batch_execute(refuses).await.unwrap();
+        let failed = move_to_postgres(&path, &url, PostgresOptions::new("test")).await;
+        let words = failed.unwrap_err().to_string();
+        assert!(words.contains("\"none\""), "{words}");
+        let left = PostgresLedger::open(&url, PostgresOptions::new("test")).unwrap();
+        assert_eq!(left.name(), name);
+        let mut whole = Vec::new();
+        left.export(&mut whole).unwrap();
+        let whole = String::from_utf8(whole).unwrap();
+        assert_eq!(whole.lines().count(), 1, "nothing but its name: {whole}");
+        drop(left);
+        let free = "alter table oncely_cursors drop constraint none";
+        client.batch_execute(free).await.unwrap();
+        // The file is what it was, and is moved now.
+        let moved = move_to_postgres(&path, &url, PostgresOptions::new("test")).await;
+        assert_eq!(moved.unwrap().runs, 1);
+    });
+}

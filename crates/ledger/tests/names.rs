@@ -72,3 +72,16 @@ fn the_name_moves_with_the_ledger() {
         assert_eq!(postgres(&url).name(), name);
     });
 }
+
+#[test]
+fn no_two_processes_have_the_same_number() {
+    let folder = fast_folder();
+    let path = folder.path().join("a.db");
+    let mut numbers = std::collections::BTreeSet::new();
+    for _ in 0..64 {
+        let number = sqlite(&path).holder().0;
+        // Where a number stands together with that of a lane it has to leave room for it.
+        assert!((1..1 << 48).contains(&number), "{number}");
+        assert!(numbers.insert(number), "{number} was given twice");
+    }
+}

@@ -78,6 +78,8 @@ promises! {
     rows: a_row_is_what_was_admitted a_row_keeps_what_a_unit_does_not_change
         what_a_step_has_come_to_is_its_own who_holds_is_told_whole
         what_is_asked_of_one_environment_is_of_no_other;
+    speaking: who_does_not_show_the_fence_speaks_for_nobody what_leads_nowhere_is_no_progress
+        a_unit_admits_before_it_speaks_of_what_it_admits;
 }
 
 #[test]
@@ -272,7 +274,10 @@ fn statements_of_tasks_keep_their_place() {
             let result = stage::one(&a, sql(text, &[])).await;
             let late = text.contains("pg_sleep");
             match result {
-                UnitResult::SqlLate(_) if late => {}
+                UnitResult::SqlLate(words) if late => assert_eq!(
+                    words,
+                    "the statements took longer than 5 s. Nothing was changed."
+                ),
                 UnitResult::SqlFailed(_) if !late => {}
                 other => panic!("{text}: {other:?}"),
             }

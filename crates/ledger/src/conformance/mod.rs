@@ -26,6 +26,7 @@ pub mod pruning;
 pub mod random;
 pub mod rows;
 mod server;
+pub mod speaking;
 pub mod stage;
 pub mod statements;
 
@@ -106,6 +107,11 @@ macro_rules! conformance {
             what_a_step_has_come_to_is_its_own,
             who_holds_is_told_whole,
             what_is_asked_of_one_environment_is_of_no_other,
+        );
+        $crate::conformance!(@of speaking $make;
+            who_does_not_show_the_fence_speaks_for_nobody,
+            what_leads_nowhere_is_no_progress,
+            a_unit_admits_before_it_speaks_of_what_it_admits,
         );
         $crate::conformance!(@of pruning $make;
             a_pruned_run_leaves_its_key_and_who_removed_it,
