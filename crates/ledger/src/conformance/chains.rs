@@ -7,7 +7,7 @@ use oncely_core::Fut;
 use oncely_core::chain::Chain;
 use oncely_core::fact::{Fact, Request};
 use oncely_core::ids::RunId;
-use oncely_core::ledger::{Answer, Leased, Ledger, Query, RunRow, What};
+use oncely_core::ledger::{Answer, Claim, Leased, Ledger, Query, RunRow, What};
 use oncely_core::run::RunStatus;
 use std::collections::BTreeSet;
 
@@ -72,6 +72,28 @@ pub async fn a_run_that_lost_a_fact_is_set_aside_and_its_neighbours_go_on<S: Los
     assert_eq!(asked, Leased::Runs(vec![]));
     let next = a.read(Query::NextDue(environment())).await.unwrap();
     assert_eq!(next, Answer::NextDue(None));
+}
+
+pub async fn runs_that_lost_a_fact_keep_nobody_waiting<S: Loses>(stores: &S) {
+    let a = stores.open();
+    let (one, other) = two(&a).await;
+    stores.lose_fact(&a, one).await;
+    // It is all that is looked at, and set aside all the same.
+    let first = || Claim {
+        limit: 1,
+        ..claim(9)
+    };
+    assert_eq!(lease(&a, first()).await, vec![]);
+    assert_eq!(row(&a, one).await.status, RunStatus::Unknown);
+    let held = lease(&a, first()).await;
+    assert_eq!(held.first().map(|held| held.row.id), Some(other));
+    // By its number, too.
+    let third = admitted(&a, admit("third")).await;
+    apply(&a, unit(vec![], vec![facts(third, 1, vec![began()])])).await;
+    stores.lose_fact(&a, third).await;
+    let asked = a.lease(What::Run(third), claim(9)).await.unwrap();
+    assert_eq!(asked, Leased::Runs(vec![]));
+    assert_eq!(row(&a, third).await.status, RunStatus::Unknown);
 }
 
 pub async fn what_is_added_to_a_broken_run_does_not_mend_it<S: Loses>(stores: &S) {

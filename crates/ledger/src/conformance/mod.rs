@@ -82,6 +82,7 @@ macro_rules! conformance {
         $crate::conformance!(@of chains $make;
             a_chain_moves_with_each_fact,
             a_run_that_lost_a_fact_is_set_aside_and_its_neighbours_go_on,
+            runs_that_lost_a_fact_keep_nobody_waiting,
             what_is_added_to_a_broken_run_does_not_mend_it,
         );
         $crate::conformance!(@of holders $make;

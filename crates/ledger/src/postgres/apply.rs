@@ -22,11 +22,12 @@ pub(crate) async fn transaction(db: &mut Db, me: &Me, work: Work<'_>) -> Result<
             let (leased, slice) = claim::claim(db, me, what, wanted).await?;
             let holds = slice.state.holders.contains_key(&me.id());
             let taken = match &leased {
-                Leased::Runs(held) => !held.is_empty() || matches!(what, What::Present),
+                Leased::Runs(_) => matches!(what, What::Present),
                 Leased::Named(_) => true,
                 Leased::Busy(_) => false,
             };
-            if taken {
+            // A run that is not whole is set aside also when none is taken beside it.
+            if taken || slice.moves_a_run() {
                 save::save(db, me, &slice).await?;
             }
             Ok(Outcome::nothing(Came::Leased(leased), holds))

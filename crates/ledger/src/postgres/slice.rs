@@ -129,6 +129,12 @@ impl Slice {
         self.state.runs.insert(run.row.id, run);
     }
 
+    /// Whether the row of a run that was loaded is another one by now.
+    pub(crate) fn moves_a_run(&self) -> bool {
+        let now = |id| self.state.runs.get(id).map(|run| &run.row);
+        self.before.iter().any(|(id, row)| now(id) != Some(row))
+    }
+
     /// Loads the facts of runs that are loaded, and sees whether they are those of their chains.
     pub(crate) async fn load_facts(&mut self, db: &mut Db, ids: &[i64]) -> Result<(), Stop> {
         for (id, reading) in self.read_facts(db, ids).await? {

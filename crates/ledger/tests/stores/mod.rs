@@ -192,7 +192,7 @@ impl Loses for Postgres {
 impl Loses for Sqlite {
     fn lose_fact(&self, _: &SqliteLedger, run: RunId) -> Fut<'_, ()> {
         let conn = tampering(&self.path());
-        conn.execute_batch("drop trigger oncely_facts_stay")
+        conn.execute_batch("drop trigger if exists oncely_facts_stay")
             .unwrap();
         let text = "delete from oncely_facts where run = ?1 and first =
                     (select max(first) from oncely_facts where run = ?1)";
